@@ -1,0 +1,50 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The core's view of an untrusted accelerator. The shell implements it over a carrier; the core knows no address, no
+// gRPC, and believes nothing that comes back before it has checked it.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/base/bytes.h"
+#include "lib/base/clock.h"
+#include "lib/digest/sha2.h"
+#include "lib/tensor/tensor.h"
+
+namespace shoji::enclave {
+
+// One accelerator. Thread-safe; many executions may be in flight.
+class Accelerator {
+ public:
+  Accelerator() = default;
+  Accelerator(const Accelerator&) = delete;
+  Accelerator& operator=(const Accelerator&) = delete;
+  virtual ~Accelerator() = default;
+
+  // The deployment's name for it, for events.
+  virtual const std::string& name() const = 0;
+  // Whether a request sent now has a chance: connected, and everything registered is uploaded.
+  virtual bool ready() const = 0;
+
+  // Registers an ONNX sub-model under its digest. Returns at once; the sub-model is uploaded when the accelerator is
+  // reachable, and again after every reconnect.
+  virtual void Register(const digest::Sha256Digest& digest, std::shared_ptr<const Bytes> onnx) = 0;
+  // Frees it here and there.
+  virtual void Unregister(const digest::Sha256Digest& digest) = 0;
+
+  // Runs a registered sub-model on `inputs` and returns its outputs, as the accelerator sent them: the number of
+  // tensors, their types, shapes and byte lengths are consistent in themselves, and it is the caller that compares them
+  // with what the plan expects. UNAVAILABLE (not connected, connection lost), DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED (its
+  // quota), INVALID_ARGUMENT (its answer was malformed), INTERNAL.
+  virtual absl::StatusOr<std::vector<Tensor>> Execute(const digest::Sha256Digest& digest,
+                                                      std::span<const Tensor* const> inputs,
+                                                      SteadyTime deadline) = 0;
+};
+
+}  // namespace shoji::enclave

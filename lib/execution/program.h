@@ -1,0 +1,69 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A graph made ready to run: passes applied, kernels chosen, weights prepacked, memory planned. The one executor of every
+// process: the enclave runs its own segments with it, the accelerator those that a policy opens.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/graph/graph.h"
+#include "lib/tensor/tensor.h"
+
+namespace shoji::execution {
+
+enum class Backend {
+  kOneDnn,     // oneDNN kernels, Eigen for what oneDNN does not do
+  kReference,  // plain Eigen kernels, that tests compare against
+};
+
+struct CompileOptions {
+  Backend backend = Backend::kOneDnn;
+  int num_threads = 1;  // inside one run
+};
+
+// All intermediate values of one run. One run at a time. Thread-compatible.
+class Workspace {
+ public:
+  virtual ~Workspace() = default;
+  // Overwrites every intermediate value of the last run.
+  virtual void Wipe() = 0;
+  virtual size_t size_bytes() const = 0;
+
+ protected:
+  Workspace() = default;
+};
+
+struct TensorType {
+  DataType type = DataType::kFloat32;
+  Shape shape;
+};
+
+// Immutable and thread-safe: any number of runs at the same time, each with a workspace of its own.
+class Program {
+ public:
+  // UNIMPLEMENTED names a node that no kernel can run. Does not keep a reference to `graph`; keeps its constants alive
+  // only where a kernel reads them in place.
+  static absl::StatusOr<std::unique_ptr<Program>> Compile(graph::Graph graph, const CompileOptions& options);
+
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  virtual ~Program() = default;
+
+  virtual const std::vector<TensorType>& inputs() const = 0;
+  virtual const std::vector<TensorType>& outputs() const = 0;
+  virtual std::unique_ptr<Workspace> NewWorkspace() const = 0;
+  // Runs on `inputs` (types as inputs() says, INVALID_ARGUMENT otherwise) and returns the outputs. `workspace` comes from
+  // this program.
+  virtual absl::StatusOr<std::vector<Tensor>> Run(std::span<const Tensor* const> inputs, Workspace& workspace) const = 0;
+
+ protected:
+  Program() = default;
+};
+
+}  // namespace shoji::execution

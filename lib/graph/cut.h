@@ -1,0 +1,25 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lib/graph/graph.h"
+
+namespace shoji::graph {
+
+// The nodes [first, end) of `graph` as a graph of their own. Its inputs are the values they read that neither they nor
+// constants provide, in the order of `graph.values`; its outputs are the values they make that a later node reads or
+// that `graph` outputs, likewise ordered. Any prefix of a topological order closes over its inputs, so every pair of
+// positions is a valid cut, residual and branch edges included. Requires first < end <= graph.nodes.size().
+Graph Cut(const Graph& graph, size_t first, size_t end);
+
+// The index in `graph.nodes` at which a segment that starts at the node called `name` begins; for a node that import
+// folded away, that of the next node. NOT_FOUND suggests near names.
+absl::StatusOr<size_t> FindNode(const Graph& graph, const std::string& name);
+
+}  // namespace shoji::graph

@@ -1,0 +1,147 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The network as Shoji works on it: a directed acyclic graph of operators in topological order, with every shape known
+// (batch 1) and every attribute in one normal form. Made from an ONNX file by onnx_import.h, cut by cut.h, improved by
+// passes.h, written back as ONNX by onnx_export.h.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "lib/tensor/data_type.h"
+#include "lib/tensor/shape.h"
+#include "lib/tensor/tensor.h"
+
+namespace shoji::graph {
+
+using ValueId = uint32_t;
+// An optional input that is absent.
+inline constexpr ValueId kNoValue = UINT32_MAX;
+
+struct Value {
+  std::string name;  // unique in the graph
+  DataType type = DataType::kFloat32;
+  Shape shape;
+  // Set for weights and other constants. Shared, because the segments cut from one graph share their weights.
+  std::shared_ptr<const Tensor> constant;
+};
+
+// One kind an operator after normalization; the comment gives the ONNX operators it comes from, its inputs and the
+// attributes it carries.
+enum class Op : uint8_t {
+  kConv,                // X, W[, B]; ConvAttributes
+  kGemm,                // Gemm: A, B[, C]; GemmAttributes
+  kMatMul,              // A, B
+  kBatchNorm,           // BatchNormalization: X, scale, B, mean, var; BatchNormAttributes
+  kMaxPool,             // PoolAttributes
+  kAveragePool,         // PoolAttributes
+  kGlobalAveragePool,   // X [N,C,H,W] -> [N,C,1,1]
+  kReduceMean,          // ReduceAttributes
+  kRelu,
+  kLeakyRelu,           // FloatAttributes: alpha
+  kSigmoid,
+  kHardSigmoid,         // FloatAttributes: alpha, beta
+  kHardSwish,
+  kTanh,
+  kClip,                // FloatAttributes: alpha = min, beta = max
+  kSoftmax,             // AxisAttributes, over that one axis (older opsets are rewritten)
+  kAdd,                 // A, B with numpy broadcasting; likewise the next three
+  kSub,
+  kMul,
+  kDiv,
+  kConcat,              // AxisAttributes
+  kReshape,             // Reshape, Flatten, Squeeze, Unsqueeze: the output's shape says it all
+  kTranspose,           // TransposeAttributes
+  kPad,                 // constant mode; PadAttributes
+  kSlice,               // SliceAttributes
+};
+
+// Two-dimensional windows. Pads are {top, left, bottom, right}; auto_pad is resolved at import.
+struct ConvAttributes {
+  std::array<int64_t, 2> kernel = {1, 1};
+  std::array<int64_t, 2> strides = {1, 1};
+  std::array<int64_t, 2> dilations = {1, 1};
+  std::array<int64_t, 4> pads = {0, 0, 0, 0};
+  int64_t group = 1;
+};
+struct PoolAttributes {
+  std::array<int64_t, 2> kernel = {1, 1};
+  std::array<int64_t, 2> strides = {1, 1};
+  std::array<int64_t, 2> dilations = {1, 1};
+  std::array<int64_t, 4> pads = {0, 0, 0, 0};
+  bool ceil_mode = false;
+  bool count_include_pad = false;
+};
+struct GemmAttributes {
+  float alpha = 1;
+  float beta = 1;
+  bool trans_a = false;
+  bool trans_b = false;
+};
+struct BatchNormAttributes {
+  float epsilon = 1e-5F;
+};
+struct FloatAttributes {
+  float alpha = 0;
+  float beta = 0;
+};
+struct AxisAttributes {
+  int64_t axis = 0;  // not negative
+};
+struct ReduceAttributes {
+  std::vector<int64_t> axes;  // sorted, not negative
+  bool keep_dims = true;
+};
+struct TransposeAttributes {
+  std::vector<int64_t> permutation;
+};
+struct PadAttributes {
+  std::vector<int64_t> begin;  // one an axis, may be negative (crop)
+  std::vector<int64_t> end;
+  float value = 0;
+};
+struct SliceAttributes {
+  std::vector<int64_t> starts;  // one an axis, in range; the output's shape gives the counts
+  std::vector<int64_t> steps;
+};
+using Attributes = std::variant<std::monostate, ConvAttributes, PoolAttributes, GemmAttributes, BatchNormAttributes,
+                                FloatAttributes, AxisAttributes, ReduceAttributes, TransposeAttributes, PadAttributes,
+                                SliceAttributes>;
+
+struct Node {
+  std::string name;     // unique; the ONNX name, or the first output's name where the file gives none
+  std::string op_type;  // as in the file, for messages
+  Op op = Op::kRelu;
+  Attributes attributes;
+  std::vector<ValueId> inputs;  // kNoValue for an absent optional one
+  std::vector<ValueId> outputs;
+};
+
+// A node of the file that import folded away (constants, Identity, Dropout), and the index in `Graph::nodes` of the
+// first node after it: policies may still name it.
+struct FoldedNode {
+  std::string name;
+  size_t next_node = 0;
+};
+
+// A plain value type, valid by construction: nodes in topological order, every id in range, every value produced at most
+// once. Movable; copies share the constants. Thread-compatible.
+struct Graph {
+  std::string name;
+  std::vector<Value> values;
+  std::vector<Node> nodes;
+  std::vector<ValueId> inputs;   // constants are not inputs
+  std::vector<ValueId> outputs;
+  std::vector<FoldedNode> folded;
+};
+
+// The ONNX name of the operator `op` is written as ("Conv", "BatchNormalization", ...).
+const char* NameOf(Op op);
+
+}  // namespace shoji::graph

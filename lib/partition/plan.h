@@ -1,0 +1,69 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A partition policy resolved against the graph it is for: what an enclave really does, and the digest of that which its
+// manifest states.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lib/base/bytes.h"
+#include "lib/graph/graph.h"
+#include "lib/partition/policy.h"
+
+namespace shoji::partition {
+
+// An accelerator of the deployment, as far as a plan is concerned: not its address.
+struct AcceleratorIdentity {
+  std::string name;
+  std::string operator_name;
+  Bytes public_key;  // pinned key of its operator; empty: none
+};
+
+struct CrossingTensor {
+  std::string name;
+  DataType type = DataType::kFloat32;
+  Shape shape;
+  size_t size_bytes() const { return shape.num_elements() * SizeOf(type); }
+};
+
+struct Segment {
+  Placement place = Placement::kEnclave;
+  Precision precision = Precision::kFloat32;
+  bool verify = false;
+  bool confidential = false;
+  size_t first_node = 0;  // in the resolved graph's nodes
+  size_t end_node = 0;
+  std::string first_node_name;
+  std::string last_node_name;
+  std::vector<AcceleratorIdentity> accelerators;  // those that may serve it; empty for kEnclave
+  std::vector<CrossingTensor> inputs;   // live tensors that enter, in the order of graph::Cut's inputs
+  std::vector<CrossingTensor> outputs;  // and that leave
+};
+
+struct ResolvedPlan {
+  std::string model;
+  std::vector<Segment> segments;
+  MaskingPolicy masking;
+  bool result_opened = false;  // an open segment produces an output of the model
+  // SHA-256 over CanonicalEncoding(plan).
+  std::array<uint8_t, 32> digest = {};
+};
+
+// Resolves `policy` for `graph`, with the deployment's accelerators. Errors explain themselves to the operator:
+// NOT_FOUND (a node or accelerator that does not exist; suggests near names), INVALID_ARGUMENT (segments out of order or
+// empty, first segment not at the input, `verify` where it has no meaning or is forbidden, confidential outside the
+// enclave, no accelerator), UNIMPLEMENTED (`blinded`, `verified`, int8, confidential: not available yet).
+absl::StatusOr<ResolvedPlan> Resolve(const PartitionPolicy& policy, const graph::Graph& graph,
+                                     const std::vector<AcceleratorIdentity>& accelerators);
+
+// All that a plan promises and nothing else (placement, precision, verify, confidential, masking source, operators and
+// their keys, boundary nodes and tensors; not addresses, accelerator names or pool sizes), in one unambiguous encoding.
+Bytes CanonicalEncoding(const ResolvedPlan& plan);
+
+}  // namespace shoji::partition

@@ -1,0 +1,60 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A partition policy as its author wrote it: which part of one model runs where. lib/policy_file reads it from YAML,
+// plan.h resolves it against a graph.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace shoji::partition {
+
+enum class Placement : uint8_t {
+  kEnclave,   // in the enclave
+  kBlinded,   // linear layers on an accelerator, on masked data
+  kVerified,  // linear layers on an accelerator in the clear, checked
+  kOpen,      // the whole segment on an accelerator, in the clear
+};
+enum class Precision : uint8_t { kFloat32, kInt8 };
+
+// "enclave", "blinded", "verified", "open"; "float32", "int8".
+const char* NameOf(Placement placement);
+const char* NameOf(Precision precision);
+
+// Where a segment starts.
+struct StartPoint {
+  enum class Kind : uint8_t { kInput, kAt, kAfter };
+  Kind kind = Kind::kInput;
+  std::string node;  // for kAt and kAfter
+};
+
+struct SegmentPolicy {
+  StartPoint start;
+  Placement place = Placement::kEnclave;
+  std::optional<bool> verify;              // only for blinded
+  std::vector<std::string> accelerators;   // names from the deployment; empty: any
+  bool confidential = false;
+  Precision precision = Precision::kFloat32;
+};
+
+enum class MaskSource : uint8_t { kPads, kShares };
+enum class OnPoolEmpty : uint8_t { kEnclave, kWait, kReject };
+
+struct MaskingPolicy {
+  MaskSource source = MaskSource::kPads;
+  uint32_t pool_requests = 64;
+  uint64_t pool_bytes = uint64_t{4} << 30;
+  OnPoolEmpty on_empty = OnPoolEmpty::kEnclave;
+};
+
+struct PartitionPolicy {
+  std::string model;
+  std::vector<SegmentPolicy> segments;  // in graph order
+  MaskingPolicy masking;
+};
+
+}  // namespace shoji::partition
