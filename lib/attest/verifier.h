@@ -17,9 +17,9 @@
 namespace shoji::attest {
 
 struct AppraisalStep {
-  std::string name;      // "signature", "report data", ...
+  std::string name;  // "signature", "report data", ...
   bool passed = false;
-  std::string detail;    // what was found, and for a failed step what was expected; never a secret
+  std::string detail;  // what was found, and for a failed step what was expected; never a secret
 };
 
 // The outcome: accepted if and only if there is at least one step and every step passed.
@@ -40,8 +40,8 @@ class Verifier {
   Verifier& operator=(const Verifier&) = delete;
   virtual ~Verifier() = default;
 
-  // Appraises `evidence` at time `now`: that it is genuine and that its report data equals `expected`. Stops at the first
-  // step that makes the later ones meaningless.
+  // Appraises `evidence` at time `now`: that it is genuine and that its report data equals `expected`. Stops at the
+  // first step that makes the later ones meaningless.
   virtual AttestationResult Appraise(const Evidence& evidence, const ReportData& expected, SystemTime now) const = 0;
 };
 

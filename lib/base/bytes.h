@@ -18,9 +18,7 @@ using Bytes = std::vector<uint8_t>;
 using ByteSpan = std::span<const uint8_t>;
 
 // Views `text` as bytes; valid as long as `text` is.
-inline ByteSpan AsBytes(std::string_view text) {
-  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
-}
+inline ByteSpan AsBytes(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
 inline Bytes ToBytes(std::string_view text) {
   const ByteSpan span = AsBytes(text);
   return {span.begin(), span.end()};

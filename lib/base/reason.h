@@ -1,9 +1,10 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Why a request failed, as a small enumeration that a program can act on. It rides in an absl::Status as a payload and on
-// the wire as shoji.v1.ErrorDetail; the values are those of shoji.v1.Reason (proto/shoji/v1/error.proto describes them).
-// Across the enclave's boundary go only a code and a reason: the message is a fixed text per reason, never made from data.
+// Why a request failed, as a small enumeration that a program can act on. It rides in an absl::Status as a payload and
+// on the wire as shoji.v1.ErrorDetail; the values are those of shoji.v1.Reason (proto/shoji/v1/error.proto describes
+// them). Across the enclave's boundary go only a code and a reason: the message is a fixed text per reason, never made
+// from data.
 #pragma once
 
 #include <cstdint>

@@ -7,12 +7,11 @@
 #include "absl/status/statusor.h"
 
 // Returns from the enclosing function when `expr` (an absl::Status) is an error.
-#define RETURN_IF_ERROR(expr)                  \
-  do {                                         \
-    if (absl::Status status_of_expr_ = (expr); \
-        !status_of_expr_.ok()) {               \
-      return status_of_expr_;                  \
-    }                                          \
+#define RETURN_IF_ERROR(expr)                                           \
+  do {                                                                  \
+    if (absl::Status status_of_expr_ = (expr); !status_of_expr_.ok()) { \
+      return status_of_expr_;                                           \
+    }                                                                   \
   } while (false)
 
 #define SHOJI_CONCAT_INNER(a, b) a##b

@@ -11,11 +11,11 @@ namespace {
 constexpr size_t kAlignment = 64;
 }  // namespace
 
-void Tensor::Free::operator()(uint8_t* p) const { ::operator delete(p, std::align_val_t{kAlignment}); }
+void Tensor::Free::operator()(uint8_t* p) const { ::operator delete (p, std::align_val_t{kAlignment}); }
 
 Tensor::Tensor(DataType type, Shape shape) : type_(type), shape_(std::move(shape)) {
   const size_t size = std::max(size_bytes(), size_t{1});
-  data_.reset(static_cast<uint8_t*>(::operator new(size, std::align_val_t{kAlignment})));
+  data_.reset(static_cast<uint8_t*>(::operator new (size, std::align_val_t{kAlignment})));
   std::memset(data_.get(), 0, size);
 }
 
