@@ -35,31 +35,31 @@ struct Value {
 // One kind an operator after normalization; the comment gives the ONNX operators it comes from, its inputs and the
 // attributes it carries.
 enum class Op : uint8_t {
-  kConv,                // X, W[, B]; ConvAttributes
-  kGemm,                // Gemm: A, B[, C]; GemmAttributes
-  kMatMul,              // A, B
-  kBatchNorm,           // BatchNormalization: X, scale, B, mean, var; BatchNormAttributes
-  kMaxPool,             // PoolAttributes
-  kAveragePool,         // PoolAttributes
-  kGlobalAveragePool,   // X [N,C,H,W] -> [N,C,1,1]
-  kReduceMean,          // ReduceAttributes
+  kConv,               // X, W[, B]; ConvAttributes
+  kGemm,               // Gemm: A, B[, C]; GemmAttributes
+  kMatMul,             // A, B
+  kBatchNorm,          // BatchNormalization: X, scale, B, mean, var; BatchNormAttributes
+  kMaxPool,            // PoolAttributes
+  kAveragePool,        // PoolAttributes
+  kGlobalAveragePool,  // X [N,C,H,W] -> [N,C,1,1]
+  kReduceMean,         // ReduceAttributes
   kRelu,
-  kLeakyRelu,           // FloatAttributes: alpha
+  kLeakyRelu,  // FloatAttributes: alpha
   kSigmoid,
-  kHardSigmoid,         // FloatAttributes: alpha, beta
+  kHardSigmoid,  // FloatAttributes: alpha, beta
   kHardSwish,
   kTanh,
-  kClip,                // FloatAttributes: alpha = min, beta = max
-  kSoftmax,             // AxisAttributes, over that one axis (older opsets are rewritten)
-  kAdd,                 // A, B with numpy broadcasting; likewise the next three
+  kClip,     // FloatAttributes: alpha = min, beta = max
+  kSoftmax,  // AxisAttributes, over that one axis (older opsets are rewritten)
+  kAdd,      // A, B with numpy broadcasting; likewise the next three
   kSub,
   kMul,
   kDiv,
-  kConcat,              // AxisAttributes
-  kReshape,             // Reshape, Flatten, Squeeze, Unsqueeze: the output's shape says it all
-  kTranspose,           // TransposeAttributes
-  kPad,                 // constant mode; PadAttributes
-  kSlice,               // SliceAttributes
+  kConcat,     // AxisAttributes
+  kReshape,    // Reshape, Flatten, Squeeze, Unsqueeze: the output's shape says it all
+  kTranspose,  // TransposeAttributes
+  kPad,        // constant mode; PadAttributes
+  kSlice,      // SliceAttributes
 };
 
 // Two-dimensional windows. Pads are {top, left, bottom, right}; auto_pad is resolved at import.
@@ -69,6 +69,7 @@ struct ConvAttributes {
   std::array<int64_t, 2> dilations = {1, 1};
   std::array<int64_t, 4> pads = {0, 0, 0, 0};
   int64_t group = 1;
+  bool operator==(const ConvAttributes&) const = default;
 };
 struct PoolAttributes {
   std::array<int64_t, 2> kernel = {1, 1};
@@ -77,42 +78,51 @@ struct PoolAttributes {
   std::array<int64_t, 4> pads = {0, 0, 0, 0};
   bool ceil_mode = false;
   bool count_include_pad = false;
+  bool operator==(const PoolAttributes&) const = default;
 };
 struct GemmAttributes {
   float alpha = 1;
   float beta = 1;
   bool trans_a = false;
   bool trans_b = false;
+  bool operator==(const GemmAttributes&) const = default;
 };
 struct BatchNormAttributes {
   float epsilon = 1e-5F;
+  bool operator==(const BatchNormAttributes&) const = default;
 };
 struct FloatAttributes {
   float alpha = 0;
   float beta = 0;
+  bool operator==(const FloatAttributes&) const = default;
 };
 struct AxisAttributes {
   int64_t axis = 0;  // not negative
+  bool operator==(const AxisAttributes&) const = default;
 };
 struct ReduceAttributes {
   std::vector<int64_t> axes;  // sorted, not negative
   bool keep_dims = true;
+  bool operator==(const ReduceAttributes&) const = default;
 };
 struct TransposeAttributes {
   std::vector<int64_t> permutation;
+  bool operator==(const TransposeAttributes&) const = default;
 };
 struct PadAttributes {
   std::vector<int64_t> begin;  // one an axis, may be negative (crop)
   std::vector<int64_t> end;
   float value = 0;
+  bool operator==(const PadAttributes&) const = default;
 };
 struct SliceAttributes {
   std::vector<int64_t> starts;  // one an axis, in range; the output's shape gives the counts
   std::vector<int64_t> steps;
+  bool operator==(const SliceAttributes&) const = default;
 };
-using Attributes = std::variant<std::monostate, ConvAttributes, PoolAttributes, GemmAttributes, BatchNormAttributes,
-                                FloatAttributes, AxisAttributes, ReduceAttributes, TransposeAttributes, PadAttributes,
-                                SliceAttributes>;
+using Attributes =
+    std::variant<std::monostate, ConvAttributes, PoolAttributes, GemmAttributes, BatchNormAttributes, FloatAttributes,
+                 AxisAttributes, ReduceAttributes, TransposeAttributes, PadAttributes, SliceAttributes>;
 
 struct Node {
   std::string name;     // unique; the ONNX name, or the first output's name where the file gives none
@@ -123,25 +133,33 @@ struct Node {
   std::vector<ValueId> outputs;
 };
 
-// A node of the file that import folded away (constants, Identity, Dropout), and the index in `Graph::nodes` of the
-// first node after it: policies may still name it.
+// A node of the file that import folded away (constants, Identity, Dropout, nodes that no output depends on), and the
+// index in `Graph::nodes` of the first node after it: policies may still name it.
 struct FoldedNode {
   std::string name;
   size_t next_node = 0;
 };
 
-// A plain value type, valid by construction: nodes in topological order, every id in range, every value produced at most
-// once. Movable; copies share the constants. Thread-compatible.
+// A plain value type, valid by construction: nodes in topological order, every id in range, every value produced at
+// most once. Movable; copies share the constants. Thread-compatible.
 struct Graph {
   std::string name;
   std::vector<Value> values;
   std::vector<Node> nodes;
-  std::vector<ValueId> inputs;   // constants are not inputs
+  std::vector<ValueId> inputs;  // constants are not inputs
   std::vector<ValueId> outputs;
   std::vector<FoldedNode> folded;
 };
 
 // The ONNX name of the operator `op` is written as ("Conv", "BatchNormalization", ...).
 const char* NameOf(Op op);
+
+// Removes the nodes whose entry in `keep` is false, and records their names in `graph.folded`. The caller has made sure
+// that no remaining node reads their outputs. Requires keep.size() == graph.nodes.size().
+void RemoveNodes(Graph& graph, const std::vector<bool>& keep);
+// Drops the values that are neither read, made, nor inputs or outputs of the graph, and renumbers the others.
+void RemoveUnusedValues(Graph& graph);
+// For each node, whether an output of the graph depends on it.
+std::vector<bool> LiveNodes(const Graph& graph);
 
 }  // namespace shoji::graph

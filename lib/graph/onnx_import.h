@@ -18,12 +18,15 @@ struct ImportOptions {
   int64_t max_tensor_bytes = int64_t{1} << 31;  // of any one value, constants included
 };
 
-// Reads a serialized ONNX ModelProto (opset 7 to 17, IR 3 to 8) with libonnx: its checker and shape inference first,
-// then normalization into Graph; a dynamic batch dimension becomes 1. Constant sub-graphs are folded, Identity and
-// inference-time Dropout removed; BatchNormalization and every other computing node stays, so that a policy may cut
-// there. `model` may come from an adversary: errors are INVALID_ARGUMENT (malformed; names the node or value),
-// UNIMPLEMENTED (an operator or attribute form that is not supported; names node and operator), RESOURCE_EXHAUSTED (over
-// the limits). Never throws.
+// Reads a serialized ONNX ModelProto (opset 7 to 17, IR 3 to 8). In this order: protobuf, our own limits on counts,
+// sizes and names, libonnx's checker, normalization into Graph with a shape rule of our own per operator, and last
+// libonnx's shape inference, which must agree: it meets only files that all the others accepted. A dynamic batch
+// dimension becomes 1; initializers that are also listed as inputs are constants. Constant sub-graphs are folded (at
+// most 64 MiB and four times the file), Identity and inference-time Dropout removed unless they make an output, nodes
+// that no output depends on dropped; BatchNormalization and every other computing node stays, so that a policy may cut
+// there. What stays is float32. `model` may come from an adversary: errors are INVALID_ARGUMENT (malformed; names the
+// node or value), UNIMPLEMENTED (an operator, attribute form, type or version that is not supported; names node and
+// operator), RESOURCE_EXHAUSTED (over the limits). Never throws.
 absl::StatusOr<Graph> ImportOnnx(ByteSpan model, const ImportOptions& options = {});
 
 }  // namespace shoji::graph

@@ -1,0 +1,74 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/graph/graph.h"
+#include "lib/graph/onnx_io/node_scope.h"
+
+namespace shoji::graph::onnx_io {
+
+struct BuilderLimits {
+  int64_t max_tensor_bytes = 0;   // of any one value
+  uint64_t max_folded_bytes = 0;  // of all the constants that folding makes
+};
+
+// Collects the values and nodes of a graph during import. Values get their number when a node first uses them, so that
+// what folding made superfluous never enters. Thread-compatible.
+class GraphBuilder {
+ public:
+  // `names` are all the value and node names of the file, which invented names avoid; `outputs` those of the graph's
+  // outputs, which stay.
+  GraphBuilder(BuilderLimits limits, std::unordered_set<std::string> names, std::vector<std::string> outputs);
+  GraphBuilder(const GraphBuilder&) = delete;
+  GraphBuilder& operator=(const GraphBuilder&) = delete;
+
+  absl::Status AddInput(const std::string& name, Shape shape);
+  void AddConstant(const std::string& name, Tensor tensor);
+  // Like AddConstant, for a constant that folding made: RESOURCE_EXHAUSTED over the limits. `label` begins the message.
+  absl::Status AddFolded(const std::string& label, const std::string& name, Tensor tensor);
+  // `name` is another name of `value`.
+  void AddAlias(const std::string& name, KnownValue* value);
+  bool IsOutput(const std::string& name) const;
+  // Null when no node or input defined it.
+  KnownValue* Find(const std::string& name);
+
+  // Whether folding may still make a constant of `shape`.
+  absl::Status CheckFoldable(const std::string& label, const Shape& shape, DataType type) const;
+
+  // Adds a node whose one output is a new float32 value called `output`, and returns that value. RESOURCE_EXHAUSTED
+  // when it is too large, INVALID_ARGUMENT when it is empty, UNIMPLEMENTED when an input is not float32.
+  absl::StatusOr<KnownValue*> AddNode(const std::string& label, Node node, const std::vector<KnownValue*>& inputs,
+                                      const std::string& output, Shape shape);
+  // The node `name` left no trace; the next one added comes after it.
+  void AddFoldedNode(const std::string& name);
+  // `wanted`, or a variant of it that no value or node of the file has.
+  std::string UniqueName(const std::string& wanted);
+
+  // The graph; nodes that no output depends on are dropped. Call once, last.
+  absl::StatusOr<Graph> Finish(const std::string& name);
+
+ private:
+  KnownValue* NewValue(const std::string& name);
+  ValueId Use(KnownValue& value);
+
+  const BuilderLimits limits_;
+  std::unordered_set<std::string> names_;
+  const std::vector<std::string> outputs_;
+  std::deque<KnownValue> values_;
+  std::unordered_map<std::string, KnownValue*> by_name_;
+  uint64_t folded_bytes_ = 0;
+  Graph graph_;
+};
+
+}  // namespace shoji::graph::onnx_io

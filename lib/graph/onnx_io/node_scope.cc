@@ -1,0 +1,239 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "lib/graph/onnx_io/node_scope.h"
+
+#include <onnx/onnx_pb.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/graph/onnx_io/builder.h"
+#include "lib/graph/onnx_io/evaluate.h"
+#include "lib/graph/onnx_io/text.h"
+
+namespace shoji::graph::onnx_io {
+
+const std::string& NodeName(const ::onnx::NodeProto& node) {
+  static const std::string none;
+  if (!node.name().empty()) {
+    return node.name();
+  }
+  return node.output_size() == 0 ? none : node.output(0);
+}
+
+std::string NodeLabel(const ::onnx::NodeProto& node) {
+  // The operator's name is the file's too; quoting it only to clean it would read badly.
+  std::string op = Quoted(node.op_type());
+  op = op.substr(1, op.size() - 2);
+  return "node " + Quoted(NodeName(node)) + " (" + op + ")";
+}
+
+NodeScope::NodeScope(const ::onnx::NodeProto& proto, int64_t opset, std::vector<KnownValue*> inputs,
+                     GraphBuilder& builder)
+    : proto_(proto), opset_(opset), inputs_(std::move(inputs)), builder_(builder) {}
+
+const std::string& NodeScope::op_type() const { return proto_.op_type(); }
+
+absl::Status NodeScope::RequireInputs(size_t count) const {
+  for (size_t i = 0; i < count; ++i) {
+    if (!has_input(i)) {
+      return Invalid("input " + std::to_string(i) + " is missing");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<int64_t>> NodeScope::ConstantInts(size_t i) const {
+  const KnownValue& value = input(i);
+  if (value.constant == nullptr) {
+    return Unimplemented("input " + Quoted(value.name) + " must be a constant");
+  }
+  if (value.type == DataType::kInt64) {
+    const std::span<const int64_t> values = value.constant->values<int64_t>();
+    return std::vector<int64_t>(values.begin(), values.end());
+  }
+  if (value.type == DataType::kInt32) {
+    const std::span<const int32_t> values = value.constant->values<int32_t>();
+    return std::vector<int64_t>(values.begin(), values.end());
+  }
+  return Invalid("input " + Quoted(value.name) + " must hold integers");
+}
+
+absl::StatusOr<float> NodeScope::ConstantFloat(size_t i) const {
+  const KnownValue& value = input(i);
+  if (value.constant == nullptr) {
+    return Unimplemented("input " + Quoted(value.name) + " must be a constant");
+  }
+  if (value.type != DataType::kFloat32 || value.constant->num_elements() != 1) {
+    return Invalid("input " + Quoted(value.name) + " must be one float32");
+  }
+  return value.constant->values<float>()[0];
+}
+
+const ::onnx::AttributeProto* NodeScope::FindAttribute(const std::string& name) const {
+  for (const ::onnx::AttributeProto& attribute : proto_.attribute()) {
+    if (attribute.name() == name) {
+      return &attribute;
+    }
+  }
+  return nullptr;
+}
+
+absl::StatusOr<int64_t> NodeScope::Int(const std::string& name, int64_t absent) const {
+  const ::onnx::AttributeProto* attribute = FindAttribute(name);
+  if (attribute == nullptr) {
+    return absent;
+  }
+  if (!attribute->has_i()) {
+    return Invalid("attribute `" + name + "` must be an integer");
+  }
+  return attribute->i();
+}
+
+absl::StatusOr<float> NodeScope::Float(const std::string& name, float absent) const {
+  const ::onnx::AttributeProto* attribute = FindAttribute(name);
+  if (attribute == nullptr) {
+    return absent;
+  }
+  if (!attribute->has_f()) {
+    return Invalid("attribute `" + name + "` must be a float");
+  }
+  return attribute->f();
+}
+
+absl::StatusOr<std::string> NodeScope::String(const std::string& name, const std::string& absent) const {
+  const ::onnx::AttributeProto* attribute = FindAttribute(name);
+  if (attribute == nullptr) {
+    return absent;
+  }
+  if (!attribute->has_s()) {
+    return Invalid("attribute `" + name + "` must be a string");
+  }
+  return attribute->s();
+}
+
+absl::StatusOr<std::vector<int64_t>> NodeScope::Ints(const std::string& name,
+                                                     const std::vector<int64_t>& absent) const {
+  const ::onnx::AttributeProto* attribute = FindAttribute(name);
+  if (attribute == nullptr) {
+    return absent;
+  }
+  if (attribute->type() != ::onnx::AttributeProto::INTS) {
+    return Invalid("attribute `" + name + "` must be a list of integers");
+  }
+  return std::vector<int64_t>(attribute->ints().begin(), attribute->ints().end());
+}
+
+absl::StatusOr<std::vector<float>> NodeScope::Floats(const std::string& name) const {
+  const ::onnx::AttributeProto* attribute = FindAttribute(name);
+  if (attribute == nullptr || attribute->type() != ::onnx::AttributeProto::FLOATS) {
+    return Invalid("attribute `" + name + "` must be a list of floats");
+  }
+  return std::vector<float>(attribute->floats().begin(), attribute->floats().end());
+}
+
+const ::onnx::TensorProto* NodeScope::TensorAttribute(const std::string& name) const {
+  const ::onnx::AttributeProto* attribute = FindAttribute(name);
+  return attribute == nullptr || !attribute->has_t() ? nullptr : &attribute->t();
+}
+
+absl::StatusOr<int64_t> NodeScope::Axis(int64_t axis, size_t rank) const {
+  const auto signed_rank = static_cast<int64_t>(rank);
+  if (axis < -signed_rank || axis >= signed_rank) {
+    return Invalid("axis " + std::to_string(axis) + " is out of range for " + std::to_string(rank) + " dimensions");
+  }
+  return axis < 0 ? axis + signed_rank : axis;
+}
+
+absl::StatusOr<std::vector<int64_t>> NodeScope::Axes(std::vector<int64_t> axes, size_t rank) const {
+  for (int64_t& axis : axes) {
+    ASSIGN_OR_RETURN(axis, Axis(axis, rank));
+  }
+  std::sort(axes.begin(), axes.end());
+  if (std::adjacent_find(axes.begin(), axes.end()) != axes.end()) {
+    return Invalid("an axis is given twice");
+  }
+  return axes;
+}
+
+absl::StatusOr<Shape> NodeScope::MakeShape(std::vector<int64_t> dims) const {
+  absl::StatusOr<Shape> shape = Shape::Create(std::move(dims));
+  if (!shape.ok()) {
+    return Invalid(std::string(shape.status().message()));
+  }
+  return shape;
+}
+
+absl::Status NodeScope::Invalid(const std::string& text) const {
+  return absl::InvalidArgumentError(NodeLabel(proto_) + ": " + text);
+}
+
+absl::Status NodeScope::Unimplemented(const std::string& text) const {
+  return absl::UnimplementedError(NodeLabel(proto_) + ": " + text);
+}
+
+absl::Status NodeScope::CheckFoldable(const Shape& shape, DataType type) const {
+  return builder_.CheckFoldable(NodeLabel(proto_), shape, type);
+}
+
+absl::Status NodeScope::Emit(Op op, Attributes attributes, Shape shape, size_t num_inputs) {
+  std::vector<KnownValue*> inputs(inputs_.begin(),
+                                  inputs_.begin() + static_cast<ptrdiff_t>(std::min(num_inputs, inputs_.size())));
+  if (!inputs.empty() && CanEvaluate(op) && std::all_of(inputs.begin(), inputs.end(), [](const KnownValue* value) {
+        return value != nullptr && value->constant != nullptr;
+      })) {
+    std::vector<const Tensor*> constants;
+    constants.reserve(inputs.size());
+    for (const KnownValue* value : inputs) {
+      constants.push_back(value->constant.get());
+    }
+    RETURN_IF_ERROR(CheckFoldable(shape, constants[0]->type()));
+    absl::StatusOr<Tensor> folded = Evaluate(op, attributes, constants, shape);
+    if (!folded.ok()) {
+      return Invalid(std::string(folded.status().message()));
+    }
+    return Define(*std::move(folded));
+  }
+  return EmitLast(op, std::move(attributes), std::move(shape), inputs);
+}
+
+absl::StatusOr<KnownValue*> NodeScope::EmitStep(const std::string& suffix, Op op, Attributes attributes, Shape shape,
+                                                const std::vector<KnownValue*>& inputs) {
+  Node node;
+  node.name = builder_.UniqueName(NodeName(proto_) + "/" + suffix);
+  node.op_type = proto_.op_type();
+  node.op = op;
+  node.attributes = std::move(attributes);
+  const std::string output = builder_.UniqueName(proto_.output(0) + "/" + suffix);
+  return builder_.AddNode(NodeLabel(proto_), std::move(node), inputs, output, std::move(shape));
+}
+
+absl::Status NodeScope::EmitLast(Op op, Attributes attributes, Shape shape, const std::vector<KnownValue*>& inputs) {
+  Node node;
+  node.name = NodeName(proto_);
+  node.op_type = proto_.op_type();
+  node.op = op;
+  node.attributes = std::move(attributes);
+  return builder_.AddNode(NodeLabel(proto_), std::move(node), inputs, proto_.output(0), std::move(shape)).status();
+}
+
+absl::Status NodeScope::Define(Tensor tensor) {
+  RETURN_IF_ERROR(builder_.AddFolded(NodeLabel(proto_), proto_.output(0), std::move(tensor)));
+  builder_.AddFoldedNode(NodeName(proto_));
+  return absl::OkStatus();
+}
+
+absl::Status NodeScope::Alias() {
+  // An output of the graph keeps its name: there a node that changes nothing stays, as a copy.
+  if (builder_.IsOutput(proto_.output(0)) && inputs_[0]->constant == nullptr) {
+    return EmitLast(Op::kReshape, {}, inputs_[0]->shape, {inputs_[0]});
+  }
+  builder_.AddAlias(proto_.output(0), inputs_[0]);
+  builder_.AddFoldedNode(NodeName(proto_));
+  return absl::OkStatus();
+}
+
+}  // namespace shoji::graph::onnx_io

@@ -1,0 +1,130 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Operators that combine all channels or reduce over axes.
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/graph/onnx_io/broadcast.h"
+#include "lib/graph/onnx_io/normalize.h"
+
+namespace shoji::graph::onnx_io {
+namespace {
+
+std::string DoNotFit(const Shape& a, const Shape& b) {
+  return "inputs of shapes " + a.ToString() + " and " + b.ToString() + " do not fit";
+}
+
+}  // namespace
+
+absl::Status NormalizeGemm(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(2));
+  GemmAttributes attributes;
+  ASSIGN_OR_RETURN(attributes.alpha, node.Float("alpha", 1));
+  ASSIGN_OR_RETURN(attributes.beta, node.Float("beta", 1));
+  ASSIGN_OR_RETURN(const int64_t trans_a, node.Int("transA", 0));
+  ASSIGN_OR_RETURN(const int64_t trans_b, node.Int("transB", 0));
+  attributes.trans_a = trans_a != 0;
+  attributes.trans_b = trans_b != 0;
+  const Shape& a = node.shape(0);
+  const Shape& b = node.shape(1);
+  if (a.rank() != 2 || b.rank() != 2 || a[attributes.trans_a ? 0 : 1] != b[attributes.trans_b ? 1 : 0]) {
+    return node.Invalid(DoNotFit(a, b));
+  }
+  ASSIGN_OR_RETURN(Shape shape, node.MakeShape({a[attributes.trans_a ? 1 : 0], b[attributes.trans_b ? 0 : 1]}));
+  if (node.has_input(2)) {
+    const absl::StatusOr<Shape> sum = BroadcastShape(shape, node.shape(2));
+    if (!sum.ok() || !(*sum == shape)) {
+      return node.Invalid(DoNotFit(shape, node.shape(2)));
+    }
+  }
+  return node.Emit(Op::kGemm, attributes, std::move(shape), node.has_input(2) ? 3 : 2);
+}
+
+absl::Status NormalizeMatMul(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(2));
+  // As numpy.matmul: a vector on the left is a row, on the right a column, and that dimension leaves the result.
+  std::vector<int64_t> a = node.shape(0).dims();
+  std::vector<int64_t> b = node.shape(1).dims();
+  if (a.empty() || b.empty()) {
+    return node.Invalid(DoNotFit(node.shape(0), node.shape(1)));
+  }
+  const bool row = a.size() == 1;
+  const bool column = b.size() == 1;
+  if (row) {
+    a.insert(a.begin(), 1);
+  }
+  if (column) {
+    b.push_back(1);
+  }
+  if (a.back() != b[b.size() - 2]) {
+    return node.Invalid(DoNotFit(node.shape(0), node.shape(1)));
+  }
+  ASSIGN_OR_RETURN(const Shape batch_a, node.MakeShape({a.begin(), a.end() - 2}));
+  ASSIGN_OR_RETURN(const Shape batch_b, node.MakeShape({b.begin(), b.end() - 2}));
+  const absl::StatusOr<Shape> batch = BroadcastShape(batch_a, batch_b);
+  if (!batch.ok()) {
+    return node.Invalid(DoNotFit(node.shape(0), node.shape(1)));
+  }
+  std::vector<int64_t> dims = batch->dims();
+  if (!row) {
+    dims.push_back(a[a.size() - 2]);
+  }
+  if (!column) {
+    dims.push_back(b.back());
+  }
+  ASSIGN_OR_RETURN(Shape shape, node.MakeShape(std::move(dims)));
+  return node.Emit(Op::kMatMul, {}, std::move(shape), 2);
+}
+
+absl::Status NormalizeBatchNorm(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(5));
+  ASSIGN_OR_RETURN(const int64_t training_mode, node.Int("training_mode", 0));
+  ASSIGN_OR_RETURN(const int64_t spatial, node.Int("spatial", 1));
+  if (training_mode != 0 || spatial != 1) {
+    return node.Unimplemented("training mode and normalization that is not per channel are not supported");
+  }
+  BatchNormAttributes attributes;
+  ASSIGN_OR_RETURN(attributes.epsilon, node.Float("epsilon", 1e-5F));
+  const Shape& x = node.shape(0);
+  if (x.rank() < 2) {
+    return node.Invalid("its input has shape " + x.ToString());
+  }
+  for (size_t i = 1; i < 5; ++i) {
+    if (node.shape(i).rank() != 1 || node.shape(i)[0] != x[1]) {
+      return node.Invalid("a parameter of shape " + node.shape(i).ToString() + " does not fit an input of shape " +
+                          x.ToString());
+    }
+  }
+  return node.Emit(Op::kBatchNorm, attributes, x, 5);
+}
+
+absl::Status NormalizeReduceMean(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(1));
+  const Shape& x = node.shape(0);
+  std::vector<int64_t> all(x.rank());
+  std::iota(all.begin(), all.end(), int64_t{0});
+  ReduceAttributes attributes;
+  ASSIGN_OR_RETURN(attributes.axes, node.Ints("axes", all));
+  if (attributes.axes.empty()) {
+    attributes.axes = all;
+  }
+  ASSIGN_OR_RETURN(attributes.axes, node.Axes(std::move(attributes.axes), x.rank()));
+  ASSIGN_OR_RETURN(const int64_t keep_dims, node.Int("keepdims", 1));
+  attributes.keep_dims = keep_dims != 0;
+  std::vector<int64_t> dims;
+  for (size_t i = 0; i < x.rank(); ++i) {
+    const bool reduced =
+        std::find(attributes.axes.begin(), attributes.axes.end(), static_cast<int64_t>(i)) != attributes.axes.end();
+    if (!reduced || attributes.keep_dims) {
+      dims.push_back(reduced ? 1 : x[i]);
+    }
+  }
+  ASSIGN_OR_RETURN(Shape shape, node.MakeShape(std::move(dims)));
+  return node.Emit(Op::kReduceMean, std::move(attributes), std::move(shape), 1);
+}
+
+}  // namespace shoji::graph::onnx_io

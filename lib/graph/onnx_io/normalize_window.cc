@@ -1,0 +1,189 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Operators that slide a window over the two spatial dimensions.
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/graph/onnx_io/normalize.h"
+#include "lib/graph/onnx_io/text.h"
+
+namespace shoji::graph::onnx_io {
+namespace {
+
+// No real network comes near; products of a few of them stay far from overflow.
+constexpr int64_t kMaxExtent = 65536;
+
+struct Window {
+  std::array<int64_t, 2> kernel = {1, 1};
+  std::array<int64_t, 2> strides = {1, 1};
+  std::array<int64_t, 2> dilations = {1, 1};
+  std::array<int64_t, 4> pads = {0, 0, 0, 0};
+  std::array<int64_t, 2> output = {0, 0};
+};
+
+enum class Rounding { kFloor, kCeil };
+
+template <size_t N>
+absl::StatusOr<std::array<int64_t, N>> Extents(const NodeScope& node, const std::string& name,
+                                               const std::array<int64_t, N>& absent, int64_t min) {
+  ASSIGN_OR_RETURN(const std::vector<int64_t> values,
+                   node.Ints(name, std::vector<int64_t>(absent.begin(), absent.end())));
+  if (values.size() != N) {
+    return node.Invalid("attribute `" + name + "` has " + std::to_string(values.size()) + " values where " +
+                        std::to_string(N) + " are needed");
+  }
+  std::array<int64_t, N> out = {};
+  for (size_t i = 0; i < N; ++i) {
+    if (values[i] < min || values[i] > kMaxExtent) {
+      return node.Invalid("attribute `" + name + "`: " + std::to_string(values[i]) + " is out of range");
+    }
+    out[i] = values[i];
+  }
+  return out;
+}
+
+absl::Status RequireImage(const NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(1));
+  if (node.shape(0).rank() != 4) {
+    return node.Unimplemented("its input has shape " + node.shape(0).ToString() +
+                              "; only two spatial dimensions (rank 4) are supported");
+  }
+  for (const int64_t extent : node.shape(0).dims()) {
+    if (extent == 0) {
+      return node.Invalid("its input has no elements");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The pads that make an output of ceil(in / stride); an odd one goes to the end for SAME_UPPER.
+void PadToSame(Window& window, size_t axis, int64_t in, bool upper) {
+  const int64_t span = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
+  const int64_t out = (in + window.strides[axis] - 1) / window.strides[axis];
+  const int64_t total = std::max<int64_t>(0, (out - 1) * window.strides[axis] + span - in);
+  const int64_t small = total / 2;
+  window.pads[axis] = upper ? small : total - small;
+  window.pads[axis + 2] = upper ? total - small : small;
+}
+
+absl::Status ResolvePads(const NodeScope& node, Window& window) {
+  ASSIGN_OR_RETURN(const std::string mode, node.String("auto_pad", "NOTSET"));
+  if (mode == "NOTSET") {
+    ASSIGN_OR_RETURN(window.pads, Extents<4>(node, "pads", {0, 0, 0, 0}, 0));
+  } else if (mode == "SAME_UPPER" || mode == "SAME_LOWER") {
+    PadToSame(window, 0, node.shape(0)[2], mode == "SAME_UPPER");
+    PadToSame(window, 1, node.shape(0)[3], mode == "SAME_UPPER");
+  } else if (mode != "VALID") {
+    return node.Invalid("attribute `auto_pad` is " + Quoted(mode));
+  }
+  return absl::OkStatus();
+}
+
+// Reads the attributes of a window of `kernel` and computes the output's extents.
+absl::StatusOr<Window> ResolveWindow(const NodeScope& node, const std::array<int64_t, 2>& kernel, Rounding rounding) {
+  Window window;
+  window.kernel = kernel;
+  ASSIGN_OR_RETURN(window.strides, Extents<2>(node, "strides", {1, 1}, 1));
+  ASSIGN_OR_RETURN(window.dilations, Extents<2>(node, "dilations", {1, 1}, 1));
+  RETURN_IF_ERROR(ResolvePads(node, window));
+  for (size_t axis = 0; axis < 2; ++axis) {
+    const int64_t in = node.shape(0)[axis + 2];
+    const int64_t span = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
+    const int64_t room = in + window.pads[axis] + window.pads[axis + 2] - span;
+    if (room < 0) {
+      return node.Invalid("its window is larger than its padded input of shape " + node.shape(0).ToString());
+    }
+    const int64_t stride = window.strides[axis];
+    const int64_t steps = rounding == Rounding::kCeil ? (room + stride - 1) / stride : room / stride;
+    window.output[axis] = steps + 1;
+  }
+  return window;
+}
+
+// A pool has no value for a window that holds nothing but padding.
+absl::Status RequireNoEmptyWindow(const NodeScope& node, const Window& window) {
+  for (size_t axis = 0; axis < 2; ++axis) {
+    const int64_t span = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
+    const int64_t last_start = (window.output[axis] - 1) * window.strides[axis] - window.pads[axis];
+    if (window.pads[axis] >= span || last_start >= node.shape(0)[axis + 2]) {
+      return node.Unimplemented("a window that lies wholly in the padding is not supported");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Shape> OutputShape(const NodeScope& node, int64_t channels, const Window& window) {
+  return node.MakeShape({node.shape(0)[0], channels, window.output[0], window.output[1]});
+}
+
+absl::Status NormalizePool(NodeScope& node, Op op) {
+  RETURN_IF_ERROR(RequireImage(node));
+  PoolAttributes attributes;
+  ASSIGN_OR_RETURN(const int64_t ceil_mode, node.Int("ceil_mode", 0));
+  ASSIGN_OR_RETURN(const int64_t count_include_pad, node.Int("count_include_pad", 0));
+  ASSIGN_OR_RETURN(const auto kernel, Extents<2>(node, "kernel_shape", {0, 0}, 1));
+  ASSIGN_OR_RETURN(const std::string auto_pad, node.String("auto_pad", "NOTSET"));
+  // With automatic padding the output's size does not depend on the rounding.
+  const bool ceil = ceil_mode != 0 && auto_pad == "NOTSET";
+  ASSIGN_OR_RETURN(const Window window, ResolveWindow(node, kernel, ceil ? Rounding::kCeil : Rounding::kFloor));
+  RETURN_IF_ERROR(RequireNoEmptyWindow(node, window));
+  attributes.kernel = window.kernel;
+  attributes.strides = window.strides;
+  attributes.dilations = window.dilations;
+  attributes.pads = window.pads;
+  attributes.ceil_mode = ceil;
+  attributes.count_include_pad = count_include_pad != 0;
+  ASSIGN_OR_RETURN(Shape shape, OutputShape(node, node.shape(0)[1], window));
+  return node.Emit(op, attributes, std::move(shape), 1);
+}
+
+}  // namespace
+
+absl::Status NormalizeConv(NodeScope& node) {
+  RETURN_IF_ERROR(RequireImage(node));
+  RETURN_IF_ERROR(node.RequireInputs(2));
+  const Shape& x = node.shape(0);
+  const Shape& w = node.shape(1);
+  if (w.rank() != 4 || w.num_elements() == 0 || w[2] > kMaxExtent || w[3] > kMaxExtent) {
+    return node.Invalid("its weights have shape " + w.ToString());
+  }
+  ASSIGN_OR_RETURN(const int64_t group, node.Int("group", 1));
+  if (group < 1 || group > w[0] || w[0] % group != 0 || x[1] % group != 0 || x[1] / group != w[1]) {
+    return node.Invalid("weights of shape " + w.ToString() + " in " + std::to_string(group) +
+                        " groups do not fit an input of shape " + x.ToString());
+  }
+  const std::array<int64_t, 2> kernel = {w[2], w[3]};
+  ASSIGN_OR_RETURN(const auto stated, Extents<2>(node, "kernel_shape", kernel, 1));
+  if (stated != kernel) {
+    return node.Invalid("attribute `kernel_shape` is not that of the weights, " + w.ToString());
+  }
+  if (node.has_input(2) && (node.shape(2).rank() != 1 || node.shape(2)[0] != w[0])) {
+    return node.Invalid("a bias of shape " + node.shape(2).ToString() + " does not fit weights of shape " +
+                        w.ToString());
+  }
+  ASSIGN_OR_RETURN(const Window window, ResolveWindow(node, kernel, Rounding::kFloor));
+  ConvAttributes attributes;
+  attributes.kernel = window.kernel;
+  attributes.strides = window.strides;
+  attributes.dilations = window.dilations;
+  attributes.pads = window.pads;
+  attributes.group = group;
+  ASSIGN_OR_RETURN(Shape shape, OutputShape(node, w[0], window));
+  return node.Emit(Op::kConv, attributes, std::move(shape), node.has_input(2) ? 3 : 2);
+}
+
+absl::Status NormalizeMaxPool(NodeScope& node) { return NormalizePool(node, Op::kMaxPool); }
+
+absl::Status NormalizeAveragePool(NodeScope& node) { return NormalizePool(node, Op::kAveragePool); }
+
+absl::Status NormalizeGlobalAveragePool(NodeScope& node) {
+  RETURN_IF_ERROR(RequireImage(node));
+  ASSIGN_OR_RETURN(Shape shape, node.MakeShape({node.shape(0)[0], node.shape(0)[1], 1, 1}));
+  return node.Emit(Op::kGlobalAveragePool, {}, std::move(shape), 1);
+}
+
+}  // namespace shoji::graph::onnx_io

@@ -1,0 +1,143 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "lib/graph/onnx_io/onnx_file.h"
+
+#include <onnx/checker.h>
+#include <onnx/onnx_pb.h>
+#include <onnx/shape_inference/implementation.h>
+
+#include <climits>
+#include <exception>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/graph/onnx_io/text.h"
+
+namespace shoji::graph::onnx_io {
+namespace {
+
+// libonnx's messages run over several lines and may quote the file.
+std::string OneLine(const char* what) {
+  constexpr size_t kMaxShown = 400;
+  std::string out;
+  for (const char* c = what; *c != '\0' && out.size() < kMaxShown; ++c) {
+    const bool space = static_cast<unsigned char>(*c) <= 0x20 || *c == 0x7f;
+    if (!space) {
+      out += *c;
+    } else if (!out.empty() && out.back() != ' ') {
+      out += ' ';
+    }
+  }
+  return out;
+}
+
+// Runs `step` and turns what it throws into INVALID_ARGUMENT.
+template <typename F>
+absl::Status WithoutExceptions(const char* who, F step) {
+  try {
+    step();
+    return absl::OkStatus();
+  } catch (const std::exception& e) {
+    return absl::InvalidArgumentError(std::string(who) + ": " + OneLine(e.what()));
+  } catch (...) {
+    return absl::InvalidArgumentError(std::string(who) + " failed");
+  }
+}
+
+// The dynamic dimensions of `type` become 1: import has checked that only the first can be.
+void FixBatch(::onnx::TypeProto& type) {
+  for (auto& dim : *type.mutable_tensor_type()->mutable_shape()->mutable_dim()) {
+    if (!dim.has_dim_value()) {
+      dim.set_dim_value(1);
+    }
+  }
+}
+
+// Drops the shapes that the file declares, and fixes the batch.
+void PrepareForInference(::onnx::GraphProto& graph) {
+  graph.clear_value_info();
+  for (auto& output : *graph.mutable_output()) {
+    output.mutable_type()->mutable_tensor_type()->clear_shape();
+  }
+  std::unordered_set<std::string> initializers;
+  for (const auto& initializer : graph.initializer()) {
+    initializers.insert(initializer.name());
+  }
+  for (auto& input : *graph.mutable_input()) {
+    if (!initializers.contains(input.name())) {
+      FixBatch(*input.mutable_type());
+    }
+  }
+}
+
+absl::Status CompareShape(const ::onnx::ValueInfoProto& info, const Shape& shape) {
+  if (!info.type().has_tensor_type() || !info.type().tensor_type().has_shape()) {
+    return absl::OkStatus();
+  }
+  const auto& dims = info.type().tensor_type().shape().dim();
+  bool same = static_cast<size_t>(dims.size()) == shape.rank();
+  for (int i = 0; same && i < dims.size(); ++i) {
+    same = !dims[i].has_dim_value() || dims[i].dim_value() == shape[static_cast<size_t>(i)];
+  }
+  if (!same) {
+    return absl::InvalidArgumentError("value " + Quoted(info.name()) + ": its node gives shape " + shape.ToString() +
+                                      ", ONNX shape inference another");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ParseModel(ByteSpan bytes, ::onnx::ModelProto& model) {
+  if (bytes.size() > static_cast<size_t>(INT_MAX)) {
+    return absl::ResourceExhaustedError("the ONNX file exceeds 2 GiB");
+  }
+  if (bytes.empty()) {
+    return absl::InvalidArgumentError("the ONNX file is empty");
+  }
+  if (!model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::InvalidArgumentError("not an ONNX file, or a truncated one: protobuf cannot parse it");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunChecker(const ::onnx::ModelProto& model) {
+  return WithoutExceptions("the ONNX checker refuses the file", [&model] { ::onnx::checker::check_model(model); });
+}
+
+absl::Status CrossCheckShapes(::onnx::ModelProto& model, const Graph& graph) {
+  ::onnx::GraphProto& proto = *model.mutable_graph();
+  PrepareForInference(proto);
+  RETURN_IF_ERROR(WithoutExceptions("ONNX shape inference refuses the file", [&model] {
+    const ::onnx::ShapeInferenceOptions options(true, 1, false);
+    ::onnx::shape_inference::InferShapes(model, ::onnx::OpSchemaRegistry::Instance(), options);
+  }));
+  std::unordered_map<std::string, const Shape*> shapes;
+  for (const Value& value : graph.values) {
+    shapes.emplace(value.name, &value.shape);
+  }
+  for (const auto* infos : {&proto.value_info(), &proto.output()}) {
+    for (const ::onnx::ValueInfoProto& info : *infos) {
+      const auto found = shapes.find(info.name());
+      if (found != shapes.end()) {
+        RETURN_IF_ERROR(CompareShape(info, *found->second));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+int64_t OpsetOf(const ::onnx::ModelProto& model) {
+  for (const auto& opset : model.opset_import()) {
+    if (opset.domain().empty() || opset.domain() == "ai.onnx") {
+      return opset.version();
+    }
+  }
+  return 0;
+}
+
+}  // namespace shoji::graph::onnx_io

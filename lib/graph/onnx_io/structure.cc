@@ -1,0 +1,250 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// CheckStructure: what must hold before any other code looks at a parsed file.
+
+#include <onnx/onnx_pb.h>
+
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "lib/base/status_macros.h"
+#include "lib/graph/onnx_io/node_scope.h"
+#include "lib/graph/onnx_io/normalize.h"
+#include "lib/graph/onnx_io/onnx_file.h"
+#include "lib/graph/onnx_io/tensor_proto.h"
+#include "lib/graph/onnx_io/text.h"
+
+namespace shoji::graph::onnx_io {
+namespace {
+
+constexpr int64_t kMinOpset = 7;
+constexpr int64_t kMaxOpset = 17;
+constexpr int64_t kMinIrVersion = 3;
+constexpr int64_t kMaxIrVersion = 8;
+// Of attributes, inputs and outputs of one node; of initializers and inputs of a graph per node allowed.
+constexpr int kMaxPerNode = 1024;
+constexpr size_t kMaxNameLength = 1024;
+
+absl::Status CheckVersions(const ::onnx::ModelProto& model) {
+  if (model.ir_version() < kMinIrVersion || model.ir_version() > kMaxIrVersion) {
+    return absl::UnimplementedError("ONNX IR version " + std::to_string(model.ir_version()) +
+                                    " is not supported; 3 to 8 are");
+  }
+  const int64_t opset = OpsetOf(model);
+  if (opset < kMinOpset || opset > kMaxOpset) {
+    return absl::UnimplementedError("ONNX operator set " + std::to_string(opset) +
+                                    " is not supported; 7 to 17 are: export or convert the model to one of them");
+  }
+  if (model.functions_size() != 0) {
+    return absl::UnimplementedError("models with functions of their own are not supported");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckName(const std::string& name, const std::string& what) {
+  if (name.empty()) {
+    return absl::InvalidArgumentError(what + " without a name");
+  }
+  if (name.size() > kMaxNameLength) {
+    return absl::ResourceExhaustedError(what + " " + Quoted(name) + ": its name exceeds 1024 bytes");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAttributes(const ::onnx::NodeProto& node, const std::string& where, int64_t max_bytes) {
+  std::unordered_set<std::string> names;
+  for (const ::onnx::AttributeProto& attribute : node.attribute()) {
+    const std::string name = where + ", attribute " + Quoted(attribute.name());
+    if (!names.insert(attribute.name()).second) {
+      return absl::InvalidArgumentError(name + ": given twice");
+    }
+    if (attribute.has_g() || attribute.graphs_size() != 0 || attribute.has_sparse_tensor() ||
+        attribute.sparse_tensors_size() != 0 || attribute.has_tp() || attribute.type_protos_size() != 0 ||
+        attribute.tensors_size() != 0 || !attribute.ref_attr_name().empty()) {
+      return absl::UnimplementedError(name + ": an attribute of this kind is not supported");
+    }
+    if (attribute.has_t()) {
+      RETURN_IF_ERROR(CheckTensorProto(attribute.t(), name, max_bytes));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckNode(const ::onnx::NodeProto& node, int64_t max_bytes) {
+  const std::string where = NodeLabel(node);
+  RETURN_IF_ERROR(CheckName(NodeName(node), "a node"));
+  if (node.input_size() > kMaxPerNode || node.output_size() > kMaxPerNode || node.attribute_size() > kMaxPerNode) {
+    return absl::ResourceExhaustedError(where + ": more than 1024 inputs, outputs or attributes");
+  }
+  if (!node.domain().empty() && node.domain() != "ai.onnx") {
+    return absl::UnimplementedError(where + ": operators of the domain " + Quoted(node.domain()) +
+                                    " are not supported");
+  }
+  if (FindNormalizer(node.op_type()) == nullptr) {
+    return absl::UnimplementedError(where + ": the operator is not supported");
+  }
+  return CheckAttributes(node, where, max_bytes);
+}
+
+// The names of a graph: each value is defined once, and before it is read.
+class NameCheck {
+ public:
+  absl::Status DefineConstants(const ::onnx::GraphProto& graph, int64_t max_bytes) {
+    for (const ::onnx::TensorProto& initializer : graph.initializer()) {
+      RETURN_IF_ERROR(CheckName(initializer.name(), "an initializer"));
+      const std::string where = "initializer " + Quoted(initializer.name());
+      RETURN_IF_ERROR(CheckTensorProto(initializer, where, max_bytes));
+      if (!defined_.insert(initializer.name()).second) {
+        return absl::InvalidArgumentError(where + ": defined twice");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status DefineInputs(const ::onnx::GraphProto& graph) {
+    std::unordered_set<std::string> inputs;
+    for (const ::onnx::ValueInfoProto& input : graph.input()) {
+      RETURN_IF_ERROR(CheckName(input.name(), "an input"));
+      if (!inputs.insert(input.name()).second) {
+        return absl::InvalidArgumentError("input " + Quoted(input.name()) + ": defined twice");
+      }
+      defined_.insert(input.name());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status DefineNodes(const ::onnx::GraphProto& graph) {
+    std::unordered_map<std::string, const ::onnx::NodeProto*> makers;
+    for (const ::onnx::NodeProto& node : graph.node()) {
+      for (const std::string& output : node.output()) {
+        makers.emplace(output, &node);
+      }
+    }
+    for (const ::onnx::NodeProto& node : graph.node()) {
+      for (const std::string& input : node.input()) {
+        if (!input.empty() && !defined_.contains(input)) {
+          const auto later = makers.find(input);
+          return absl::InvalidArgumentError(NodeLabel(node) + ": reads " + Quoted(input) +
+                                            (later == makers.end()
+                                                 ? ", which nothing in the graph makes"
+                                                 : ", which " + NodeLabel(*later->second) +
+                                                       " makes later: the nodes form a cycle or are out of order"));
+        }
+      }
+      RETURN_IF_ERROR(DefineOutputs(node));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckOutputs(const ::onnx::GraphProto& graph) const {
+    std::unordered_set<std::string> outputs;
+    for (const ::onnx::ValueInfoProto& output : graph.output()) {
+      if (!defined_.contains(output.name())) {
+        return absl::InvalidArgumentError("output " + Quoted(output.name()) + ": nothing in the graph makes it");
+      }
+      if (!outputs.insert(output.name()).second) {
+        return absl::InvalidArgumentError("output " + Quoted(output.name()) + ": listed twice");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status DefineOutputs(const ::onnx::NodeProto& node) {
+    if (!node_names_.insert(NodeName(node)).second) {
+      return absl::InvalidArgumentError(NodeLabel(node) + ": two nodes have this name");
+    }
+    if (node.output_size() == 0 || node.output(0).empty()) {
+      return absl::InvalidArgumentError(NodeLabel(node) + ": makes nothing");
+    }
+    for (const std::string& output : node.output()) {
+      if (output.empty()) {
+        continue;
+      }
+      RETURN_IF_ERROR(CheckName(output, "a value"));
+      if (!defined_.insert(output).second) {
+        return absl::InvalidArgumentError(NodeLabel(node) + ": makes " + Quoted(output) + ", which is defined already");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  std::unordered_set<std::string> defined_;
+  std::unordered_set<std::string> node_names_;
+};
+
+absl::Status CheckNames(const ::onnx::GraphProto& graph, int64_t max_bytes) {
+  NameCheck names;
+  RETURN_IF_ERROR(names.DefineConstants(graph, max_bytes));
+  RETURN_IF_ERROR(names.DefineInputs(graph));
+  RETURN_IF_ERROR(names.DefineNodes(graph));
+  return names.CheckOutputs(graph);
+}
+
+absl::Status CheckInput(const ::onnx::ValueInfoProto& input) {
+  const std::string where = "input " + Quoted(input.name());
+  if (!input.type().has_tensor_type() || input.type().tensor_type().elem_type() != ::onnx::TensorProto::FLOAT) {
+    return absl::UnimplementedError(where + ": only float32 tensors are supported as inputs");
+  }
+  if (!input.type().tensor_type().has_shape()) {
+    return absl::UnimplementedError(where + ": its shape is not stated");
+  }
+  const auto& dims = input.type().tensor_type().shape().dim();
+  for (int i = 0; i < dims.size(); ++i) {
+    if (dims[i].has_dim_value() && dims[i].dim_value() <= 0) {
+      return absl::InvalidArgumentError(where + ": extent " + std::to_string(dims[i].dim_value()) + " of dimension " +
+                                        std::to_string(i) + " is not positive");
+    }
+    if (!dims[i].has_dim_value() && i != 0) {
+      return absl::UnimplementedError(where + ": dimension " + std::to_string(i) +
+                                      " is dynamic; only the first, the batch, may be");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckInputs(const ::onnx::GraphProto& graph) {
+  std::unordered_set<std::string> constants;
+  for (const ::onnx::TensorProto& initializer : graph.initializer()) {
+    constants.insert(initializer.name());
+  }
+  for (const ::onnx::ValueInfoProto& input : graph.input()) {
+    if (!constants.contains(input.name())) {
+      RETURN_IF_ERROR(CheckInput(input));
+    }
+  }
+  for (const ::onnx::ValueInfoProto& output : graph.output()) {
+    if (!output.type().has_tensor_type()) {
+      return absl::UnimplementedError("output " + Quoted(output.name()) + ": only tensors are supported as outputs");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckStructure(const ::onnx::ModelProto& model, const ImportOptions& options) {
+  RETURN_IF_ERROR(CheckVersions(model));
+  const ::onnx::GraphProto& graph = model.graph();
+  if (graph.node_size() == 0 || graph.output_size() == 0) {
+    return absl::InvalidArgumentError("the ONNX graph has no nodes or no outputs");
+  }
+  if (static_cast<size_t>(graph.node_size()) > options.max_nodes) {
+    return absl::ResourceExhaustedError("the ONNX graph has " + std::to_string(graph.node_size()) +
+                                        " nodes; the limit is " + std::to_string(options.max_nodes));
+  }
+  if (graph.sparse_initializer_size() != 0) {
+    return absl::UnimplementedError("sparse initializers are not supported");
+  }
+  for (const ::onnx::NodeProto& node : graph.node()) {
+    RETURN_IF_ERROR(CheckNode(node, options.max_tensor_bytes));
+  }
+  RETURN_IF_ERROR(CheckNames(graph, options.max_tensor_bytes));
+  return CheckInputs(graph);
+}
+
+}  // namespace shoji::graph::onnx_io

@@ -1,0 +1,88 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "lib/graph/cut.h"
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lib/graph/cost.h"
+#include "lib/graph/onnx_export.h"
+#include "lib/graph/onnx_import.h"
+#include "tests/support/onnx_builder.h"
+#include "tests/unit/lib/graph/graph_compare.h"
+
+namespace shoji::graph {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<std::string> Names(const Graph& graph, const std::vector<ValueId>& ids) {
+  std::vector<std::string> names;
+  for (const ValueId id : ids) {
+    names.push_back(graph.values[id].name);
+  }
+  return names;
+}
+
+class CutTest : public ::testing::Test {
+ protected:
+  const Graph graph_ = ImportOnnx(shoji::testing::SmallResNet()).value();
+
+  size_t At(const std::string& node) const { return FindNode(graph_, node).value(); }
+};
+
+TEST_F(CutTest, CutInsideABlockCarriesTheSkipEdge) {
+  const Graph suffix = Cut(graph_, At("block1_conv2"), graph_.nodes.size());
+  EXPECT_THAT(Names(suffix, suffix.inputs), ElementsAre("stem_relu_out", "block1_relu1_out"));
+  const Graph prefix = Cut(graph_, 0, At("block1_conv2"));
+  EXPECT_THAT(Names(prefix, prefix.outputs), ElementsAre("stem_relu_out", "block1_relu1_out"));
+}
+
+TEST_F(CutTest, MiddleSegmentPassesNothingThatItDoesNotTouch) {
+  const Graph middle = Cut(graph_, At("block1_conv1"), At("block1_bn2"));
+  EXPECT_THAT(Names(middle, middle.inputs), ElementsAre("stem_relu_out"));
+  EXPECT_THAT(Names(middle, middle.outputs), ElementsAre("block1_conv2_out"));
+}
+
+TEST_F(CutTest, ConstantsAreSharedAndNeverInputs) {
+  const Graph part = Cut(graph_, At("fc"), graph_.nodes.size());
+  EXPECT_THAT(Names(part, part.inputs), ElementsAre("flatten_out"));
+  const ValueId whole = graph_.nodes[At("fc")].inputs[1];
+  EXPECT_EQ(part.values[part.nodes[0].inputs[1]].constant, graph_.values[whole].constant);
+}
+
+TEST_F(CutTest, EveryPairOfPositionsRoundTripsThroughOnnx) {
+  for (size_t first = 0; first < graph_.nodes.size(); ++first) {
+    for (size_t end = first + 1; end <= graph_.nodes.size(); ++end) {
+      const Graph part = Cut(graph_, first, end);
+      const absl::StatusOr<Bytes> file = ExportOnnx(part);
+      ASSERT_TRUE(file.ok()) << file.status();
+      const absl::StatusOr<Graph> again = ImportOnnx(*file);
+      ASSERT_TRUE(again.ok()) << again.status();
+      ExpectSameGraph(part, *again);
+    }
+  }
+}
+
+TEST_F(CutTest, UnknownNodeSuggestsNearNames) {
+  const absl::StatusOr<size_t> found = FindNode(graph_, "block1_conv3");
+  EXPECT_EQ(found.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(found.status().message()),
+              HasSubstr("the model has no node `block1_conv3` (did you mean block1_conv1, block1_conv2"));
+}
+
+TEST_F(CutTest, CostCountsMultiplicationsAndSharedWeightsOnce) {
+  const Cost stem = CostOf(graph_, 0, 1);
+  EXPECT_EQ(stem.macs, 8U * 8 * 4 * 3 * 9);
+  EXPECT_EQ(stem.parameters, 4U * 3 * 9);
+  EXPECT_EQ(stem.parameter_bytes, 4U * 4 * 3 * 9);
+  EXPECT_EQ(CostOf(graph_, At("fc"), graph_.nodes.size()).macs, 16U);
+}
+
+}  // namespace
+}  // namespace shoji::graph
