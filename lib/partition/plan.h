@@ -1,8 +1,8 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A partition policy resolved against the graph it is for: what an enclave really does, and the digest of that which its
-// manifest states.
+// A partition policy resolved against the graph it is for: what an enclave really does, and the digest of that which
+// its manifest states.
 #pragma once
 
 #include <array>
@@ -42,28 +42,40 @@ struct Segment {
   std::string first_node_name;
   std::string last_node_name;
   std::vector<AcceleratorIdentity> accelerators;  // those that may serve it; empty for kEnclave
-  std::vector<CrossingTensor> inputs;   // live tensors that enter, in the order of graph::Cut's inputs
-  std::vector<CrossingTensor> outputs;  // and that leave
+  std::vector<CrossingTensor> inputs;             // live tensors that enter, in the order of graph::Cut's inputs
+  std::vector<CrossingTensor> outputs;            // and that leave
+  bool makes_result = false;                      // an output of the model is among `outputs`
 };
 
 struct ResolvedPlan {
   std::string model;
   std::vector<Segment> segments;
   MaskingPolicy masking;
-  bool result_opened = false;  // an open segment produces an output of the model
+  bool result_opened = false;  // an open or verified segment makes an output of the model: the accelerator sees it
   // SHA-256 over CanonicalEncoding(plan).
   std::array<uint8_t, 32> digest = {};
 };
 
-// Resolves `policy` for `graph`, with the deployment's accelerators. Errors explain themselves to the operator:
-// NOT_FOUND (a node or accelerator that does not exist; suggests near names), INVALID_ARGUMENT (segments out of order or
-// empty, first segment not at the input, `verify` where it has no meaning or is forbidden, confidential outside the
-// enclave, no accelerator), UNIMPLEMENTED (`blinded`, `verified`, int8, confidential: not available yet).
+// Resolves `policy` for `graph`, with the deployment's accelerators. Errors explain themselves to the operator, and
+// call segments by their number from 1: NOT_FOUND (a node or accelerator that does not exist; suggests near names),
+// INVALID_ARGUMENT (segments out of order or empty, first segment not at the input, `verify` where it has no meaning or
+// is forbidden, confidential outside the enclave, accelerators for the enclave, or none for a segment that needs one),
+// UNIMPLEMENTED (`blinded`, `verified`, int8, confidential: not available yet), reported only for a policy that is
+// otherwise in order.
 absl::StatusOr<ResolvedPlan> Resolve(const PartitionPolicy& policy, const graph::Graph& graph,
                                      const std::vector<AcceleratorIdentity>& accelerators);
 
-// All that a plan promises and nothing else (placement, precision, verify, confidential, masking source, operators and
-// their keys, boundary nodes and tensors; not addresses, accelerator names or pool sizes), in one unambiguous encoding.
+// All that a plan promises and nothing else: not addresses, accelerator names or pool sizes. In one unambiguous
+// encoding:
+//
+//   plan     = "shoji plan v1" text(model) u32(number of segments) segment* text(masking source) u8(result_opened)
+//   segment  = text(place) text(precision) u8(verify) u8(confidential) text(first node) text(last node)
+//              u32(number of operators) operator* tensors(inputs) tensors(outputs)
+//   operator = text(operator name) bytes(public key)          each pair once, in byte order
+//   tensors  = u32(number) { text(name) text(data type) u32(rank) u64(extent)* }*
+//   text, bytes = u32(length) followed by that many bytes; u32, u64 are big-endian; u8 here is 0 or 1
+//
+// Places, precisions and the masking source are spelled as in the policy file.
 Bytes CanonicalEncoding(const ResolvedPlan& plan);
 
 }  // namespace shoji::partition

@@ -19,6 +19,10 @@ enum class Placement : uint8_t {
   kVerified,  // linear layers on an accelerator in the clear, checked
   kOpen,      // the whole segment on an accelerator, in the clear
 };
+// Whether an accelerator works on what is not masked there.
+constexpr bool Reveals(Placement placement) {
+  return placement == Placement::kVerified || placement == Placement::kOpen;
+}
 enum class Precision : uint8_t { kFloat32, kInt8 };
 
 // "enclave", "blinded", "verified", "open"; "float32", "int8".
@@ -35,14 +39,17 @@ struct StartPoint {
 struct SegmentPolicy {
   StartPoint start;
   Placement place = Placement::kEnclave;
-  std::optional<bool> verify;              // only for blinded
-  std::vector<std::string> accelerators;   // names from the deployment; empty: any
+  std::optional<bool> verify;             // only for blinded
+  std::vector<std::string> accelerators;  // names from the deployment; empty: any
   bool confidential = false;
   Precision precision = Precision::kFloat32;
 };
 
 enum class MaskSource : uint8_t { kPads, kShares };
 enum class OnPoolEmpty : uint8_t { kEnclave, kWait, kReject };
+
+// "pads", "shares".
+const char* NameOf(MaskSource source);
 
 struct MaskingPolicy {
   MaskSource source = MaskSource::kPads;

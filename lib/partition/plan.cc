@@ -1,0 +1,283 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "lib/partition/plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/near_match.h"
+#include "lib/base/status_macros.h"
+#include "lib/digest/sha2.h"
+#include "lib/graph/cut.h"
+
+namespace shoji::partition {
+namespace {
+
+// "segment 2 (from `fc`)"
+std::string Label(size_t index, const SegmentPolicy& segment) {
+  std::string out = "segment " + std::to_string(index + 1);
+  switch (segment.start.kind) {
+    case StartPoint::Kind::kInput:
+      return out + " (from the input)";
+    case StartPoint::Kind::kAt:
+      return out + " (from `" + segment.start.node + "`)";
+    case StartPoint::Kind::kAfter:
+      return out + " (after `" + segment.start.node + "`)";
+  }
+  return out;
+}
+
+bool NeedsAccelerator(Placement place) { return place != Placement::kEnclave; }
+
+absl::StatusOr<size_t> FirstNode(const SegmentPolicy& segment, const std::string& label, const graph::Graph& graph) {
+  if (segment.start.kind == StartPoint::Kind::kInput) {
+    return size_t{0};
+  }
+  const absl::StatusOr<size_t> found = graph::FindNode(graph, segment.start.node);
+  if (!found.ok()) {
+    return absl::Status(found.status().code(), label + ": " + std::string(found.status().message()));
+  }
+  // After a node that import folded away comes the node that FindNode names already.
+  const bool kept = *found < graph.nodes.size() && graph.nodes[*found].name == segment.start.node;
+  const size_t first = *found + (segment.start.kind == StartPoint::Kind::kAfter && kept ? size_t{1} : size_t{0});
+  if (first >= graph.nodes.size()) {
+    return absl::InvalidArgumentError(label + ": nothing of the model is left to run there");
+  }
+  return first;
+}
+
+absl::StatusOr<std::vector<size_t>> FirstNodes(const PartitionPolicy& policy, const graph::Graph& graph) {
+  std::vector<size_t> firsts;
+  for (size_t i = 0; i < policy.segments.size(); ++i) {
+    const std::string label = Label(i, policy.segments[i]);
+    ASSIGN_OR_RETURN(const size_t first, FirstNode(policy.segments[i], label, graph));
+    if (i == 0 && first != 0) {
+      return absl::InvalidArgumentError(label + ": the first segment must start at the input; write `from: input`");
+    }
+    if (i != 0 && first <= firsts.back()) {
+      return absl::InvalidArgumentError(
+          label + (first == firsts.back() ? ": starts where the segment before it starts, which would be empty"
+                                          : ": starts before the segment before it; segments go in graph order"));
+    }
+    firsts.push_back(first);
+  }
+  return firsts;
+}
+
+absl::Status CheckVerify(const PartitionPolicy& policy, size_t index, const std::string& label) {
+  const SegmentPolicy& segment = policy.segments[index];
+  if (!segment.verify.has_value()) {
+    return absl::OkStatus();
+  }
+  if (segment.place == Placement::kEnclave || segment.place == Placement::kOpen) {
+    return absl::InvalidArgumentError(label + ": `verify` has no meaning where the placement is `" +
+                                      NameOf(segment.place) + "`");
+  }
+  if (*segment.verify) {
+    return absl::OkStatus();
+  }
+  if (segment.place == Placement::kVerified) {
+    return absl::InvalidArgumentError(label + ": placement `verified` is always checked; `verify: false` is refused");
+  }
+  for (size_t i = index + 1; i < policy.segments.size(); ++i) {
+    if (Reveals(policy.segments[i].place)) {
+      return absl::InvalidArgumentError(
+          label + ": `verify: false` is refused because segment " + std::to_string(i + 1) + " is `" +
+          NameOf(policy.segments[i].place) +
+          "`: masks are malleable, and unchecked answers could steer what is opened there");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSegment(const PartitionPolicy& policy, size_t index) {
+  const SegmentPolicy& segment = policy.segments[index];
+  const std::string label = Label(index, segment);
+  RETURN_IF_ERROR(CheckVerify(policy, index, label));
+  if (segment.confidential && segment.place != Placement::kEnclave) {
+    return absl::InvalidArgumentError(label + ": `confidential` needs `place: enclave`, not `" + NameOf(segment.place) +
+                                      "`");
+  }
+  if (!NeedsAccelerator(segment.place) && !segment.accelerators.empty()) {
+    return absl::InvalidArgumentError(label + ": a segment in the enclave takes no `accelerators`");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSegmentAvailable(const SegmentPolicy& segment, size_t index) {
+  const std::string number = " of segment " + std::to_string(index + 1) + " is not available yet";
+  if (segment.place == Placement::kBlinded || segment.place == Placement::kVerified) {
+    return absl::UnimplementedError("placement `" + std::string(NameOf(segment.place)) + "`" + number +
+                                    "; `enclave` and `open` are");
+  }
+  if (segment.precision != Precision::kFloat32) {
+    return absl::UnimplementedError("precision `" + std::string(NameOf(segment.precision)) + "`" + number +
+                                    "; `float32` is");
+  }
+  if (segment.confidential) {
+    return absl::UnimplementedError("`confidential`" + number);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAvailable(const PartitionPolicy& policy) {
+  for (size_t i = 0; i < policy.segments.size(); ++i) {
+    RETURN_IF_ERROR(CheckSegmentAvailable(policy.segments[i], i));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<AcceleratorIdentity>> ChooseAccelerators(
+    const SegmentPolicy& segment, const std::string& label, const std::vector<AcceleratorIdentity>& accelerators) {
+  std::vector<AcceleratorIdentity> chosen;
+  if (!NeedsAccelerator(segment.place)) {
+    return chosen;
+  }
+  if (accelerators.empty()) {
+    return absl::InvalidArgumentError(label + ": placement `" + NameOf(segment.place) +
+                                      "` needs an accelerator, and the deployment has none");
+  }
+  if (segment.accelerators.empty()) {
+    return accelerators;
+  }
+  std::vector<std::string> names;
+  names.reserve(accelerators.size());
+  for (const AcceleratorIdentity& accelerator : accelerators) {
+    names.push_back(accelerator.name);
+  }
+  for (const std::string& name : segment.accelerators) {
+    const std::string what = "accelerator `" + name + "`";
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) {
+      return absl::NotFoundError(
+          label + ": the deployment has no " + what +
+          DidYouMean(name, names));  // NOLINT(performance-inefficient-string-concatenation): once, on the way out.
+    }
+    if (std::count(segment.accelerators.begin(), segment.accelerators.end(), name) != 1) {
+      return absl::InvalidArgumentError(label + ": " + what +
+                                        " is listed twice");  // NOLINT(performance-inefficient-string-concatenation)
+    }
+    chosen.push_back(accelerators[static_cast<size_t>(found - names.begin())]);
+  }
+  return chosen;
+}
+
+std::vector<CrossingTensor> TensorsOf(const graph::Graph& graph, const std::vector<graph::ValueId>& ids) {
+  std::vector<CrossingTensor> tensors;
+  for (const graph::ValueId id : ids) {
+    const graph::Value& value = graph.values[id];
+    tensors.push_back({value.name, value.type, value.shape});
+  }
+  return tensors;
+}
+
+bool MakesOutput(const graph::Graph& graph, size_t first, size_t end) {
+  for (size_t i = first; i < end; ++i) {
+    for (const graph::ValueId id : graph.nodes[i].outputs) {
+      if (std::find(graph.outputs.begin(), graph.outputs.end(), id) != graph.outputs.end()) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+Segment ResolveSegment(const SegmentPolicy& policy, const graph::Graph& graph, size_t first, size_t end) {
+  Segment segment;
+  segment.place = policy.place;
+  segment.precision = policy.precision;
+  segment.verify =
+      policy.place == Placement::kVerified || (policy.place == Placement::kBlinded && policy.verify.value_or(true));
+  segment.confidential = policy.confidential;
+  segment.first_node = first;
+  segment.end_node = end;
+  segment.first_node_name = graph.nodes[first].name;
+  segment.last_node_name = graph.nodes[end - 1].name;
+  const graph::Graph part = graph::Cut(graph, first, end);
+  segment.inputs = TensorsOf(part, part.inputs);
+  segment.outputs = TensorsOf(part, part.outputs);
+  segment.makes_result = MakesOutput(graph, first, end);
+  return segment;
+}
+
+void AppendTensors(Bytes& out, const std::vector<CrossingTensor>& tensors) {
+  AppendUint32(out, static_cast<uint32_t>(tensors.size()));
+  for (const CrossingTensor& tensor : tensors) {
+    AppendLengthPrefixed(out, tensor.name);
+    AppendLengthPrefixed(out, shoji::NameOf(tensor.type));
+    AppendUint32(out, static_cast<uint32_t>(tensor.shape.rank()));
+    for (const int64_t extent : tensor.shape.dims()) {
+      AppendUint64(out, static_cast<uint64_t>(extent));
+    }
+  }
+}
+
+void AppendOperators(Bytes& out, const std::vector<AcceleratorIdentity>& accelerators) {
+  std::vector<std::pair<std::string, Bytes>> operators;
+  operators.reserve(accelerators.size());
+  for (const AcceleratorIdentity& accelerator : accelerators) {
+    operators.emplace_back(accelerator.operator_name, accelerator.public_key);
+  }
+  std::sort(operators.begin(), operators.end());
+  operators.erase(std::unique(operators.begin(), operators.end()), operators.end());
+  AppendUint32(out, static_cast<uint32_t>(operators.size()));
+  for (const auto& [name, key] : operators) {
+    AppendLengthPrefixed(out, name);
+    AppendLengthPrefixed(out, ByteSpan(key));
+  }
+}
+
+void AppendSegment(Bytes& out, const Segment& segment) {
+  AppendLengthPrefixed(out, NameOf(segment.place));
+  AppendLengthPrefixed(out, NameOf(segment.precision));
+  out.push_back(segment.verify ? 1 : 0);
+  out.push_back(segment.confidential ? 1 : 0);
+  AppendLengthPrefixed(out, segment.first_node_name);
+  AppendLengthPrefixed(out, segment.last_node_name);
+  AppendOperators(out, segment.accelerators);
+  AppendTensors(out, segment.inputs);
+  AppendTensors(out, segment.outputs);
+}
+
+}  // namespace
+
+absl::StatusOr<ResolvedPlan> Resolve(const PartitionPolicy& policy, const graph::Graph& graph,
+                                     const std::vector<AcceleratorIdentity>& accelerators) {
+  if (policy.segments.empty()) {
+    return absl::InvalidArgumentError("the policy has no segments");
+  }
+  if (graph.nodes.empty()) {
+    return absl::InvalidArgumentError("the model has no nodes");
+  }
+  ASSIGN_OR_RETURN(const std::vector<size_t> firsts, FirstNodes(policy, graph));
+  ResolvedPlan plan;
+  plan.model = policy.model;
+  plan.masking = policy.masking;
+  for (size_t i = 0; i < policy.segments.size(); ++i) {
+    const SegmentPolicy& segment = policy.segments[i];
+    RETURN_IF_ERROR(CheckSegment(policy, i));
+    const size_t end = i + 1 < firsts.size() ? firsts[i + 1] : graph.nodes.size();
+    plan.segments.push_back(ResolveSegment(segment, graph, firsts[i], end));
+    ASSIGN_OR_RETURN(plan.segments.back().accelerators, ChooseAccelerators(segment, Label(i, segment), accelerators));
+    plan.result_opened = plan.result_opened || (Reveals(segment.place) && plan.segments.back().makes_result);
+  }
+  RETURN_IF_ERROR(CheckAvailable(policy));
+  plan.digest = digest::Sha256(CanonicalEncoding(plan));
+  return plan;
+}
+
+Bytes CanonicalEncoding(const ResolvedPlan& plan) {
+  Bytes out;
+  Append(out, "shoji plan v1");
+  AppendLengthPrefixed(out, plan.model);
+  AppendUint32(out, static_cast<uint32_t>(plan.segments.size()));
+  for (const Segment& segment : plan.segments) {
+    AppendSegment(out, segment);
+  }
+  AppendLengthPrefixed(out, NameOf(plan.masking.source));
+  out.push_back(plan.result_opened ? 1 : 0);
+  return out;
+}
+
+}  // namespace shoji::partition

@@ -1,0 +1,33 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The partition policy as YAML:
+//
+//   model: vgg16                        # required
+//   segments:                           # required, at least one, in graph order; each runs up to the start of the next
+//     - from: input                     # or a node's name; or `after: <node>`; exactly one of the two
+//       place: blinded                  # enclave | blinded | verified | open
+//       verify: true                    # blinded only
+//       accelerators: [gpu0]            # default: any of the deployment
+//       confidential: false             # enclave only
+//       precision: float32              # float32 | int8
+//   masking:
+//     source: pads                      # pads | shares
+//     pool: {requests: 64, memory: 4GiB, on_empty: enclave}   # enclave | wait | reject
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "lib/partition/policy.h"
+
+namespace shoji::policy_file {
+
+// `from: input` is the model's input, even where a node is called so too. Errors are INVALID_ARGUMENT and name file,
+// line and key, with near names for unknown keys and words; NOT_FOUND and the like for a file that cannot be read.
+absl::StatusOr<partition::PartitionPolicy> LoadPolicy(const std::string& path);
+// `name` stands for the file in errors.
+absl::StatusOr<partition::PartitionPolicy> ParsePolicy(std::string_view text, const std::string& name);
+
+}  // namespace shoji::policy_file
