@@ -1,8 +1,8 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A graph made ready to run: passes applied, kernels chosen, weights prepacked, memory planned. The one executor of every
-// process: the enclave runs its own segments with it, the accelerator those that a policy opens.
+// A graph made ready to run: passes applied, kernels chosen, weights prepacked, memory planned. The one executor of
+// every process: the enclave runs its own segments with it, the accelerator those that a policy opens.
 #pragma once
 
 #include <cstddef>
@@ -18,16 +18,20 @@
 namespace shoji::execution {
 
 enum class Backend {
-  kOneDnn,     // oneDNN kernels, Eigen for what oneDNN does not do
-  kReference,  // plain Eigen kernels, that tests compare against
+  kOneDnn,     // graph passes, oneDNN kernels, ours for what oneDNN does not do
+  kReference,  // the graph as it is with plain kernels, that tests compare against
 };
 
 struct CompileOptions {
   Backend backend = Backend::kOneDnn;
-  int num_threads = 1;  // inside one run
+  int num_threads = 1;  // inside one run; with 1 a run starts no thread
+  // Limits on what an untrusted graph may claim.
+  size_t max_workspace_bytes = size_t{4} << 30;
+  size_t max_constant_bytes = size_t{4} << 30;  // of weights in the form that kernels want
 };
 
-// All intermediate values of one run. One run at a time. Thread-compatible.
+// All intermediate values of one run, scratch memory of kernels included; none are elsewhere. Not written to core
+// dumps. One run at a time. Thread-compatible. May outlive its program.
 class Workspace {
  public:
   virtual ~Workspace() = default;
@@ -44,11 +48,13 @@ struct TensorType {
   Shape shape;
 };
 
-// Immutable and thread-safe: any number of runs at the same time, each with a workspace of its own.
+// Immutable and thread-safe: any number of runs at the same time, each with a workspace of its own. The same inputs
+// give the same bits in every run.
 class Program {
  public:
-  // UNIMPLEMENTED names a node that no kernel can run. Does not keep a reference to `graph`; keeps its constants alive
-  // only where a kernel reads them in place.
+  // `graph` may be hostile beyond what graph.h promises. UNIMPLEMENTED names a node that no kernel can run,
+  // INVALID_ARGUMENT one whose shapes or attributes contradict each other; RESOURCE_EXHAUSTED: over the limits of
+  // `options`. Keeps constants alive only where a kernel reads them in place.
   static absl::StatusOr<std::unique_ptr<Program>> Compile(graph::Graph graph, const CompileOptions& options);
 
   Program(const Program&) = delete;
@@ -57,10 +63,12 @@ class Program {
 
   virtual const std::vector<TensorType>& inputs() const = 0;
   virtual const std::vector<TensorType>& outputs() const = 0;
+  // Aborts when memory runs out.
   virtual std::unique_ptr<Workspace> NewWorkspace() const = 0;
-  // Runs on `inputs` (types as inputs() says, INVALID_ARGUMENT otherwise) and returns the outputs. `workspace` comes from
-  // this program.
-  virtual absl::StatusOr<std::vector<Tensor>> Run(std::span<const Tensor* const> inputs, Workspace& workspace) const = 0;
+  // Runs on `inputs` (types as inputs() says, INVALID_ARGUMENT otherwise) and returns the outputs. `workspace` comes
+  // from this program (INVALID_ARGUMENT otherwise).
+  virtual absl::StatusOr<std::vector<Tensor>> Run(std::span<const Tensor* const> inputs,
+                                                  Workspace& workspace) const = 0;
 
  protected:
   Program() = default;

@@ -1,0 +1,253 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "lib/execution/builder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/base/status_macros.h"
+#include "lib/execution/memory_plan.h"
+#include "lib/kernels/onednn/movement.h"
+
+namespace shoji::execution {
+
+using graph::ValueId;
+using kernels::onednn::Layout;
+using kernels::onednn::Primitive;
+
+Builder::Builder(const graph::Graph& graph, const CompileOptions& options)
+    : graph_(graph),
+      options_(options),
+      uses_(graph),
+      compiled_(std::make_unique<CompiledGraph>()),
+      places_(graph.values.size()),
+      done_(graph.nodes.size()) {
+  compiled_->num_threads = options.num_threads;
+}
+
+absl::StatusOr<std::unique_ptr<Builder>> Builder::Create(const graph::Graph& graph, const CompileOptions& options) {
+  std::unique_ptr<Builder> builder(new Builder(graph, options));
+  ASSIGN_OR_RETURN(builder->compiled_->engine, kernels::onednn::Engine::Create());
+  RETURN_IF_ERROR(builder->PlaceInputsAndConstants());
+  return builder;
+}
+
+absl::Status Builder::PlaceInputsAndConstants() {
+  for (size_t i = 0; i < graph_.inputs.size(); ++i) {
+    const ValueId id = graph_.inputs[i];
+    const graph::Value& value = graph_.values[id];
+    if (value.type != DataType::kFloat32) {
+      return absl::UnimplementedError("input " + value.name + " is " + std::string(NameOf(value.type)) +
+                                      "; only float32 is run");
+    }
+    Buffer buffer;
+    buffer.kind = Buffer::Kind::kInput;
+    buffer.index = i;
+    buffer.size_bytes = value.shape.num_elements() * sizeof(float);
+    compiled_->buffers.push_back(std::move(buffer));
+    compiled_->inputs.push_back({value.type, value.shape});
+    values_inside_.emplace_back();
+    ASSIGN_OR_RETURN(const Layout layout, Layout::Plain(value.shape.dims()));
+    SetPlace(id, {static_cast<BufferId>(compiled_->buffers.size() - 1), layout});
+  }
+  for (ValueId id = 0; id < graph_.values.size(); ++id) {
+    const graph::Value& value = graph_.values[id];
+    const bool used = !uses_.readers(id).empty() || uses_.is_output(id);
+    if (value.constant != nullptr && used) {
+      ASSIGN_OR_RETURN(const BufferId buffer, NewConstant(value.constant));
+      ASSIGN_OR_RETURN(const Layout layout, Layout::Plain(value.shape.dims()));
+      SetPlace(id, {buffer, layout});
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<BufferId> Builder::NewConstant(std::shared_ptr<const Tensor> tensor) {
+  Buffer buffer;
+  buffer.kind = Buffer::Kind::kConstant;
+  buffer.size_bytes = tensor->size_bytes();
+  buffer.constant = std::move(tensor);
+  compiled_->buffers.push_back(std::move(buffer));
+  values_inside_.emplace_back();
+  return static_cast<BufferId>(compiled_->buffers.size() - 1);
+}
+
+absl::StatusOr<Place> Builder::Plain(ValueId value) {
+  for (const Place& place : places_[value]) {
+    if (place.layout.HasPlainBytes()) {
+      return place;
+    }
+  }
+  ASSIGN_OR_RETURN(const Layout plain, Layout::Plain(graph_.values[value].shape.dims()));
+  return In(value, plain);
+}
+
+absl::StatusOr<Place> Builder::In(ValueId value, const Layout& layout) {
+  for (const Place& place : places_[value]) {
+    if (place.layout == layout || (place.layout.HasPlainBytes() && layout.HasPlainBytes())) {
+      return Place{place.buffer, layout};
+    }
+  }
+  const Place from = Anywhere(value);
+  const Buffer& buffer = compiled_->buffers[from.buffer];
+  if (buffer.kind == Buffer::Kind::kConstant) {
+    ASSIGN_OR_RETURN(Place place, Weight(buffer.constant, from.layout, layout));
+    SetPlace(value, place);
+    return place;
+  }
+  ASSIGN_OR_RETURN(Primitive reorder, kernels::onednn::MakeReorder(engine(), from.layout, layout));
+  ASSIGN_OR_RETURN(Place place, NewPlace(layout));
+  AddStep(graph_.values[value].name, std::move(reorder), {&from, 1}, place);
+  SetPlace(value, place);
+  return place;
+}
+
+absl::StatusOr<Place> Builder::Weight(const std::shared_ptr<const Tensor>& tensor, const Layout& source,
+                                      const Layout& wanted) {
+  if (source == wanted || (source.HasPlainBytes() && wanted.HasPlainBytes())) {
+    ASSIGN_OR_RETURN(const BufferId buffer, NewConstant(tensor));
+    return Place{buffer, wanted};
+  }
+  const size_t size = wanted.size_bytes();
+  if (size > options_.max_constant_bytes || constant_bytes_ > options_.max_constant_bytes - size) {
+    return absl::ResourceExhaustedError("the graph's weights need more than the allowed " +
+                                        std::to_string(options_.max_constant_bytes) + " bytes");
+  }
+  constant_bytes_ += size;
+  ASSIGN_OR_RETURN(const Primitive reorder, kernels::onednn::MakeReorder(engine(), source, wanted));
+  ASSIGN_OR_RETURN(const Shape shape, Shape::Create({static_cast<int64_t>(size / sizeof(float))}));
+  auto packed = std::make_shared<Tensor>(DataType::kFloat32, shape);
+  const float* from = tensor->values<float>().data();
+  RETURN_IF_ERROR(kernels::onednn::RunOnce(engine(), reorder, {&from, 1}, packed->mutable_values<float>().data()));
+  ASSIGN_OR_RETURN(const BufferId buffer, NewConstant(std::move(packed)));
+  return Place{buffer, wanted};
+}
+
+absl::StatusOr<Place> Builder::NewPlace(const Layout& layout) {
+  Buffer buffer;
+  buffer.size_bytes = layout.size_bytes();
+  if (buffer.size_bytes > options_.max_workspace_bytes) {
+    return absl::ResourceExhaustedError("an intermediate value needs " + std::to_string(buffer.size_bytes) +
+                                        " bytes; the limit for all is " + std::to_string(options_.max_workspace_bytes));
+  }
+  compiled_->buffers.push_back(std::move(buffer));
+  values_inside_.emplace_back();
+  return Place{static_cast<BufferId>(compiled_->buffers.size() - 1), layout};
+}
+
+absl::StatusOr<Place> Builder::NewPlainPlace(ValueId value) {
+  ASSIGN_OR_RETURN(const Layout plain, Layout::Plain(graph_.values[value].shape.dims()));
+  return NewPlace(plain);
+}
+
+bool Builder::MayOverwrite(const Place& place, std::span<const size_t> executing) const {
+  if (compiled_->buffers[place.buffer].kind != Buffer::Kind::kArena) {
+    return false;
+  }
+  const auto is_over = [&](size_t node) {
+    return done_[node] || std::find(executing.begin(), executing.end(), node) != executing.end();
+  };
+  for (const ValueId value : values_inside_[place.buffer]) {
+    const std::vector<size_t>& readers = uses_.readers(value);
+    if (uses_.is_output(value) || !std::all_of(readers.begin(), readers.end(), is_over)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void Builder::SetPlace(ValueId value, const Place& place) {
+  SHOJI_CHECK(place.layout.size_bytes() >= graph_.values[value].shape.num_elements() * sizeof(float));
+  places_[value].push_back(place);
+  values_inside_[place.buffer].push_back(value);
+}
+
+void Builder::Touch(BufferId buffer) {
+  Buffer& touched = compiled_->buffers[buffer];
+  touched.first_step = std::min(touched.first_step, compiled_->steps.size());
+  touched.last_step = std::max(touched.last_step, compiled_->steps.size());
+}
+
+void Builder::AddStep(const std::string& name, Primitive primitive, std::span<const Place> inputs,
+                      const Place& output) {
+  std::vector<Operand> operands;
+  for (const Place& place : inputs) {
+    operands.push_back({place.buffer, place.layout.size_bytes() / sizeof(float)});
+    Touch(place.buffer);
+  }
+  Touch(output.buffer);
+  compiled_->scratch_bytes = std::max(compiled_->scratch_bytes, primitive.scratch_bytes());
+  const Operand result = {output.buffer, output.layout.size_bytes() / sizeof(float)};
+  compiled_->steps.push_back({name, std::move(primitive), std::move(operands), result});
+}
+
+void Builder::AddPlainStep(const std::string& name, PlainKernel kernel, std::vector<Operand> inputs, Operand output) {
+  for (const Operand& operand : inputs) {
+    if (operand.num_elements > 0) {
+      Touch(operand.buffer);
+    }
+  }
+  Touch(output.buffer);
+  compiled_->steps.push_back({name, std::move(kernel), std::move(inputs), output});
+}
+
+absl::Status Builder::DeliverOutput(size_t index) {
+  const ValueId id = graph_.outputs[index];
+  const graph::Value& value = graph_.values[id];
+  const size_t num_elements = value.shape.num_elements();
+  if (value.type != DataType::kFloat32) {
+    return absl::UnimplementedError("output " + value.name + " is " + std::string(NameOf(value.type)) +
+                                    "; only float32 is run");
+  }
+  compiled_->outputs.push_back({value.type, value.shape});
+  ASSIGN_OR_RETURN(const Place place, Plain(id));
+  if (Buffer& buffer = compiled_->buffers[place.buffer]; buffer.kind == Buffer::Kind::kArena) {
+    // Computed in the caller's tensor from the start.
+    buffer.kind = Buffer::Kind::kOutput;
+    buffer.index = index;
+    return absl::OkStatus();
+  }
+  Buffer copy;
+  copy.kind = Buffer::Kind::kOutput;
+  copy.index = index;
+  copy.size_bytes = num_elements * sizeof(float);
+  compiled_->buffers.push_back(std::move(copy));
+  values_inside_.emplace_back();
+  AddPlainStep(value.name,
+               [](std::span<const std::span<const float>> in, std::span<float> out) {
+                 std::copy(in[0].begin(), in[0].end(), out.begin());
+               },
+               {{place.buffer, num_elements}}, {static_cast<BufferId>(compiled_->buffers.size() - 1), num_elements});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const CompiledGraph>> Builder::Finish() {
+  for (size_t i = 0; i < graph_.outputs.size(); ++i) {
+    RETURN_IF_ERROR(DeliverOutput(i));
+  }
+  std::vector<Buffer*> arena;
+  std::vector<Lifetime> lifetimes;
+  for (Buffer& buffer : compiled_->buffers) {
+    if (buffer.kind == Buffer::Kind::kArena && buffer.first_step != SIZE_MAX) {
+      arena.push_back(&buffer);
+      lifetimes.push_back({buffer.size_bytes, buffer.first_step, buffer.last_step});
+    }
+    if (buffer.kind == Buffer::Kind::kConstant && buffer.first_step == SIZE_MAX) {
+      buffer.constant = nullptr;  // a packed copy took its place
+    }
+  }
+  const size_t scratch = compiled_->scratch_bytes;
+  if (scratch > options_.max_workspace_bytes) {
+    return absl::ResourceExhaustedError("a kernel needs " + std::to_string(scratch) + " bytes of scratch memory");
+  }
+  ASSIGN_OR_RETURN(const MemoryPlan plan, PlanMemory(lifetimes, options_.max_workspace_bytes - scratch));
+  for (size_t i = 0; i < arena.size(); ++i) {
+    arena[i]->offset = plan.offsets[i];
+  }
+  compiled_->arena_bytes = plan.size_bytes;
+  return std::shared_ptr<const CompiledGraph>(std::move(compiled_));
+}
+
+}  // namespace shoji::execution

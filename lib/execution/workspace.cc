@@ -1,0 +1,149 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "lib/execution/workspace.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/base/status_macros.h"
+
+namespace shoji::execution {
+
+using kernels::onednn::BoundPrimitive;
+using kernels::onednn::Primitive;
+
+Arena::Arena(size_t size) : data_(nullptr), size_(size) {
+  if (size_ == 0) {
+    return;
+  }
+  void* data = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  SHOJI_CHECK(data != MAP_FAILED);
+  madvise(data, size_, MADV_DONTDUMP);
+  data_ = static_cast<uint8_t*>(data);
+}
+
+Arena::~Arena() {
+  if (data_ != nullptr) {
+    munmap(data_, size_);
+  }
+}
+
+BoundWorkspace::BoundWorkspace(std::shared_ptr<const CompiledGraph> compiled)
+    : compiled_(std::move(compiled)),
+      arena_(compiled_->arena_bytes + compiled_->scratch_bytes),
+      input_addresses_(compiled_->inputs.size()),
+      output_addresses_(compiled_->outputs.size()) {}
+
+BoundWorkspace::~BoundWorkspace() { BoundWorkspace::Wipe(); }
+
+absl::StatusOr<std::unique_ptr<BoundWorkspace>> BoundWorkspace::Create(std::shared_ptr<const CompiledGraph> compiled) {
+  std::unique_ptr<BoundWorkspace> workspace(new BoundWorkspace(std::move(compiled)));
+  ASSIGN_OR_RETURN(workspace->stream_, kernels::onednn::Stream::Create(*workspace->compiled_->engine));
+  RETURN_IF_ERROR(workspace->Bind());
+  return workspace;
+}
+
+float* BoundWorkspace::Address(BufferId id) const {
+  const Buffer& buffer = compiled_->buffers[id];
+  switch (buffer.kind) {
+    case Buffer::Kind::kArena:
+      return reinterpret_cast<float*>(arena_.bytes().data() + buffer.offset);
+    case Buffer::Kind::kInput:
+      // Only ever read: Builder makes no step that writes to an input or a constant.
+      return const_cast<float*>(input_addresses_[buffer.index]);
+    case Buffer::Kind::kOutput:
+      return output_addresses_[buffer.index];
+    case Buffer::Kind::kConstant:
+      return const_cast<float*>(buffer.constant->values<float>().data());
+  }
+  return nullptr;
+}
+
+absl::Status BoundWorkspace::Bind() {
+  void* scratch = arena_.bytes().data() + compiled_->arena_bytes;
+  const auto note = [&](size_t step, size_t operand, const Operand& target) {
+    const Buffer::Kind kind = compiled_->buffers[target.buffer].kind;
+    if (target.num_elements > 0 && (kind == Buffer::Kind::kInput || kind == Buffer::Kind::kOutput)) {
+      patches_.push_back({step, operand, target});
+    }
+  };
+  for (size_t i = 0; i < compiled_->steps.size(); ++i) {
+    const Step& step = compiled_->steps[i];
+    std::vector<const float*> pointers;
+    BoundPlain plain;
+    for (size_t j = 0; j < step.inputs.size(); ++j) {
+      const Operand& input = step.inputs[j];
+      const float* address = input.num_elements == 0 ? nullptr : Address(input.buffer);
+      pointers.push_back(address);
+      plain.inputs.emplace_back(address, address == nullptr ? 0 : input.num_elements);
+      note(i, j, input);
+    }
+    float* output = Address(step.output.buffer);
+    note(i, Patch::kOutput, step.output);
+    if (const auto* primitive = std::get_if<Primitive>(&step.kernel)) {
+      ASSIGN_OR_RETURN(BoundPrimitive bound,
+                       BoundPrimitive::Create(*compiled_->engine, *primitive, pointers, output, scratch));
+      steps_.emplace_back(std::move(bound));
+      continue;
+    }
+    plain.kernel = &std::get<PlainKernel>(step.kernel);
+    plain.output = {output, output == nullptr ? 0 : step.output.num_elements};
+    steps_.emplace_back(std::move(plain));
+  }
+  return absl::OkStatus();
+}
+
+void BoundWorkspace::Apply(const Patch& patch) {
+  float* address = Address(patch.target.buffer);
+  if (auto* primitive = std::get_if<BoundPrimitive>(&steps_[patch.step])) {
+    if (patch.operand == Patch::kOutput) {
+      primitive->RebindOutput(address);
+    } else {
+      primitive->RebindInput(patch.operand, address);
+    }
+    return;
+  }
+  auto& plain = std::get<BoundPlain>(steps_[patch.step]);
+  if (patch.operand == Patch::kOutput) {
+    plain.output = {address, patch.target.num_elements};
+  } else {
+    plain.inputs[patch.operand] = {address, patch.target.num_elements};
+  }
+}
+
+absl::Status BoundWorkspace::Run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    input_addresses_[i] = inputs[i]->values<float>().data();
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    output_addresses_[i] = outputs[i].mutable_values<float>().data();
+  }
+  for (const Patch& patch : patches_) {
+    Apply(patch);
+  }
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (const auto* primitive = std::get_if<BoundPrimitive>(&steps_[i])) {
+      if (const absl::Status status = primitive->Run(*stream_); !status.ok()) {
+        return absl::InternalError("at " + compiled_->steps[i].name + ": " + std::string(status.message()));
+      }
+      continue;
+    }
+    const auto& plain = std::get<BoundPlain>(steps_[i]);
+    (*plain.kernel)(plain.inputs, plain.output);
+  }
+  return absl::OkStatus();
+}
+
+void BoundWorkspace::Wipe() {
+  const std::span<uint8_t> bytes = arena_.bytes();
+  if (!bytes.empty()) {
+    explicit_bzero(bytes.data(), bytes.size());
+  }
+}
+
+}  // namespace shoji::execution

@@ -1,0 +1,39 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Functions of single elements, pairs of elements, and of elements along one axis. Spans have the sizes that the
+// geometry says; `y` may be `x`.
+#pragma once
+
+#include <span>
+
+#include "lib/kernels/activation.h"
+#include "lib/kernels/geometry.h"
+
+namespace shoji::kernels::reference {
+
+void Activate(const Activation& activation, std::span<const float> x, std::span<float> y);
+
+// `nest` is MakeBroadcast's.
+void Binary(BinaryKind kind, const LoopNest& nest, std::span<const float> a, std::span<const float> b,
+            std::span<float> y);
+
+// One element a channel.
+struct BatchNormParameters {
+  std::span<const float> scale;
+  std::span<const float> bias;
+  std::span<const float> mean;
+  std::span<const float> variance;
+  float epsilon = 1e-5F;
+};
+// `view` is along the channel axis.
+void BatchNorm(const AxisView& view, const BatchNormParameters& parameters, std::span<const float> x,
+               std::span<float> y);
+
+// Over the axis of `view`.
+void Softmax(const AxisView& view, std::span<const float> x, std::span<float> y);
+
+// `nest` is MakeReduction's. The mean of nothing is not a number. `y` must not be `x`.
+void ReduceMean(const LoopNest& nest, std::span<const float> x, std::span<float> y);
+
+}  // namespace shoji::kernels::reference

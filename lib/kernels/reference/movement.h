@@ -1,0 +1,23 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Kernels that only move elements. Exact.
+#pragma once
+
+#include <span>
+
+#include "lib/kernels/geometry.h"
+
+namespace shoji::kernels::reference {
+
+// Transpose and Slice: `nest` is MakeTranspose's or MakeSlice's.
+void Copy(const LoopNest& nest, std::span<const float> x, std::span<float> y);
+
+// `nest` is MakePad's.
+void Pad(const LoopNest& nest, float value, std::span<const float> x, std::span<float> y);
+
+// Puts `x` into `y` at `position` along the axis: one call for each part of a Concat. The views are along that axis.
+void Insert(const AxisView& x_view, const AxisView& y_view, int64_t position, std::span<const float> x,
+            std::span<float> y);
+
+}  // namespace shoji::kernels::reference
