@@ -1,0 +1,85 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "lib/rpc/channel.h"
+
+#include <algorithm>
+#include <climits>
+#include <string>
+#include <utility>
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include "lib/base/status_macros.h"
+#include "lib/rpc/pem.h"
+
+namespace shoji::rpc {
+namespace {
+
+using Kind = TransportSecurity::Kind;
+
+bool IsPlaintext(const TransportSecurity& security) {
+  return security.kind == Kind::kLocalPlaintext || security.kind == Kind::kInsecurePlaintext;
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ChannelCredentialsFor(const TransportSecurity& security) {
+  if (IsPlaintext(security)) {
+    return grpc::InsecureChannelCredentials();
+  }
+  grpc::SslCredentialsOptions options;
+  if (!security.ca_file.empty()) {
+    ASSIGN_OR_RETURN(options.pem_root_certs, LoadPemCertificates(security.ca_file));
+  }
+  if (security.kind == Kind::kMutualTls) {
+    ASSIGN_OR_RETURN(PemIdentity identity, LoadPemIdentity(security.certificate_file, security.private_key_file));
+    options.pem_cert_chain = std::move(identity.certificate_chain);
+    options.pem_private_key = std::move(identity.private_key);
+  }
+  return grpc::SslCredentials(options);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateChannel(const Endpoint& endpoint, const ChannelOptions& options) {
+  ASSIGN_OR_RETURN(const auto credentials, ChannelCredentialsFor(endpoint.security));
+  const int max_message_bytes = static_cast<int>(std::min<size_t>(options.max_message_bytes, INT_MAX));
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(max_message_bytes);
+  arguments.SetMaxSendMessageSize(max_message_bytes);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
+  // Channels to one address must not share a connection: each belongs to one owner with its own life.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // Addresses are the operator's; a proxy from the environment has no part in them.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // No retries behind our back: a sealed request may be sent once only.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  if (!endpoint.security.server_name.empty()) {
+    arguments.SetSslTargetNameOverride(endpoint.security.server_name);
+  }
+  return grpc::CreateCustomChannel(endpoint.address.ToString(), credentials, arguments);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(const TransportSecurity& security) {
+  if (IsPlaintext(security)) {
+    return grpc::InsecureServerCredentials();
+  }
+  ASSIGN_OR_RETURN(PemIdentity identity, LoadPemIdentity(security.certificate_file, security.private_key_file));
+  const bool is_mutual = security.kind == Kind::kMutualTls;
+  grpc::SslServerCredentialsOptions options(is_mutual ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                                                      : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  options.pem_key_cert_pairs.push_back({std::move(identity.private_key), std::move(identity.certificate_chain)});
+  if (is_mutual) {
+    ASSIGN_OR_RETURN(options.pem_root_certs, LoadPemCertificates(security.ca_file));
+  }
+  return grpc::SslServerCredentials(options);
+}
+
+}  // namespace shoji::rpc

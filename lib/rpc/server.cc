@@ -1,0 +1,109 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "lib/rpc/server.h"
+
+#include <algorithm>
+#include <climits>
+#include <utility>
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include "lib/base/bytes.h"
+#include "lib/base/file.h"
+#include "lib/base/status_macros.h"
+#include "lib/rpc/listener_claim.h"
+
+namespace shoji::rpc {
+namespace {
+
+// gRPC's reflection library adds itself to every server of a process that links it; this keeps it where it is wanted.
+class ReflectionOption final : public grpc::ServerBuilderOption {
+ public:
+  explicit ReflectionOption(Reflection reflection) : reflection_(reflection) {}
+
+  void UpdateArguments(grpc::ChannelArguments* /*args*/) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    auto ours = std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>();
+    const std::string name = ours->name();
+    std::erase_if(*plugins, [&name](const auto& plugin) { return plugin->name() == name; });
+    if (reflection_ == Reflection::kOn) {
+      plugins->push_back(std::move(ours));
+    }
+  }
+
+ private:
+  Reflection reflection_;
+};
+
+void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
+  const int max_message_bytes = static_cast<int>(std::min<size_t>(options.max_message_bytes, INT_MAX));
+  builder.SetMaxReceiveMessageSize(max_message_bytes);
+  builder.SetMaxSendMessageSize(max_message_bytes);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // Only reflection is served by gRPC's own threads.
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
+  builder.SetOption(std::make_unique<ReflectionOption>(options.reflection));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                                      const std::vector<grpc::Service*>& services) {
+  std::unique_ptr<Server> out(new Server());
+  grpc::ServerBuilder builder;
+  Configure(options, builder);
+  std::vector<int> ports(options.listeners.size(), 0);
+  for (size_t i = 0; i < options.listeners.size(); ++i) {
+    const Endpoint& listener = options.listeners[i];
+    ASSIGN_OR_RETURN(const auto credentials, ServerCredentialsFor(listener.security));
+    ASSIGN_OR_RETURN(auto claim, ListenerClaim::Take(listener.address));
+    out->claims_.push_back(std::move(claim));
+    builder.AddListeningPort(listener.address.ToString(), credentials, &ports[i]);
+  }
+  for (grpc::Service* service : services) {
+    builder.RegisterService(service);
+  }
+  out->server_ = builder.BuildAndStart();
+  if (out->server_ == nullptr) {
+    return absl::UnavailableError("the server could not start; gRPC's log line above says why");
+  }
+  for (size_t i = 0; i < options.listeners.size(); ++i) {
+    Address address = options.listeners[i].address;
+    if (address.kind == Address::Kind::kTcp) {
+      address.port = static_cast<uint16_t>(ports[i]);
+    }
+    out->addresses_.push_back(std::move(address));
+  }
+  return out;
+}
+
+Server::~Server() { Shutdown(std::chrono::milliseconds(0)); }
+
+void Server::Shutdown(std::chrono::milliseconds grace) {
+  if (server_ != nullptr) {
+    server_->Shutdown(std::chrono::system_clock::now() + grace);
+    server_->Wait();
+  }
+}
+
+absl::Status WriteAddressFile(const std::string& path, const std::vector<Address>& addresses) {
+  std::string text;
+  for (const Address& address : addresses) {
+    text += address.ToString() + "\n";
+  }
+  return WriteFileAtomically(path, AsBytes(text));
+}
+
+}  // namespace shoji::rpc

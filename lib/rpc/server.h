@@ -1,0 +1,70 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/rpc/channel.h"
+#include "lib/rpc/endpoint.h"
+
+namespace grpc {
+class Server;
+class Service;
+}  // namespace grpc
+
+namespace shoji::rpc {
+
+class ListenerClaim;
+
+enum class Reflection : uint8_t { kOff, kOn };
+
+struct ServerOptions {
+  std::vector<Endpoint> listeners;
+  // The largest message either way.
+  size_t max_message_bytes = kDefaultMaxMessageBytes;
+  // On one connection at a time; more wait at the caller.
+  int max_concurrent_streams = 1024;
+  // Server reflection (grpc.reflection.v1alpha), which lists every registered service.
+  Reflection reflection = Reflection::kOff;
+};
+
+// A running gRPC server. Thread-safe.
+class Server {
+ public:
+  // Binds every listener and serves `services`, which must outlive the server. An address that another process serves
+  // is ALREADY_EXISTS and is never taken over; a Unix socket left by a dead process is replaced. Other errors: as
+  // CheckEndpoint's files.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
+                                                       const std::vector<grpc::Service*>& services);
+
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  // Shuts down with no grace.
+  ~Server();
+
+  // In the order of the listeners, with the real port where 0 was asked for.
+  const std::vector<Address>& addresses() const { return addresses_; }
+
+  // Stops accepting, waits up to `grace` for calls in flight, cancels the rest and returns when all handlers are done.
+  void Shutdown(std::chrono::milliseconds grace);
+
+ private:
+  Server() = default;
+
+  std::vector<std::unique_ptr<ListenerClaim>> claims_;
+  std::vector<Address> addresses_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+// Writes one address a line, all or nothing, so that whoever started the process can find its port.
+absl::Status WriteAddressFile(const std::string& path, const std::vector<Address>& addresses);
+
+}  // namespace shoji::rpc
