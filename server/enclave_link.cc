@@ -1,0 +1,155 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/enclave_link.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/client_callback.h>
+
+#include "absl/time/time.h"
+#include "lib/base/status_macros.h"
+#include "lib/rpc/channel.h"
+#include "lib/rpc/status.h"
+
+namespace shoji::server {
+namespace {
+
+using internal::v1::EnclaveService;
+using internal::v1::EnclaveState;
+
+constexpr absl::Duration kMaxSilence = absl::Seconds(15);
+constexpr absl::Duration kMinBackoff = absl::Milliseconds(100);
+constexpr absl::Duration kMaxBackoff = absl::Seconds(2);
+
+}  // namespace
+
+// One Watch call. Owned by RunStream, which waits for OnDone before it lets go.
+class EnclaveLink::Stream final : public grpc::ClientReadReactor<EnclaveState> {
+ public:
+  explicit Stream(EnclaveLink& link) : link_(link) {}
+
+  void Start() {
+    // Until the enclave is there; the channel's own backoff sets the pace.
+    context_.set_wait_for_ready(true);
+    link_.stub_->async()->Watch(&context_, &request_, this);
+    StartRead(&state_);
+    StartCall();
+  }
+  void Cancel() { context_.TryCancel(); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      return;
+    }
+    link_.OnState(std::exchange(state_, EnclaveState()));
+    {
+      const absl::MutexLock lock(&link_.mu_);
+      ++num_messages_;
+    }
+    StartRead(&state_);
+  }
+  void OnDone(const grpc::Status& status) override {
+    const absl::MutexLock lock(&link_.mu_);
+    status_ = rpc::FromGrpcStatus(status);
+    is_done_ = true;
+  }
+
+  // The caller holds link_.mu_ for all of these.
+  bool is_done() const { return is_done_; }
+  size_t num_messages() const { return num_messages_; }
+  const absl::Status& status() const { return status_; }
+
+ private:
+  EnclaveLink& link_;
+  grpc::ClientContext context_;
+  internal::v1::WatchRequest request_;
+  EnclaveState state_;
+  absl::Status status_;
+  bool is_done_ = false;
+  size_t num_messages_ = 0;
+};
+
+absl::StatusOr<std::unique_ptr<EnclaveLink>> EnclaveLink::Create(const EnclaveTarget& target, size_t index,
+                                                                 size_t max_message_bytes, Router& router,
+                                                                 std::function<void()> on_change,
+                                                                 telemetry::Logger& logger) {
+  rpc::ChannelOptions options;
+  options.max_message_bytes = max_message_bytes;
+  ASSIGN_OR_RETURN(const auto channel, rpc::CreateChannel(target.endpoint, options));
+  std::unique_ptr<EnclaveLink> out(new EnclaveLink(target, index, router, std::move(on_change), logger));
+  out->stub_ = EnclaveService::NewStub(channel);
+  out->thread_ = std::jthread([link = out.get()] { link->Run(); });
+  return out;
+}
+
+EnclaveLink::EnclaveLink(const EnclaveTarget& target, size_t index, Router& router, std::function<void()> on_change,
+                         telemetry::Logger& logger)
+    : name_(target.name), index_(index), router_(router), on_change_(std::move(on_change)), logger_(logger) {}
+
+EnclaveLink::~EnclaveLink() {
+  const absl::MutexLock lock(&mu_);
+  is_stopping_ = true;
+}
+
+void EnclaveLink::Run() {
+  absl::Duration backoff = kMinBackoff;
+  while (true) {
+    const bool has_spoken = RunStream();
+    router_.Remove(index_);
+    on_change_();
+    backoff = has_spoken ? kMinBackoff : std::min(backoff * 2, kMaxBackoff);
+    const absl::MutexLock lock(&mu_);
+    if (mu_.AwaitWithTimeout(absl::Condition(&is_stopping_), backoff)) {
+      return;
+    }
+  }
+}
+
+bool EnclaveLink::RunStream() {
+  Stream stream(*this);
+  stream.Start();
+  mu_.Lock();
+  size_t num_seen = 0;
+  // Wakes at a message, at the end, when stopping, and when there was none of these for too long.
+  const auto has_news = [this, &stream, &num_seen] {
+    mu_.AssertReaderHeld();
+    return is_stopping_ || stream.is_done() || stream.num_messages() != num_seen;
+  };
+  while (mu_.AwaitWithTimeout(absl::Condition(&has_news), kMaxSilence) && !is_stopping_ && !stream.is_done()) {
+    num_seen = stream.num_messages();
+  }
+  const bool is_silent = !is_stopping_ && !stream.is_done();
+  const bool has_spoken = num_seen != 0;
+  mu_.Unlock();
+  stream.Cancel();
+  mu_.Lock();
+  const auto is_done = [&stream] { return stream.is_done(); };
+  mu_.Await(absl::Condition(&is_done));
+  const bool is_stopping = is_stopping_;
+  mu_.Unlock();
+  if (!is_stopping && (has_spoken || !is_reported_lost_)) {
+    logger_.Warning(has_spoken ? "enclave_lost" : "enclave_unreachable", {{"enclave", name_},
+                                     {"cause", is_silent ? "silent" : "stream ended"},
+                                     {"detail", std::string(stream.status().message())}});
+  }
+  is_reported_lost_ = true;
+  return has_spoken;
+}
+
+void EnclaveLink::OnState(EnclaveState state) {
+  const bool is_ready = state.ready();
+  const std::string why = state.not_ready_because().substr(0, 200);
+  const absl::Status valid = router_.Update(index_, std::move(state));
+  if (!valid.ok()) {
+    logger_.Warning("enclave_state_refused", {{"enclave", name_}, {"cause", std::string(valid.message())}});
+  } else {
+    logger_.Debug("enclave_state", {{"enclave", name_}, {"ready", is_ready ? "yes" : "no"}, {"because", why}});
+  }
+  on_change_();
+}
+
+}  // namespace shoji::server

@@ -1,0 +1,66 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/telemetry/log.h"
+#include "server/config.h"
+#include "server/router.h"
+#include "shoji/internal/v1/enclave.grpc.pb.h"
+
+namespace shoji::server {
+
+// The connection to one enclave. A thread keeps a Watch stream open, feeds the router with what it says, takes the
+// enclave out of the router the moment the stream ends or has been silent for 15 s, and connects again with a backoff
+// of 100 ms to 2 s. Thread-safe.
+class EnclaveLink {
+ public:
+  // `on_change` is called after every change to the router, by the link's threads. Everything referred to must outlive
+  // the link. Errors: the endpoint's TLS files.
+  static absl::StatusOr<std::unique_ptr<EnclaveLink>> Create(const EnclaveTarget& target, size_t index,
+                                                             size_t max_message_bytes, Router& router,
+                                                             std::function<void()> on_change,
+                                                             telemetry::Logger& logger);
+  EnclaveLink(const EnclaveLink&) = delete;
+  EnclaveLink& operator=(const EnclaveLink&) = delete;
+  // Ends the stream and joins the thread.
+  ~EnclaveLink();
+
+  const std::string& name() const { return name_; }
+  internal::v1::EnclaveService::Stub& stub() { return *stub_; }
+
+ private:
+  class Stream;
+
+  EnclaveLink(const EnclaveTarget& target, size_t index, Router& router, std::function<void()> on_change,
+              telemetry::Logger& logger);
+  void Run();
+  // One stream from open to end. Returns whether the enclave said anything.
+  bool RunStream();
+  // What the stream brings; called by gRPC.
+  void OnState(internal::v1::EnclaveState state);
+
+  const std::string name_;
+  const size_t index_;
+  Router& router_;
+  const std::function<void()> on_change_;
+  telemetry::Logger& logger_;
+  std::unique_ptr<internal::v1::EnclaveService::Stub> stub_;
+
+  bool is_reported_lost_ = false;  // the thread's: says once that the enclave is out of reach, not at every attempt
+
+  absl::Mutex mu_;
+  bool is_stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::jthread thread_;  // last: joined before the rest goes
+};
+
+}  // namespace shoji::server

@@ -1,0 +1,127 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/router.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "lib/base/reason.h"
+#include "lib/base/status_macros.h"
+
+namespace shoji::server {
+namespace {
+
+using internal::v1::EnclaveState;
+
+constexpr size_t kKeyIdLength = 16;
+constexpr int kMaxKeys = 64;
+constexpr int kMaxModels = 1000;
+
+absl::Status Validate(const EnclaveState& state) {
+  if (state.key_ids_size() > kMaxKeys || state.models_size() > kMaxModels) {
+    return absl::InvalidArgumentError("it reports too many keys or models");
+  }
+  for (const std::string& key_id : state.key_ids()) {
+    if (key_id.size() != kKeyIdLength) {
+      return absl::InvalidArgumentError("it reports a key id that is not 16 bytes");
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool Serves(const EnclaveState& state, std::string_view model) {
+  return model.empty() || std::any_of(state.models().begin(), state.models().end(),
+                                      [model](const auto& served) { return served.name() == model; });
+}
+
+// The entry of `response` that describes a model as `model` does, added when there is none.
+v1::ModelDescription& EntryFor(const v1::ModelDescription& model, v1::ListModelsResponse& response) {
+  for (v1::ModelDescription& entry : *response.mutable_models()) {
+    if (entry.name() == model.name() && entry.preprocessing() == model.preprocessing() &&
+        entry.labels() == model.labels()) {
+      return entry;
+    }
+  }
+  v1::ModelDescription& entry = *response.add_models();
+  entry = model;
+  entry.clear_key_ids();
+  return entry;
+}
+
+}  // namespace
+
+absl::Status Router::Update(size_t index, EnclaveState state) {
+  const absl::Status valid = Validate(state);
+  const absl::MutexLock lock(&mu_);
+  if (valid.ok()) {
+    states_[index] = std::move(state);
+  } else {
+    states_[index].reset();
+  }
+  return valid;
+}
+
+void Router::Remove(size_t index) {
+  const absl::MutexLock lock(&mu_);
+  states_[index].reset();
+}
+
+absl::StatusOr<size_t> Router::ByKey(std::string_view key_id) const {
+  const absl::MutexLock lock(&mu_);
+  bool is_any_connected = false;
+  for (size_t i = 0; i < states_.size(); ++i) {
+    if (!states_[i].has_value()) {
+      continue;
+    }
+    is_any_connected = true;
+    const auto& keys = states_[i]->key_ids();
+    if (std::find(keys.begin(), keys.end(), key_id) != keys.end()) {
+      return i;
+    }
+  }
+  return ErrorOf(is_any_connected ? Reason::kUnknownKey : Reason::kNoEnclave);
+}
+
+absl::StatusOr<size_t> Router::ByModel(std::string_view model) {
+  const absl::MutexLock lock(&mu_);
+  bool is_any_ready = false;
+  bool is_served = false;
+  for (size_t step = 0; step < states_.size(); ++step) {
+    const size_t i = (next_ + step) % states_.size();
+    if (!states_[i].has_value()) {
+      continue;
+    }
+    const bool serves = Serves(*states_[i], model);
+    if (states_[i]->ready() && serves) {
+      next_ = (i + 1) % states_.size();
+      return i;
+    }
+    is_any_ready |= states_[i]->ready();
+    is_served |= serves;
+  }
+  return ErrorOf(is_any_ready && !is_served ? Reason::kUnknownModel : Reason::kNoEnclave);
+}
+
+v1::ListModelsResponse Router::Models() const {
+  v1::ListModelsResponse out;
+  const absl::MutexLock lock(&mu_);
+  for (const std::optional<EnclaveState>& state : states_) {
+    if (!state.has_value() || !state->ready()) {
+      continue;
+    }
+    for (const v1::ModelDescription& model : state->models()) {
+      EntryFor(model, out).mutable_key_ids()->MergeFrom(state->key_ids());
+    }
+  }
+  return out;
+}
+
+bool Router::AnyReady() const {
+  const absl::MutexLock lock(&mu_);
+  return std::any_of(states_.begin(), states_.end(),
+                     [](const auto& state) { return state.has_value() && state->ready(); });
+}
+
+}  // namespace shoji::server

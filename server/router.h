@@ -1,0 +1,48 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "shoji/internal/v1/enclave.pb.h"
+#include "shoji/v1/inference.pb.h"
+
+namespace shoji::server {
+
+// Knows which enclave holds which key and serves which model, from the states the enclaves report. An enclave is named
+// by its index in the configuration. Knows no gRPC. Thread-safe.
+class Router {
+ public:
+  explicit Router(size_t num_enclaves) : states_(num_enclaves) {}
+
+  // Enclave `index` reported `state`. INVALID_ARGUMENT when it is malformed (a key id that is not 16 bytes, more than
+  // 64 keys or 1000 models); the enclave then counts as gone.
+  absl::Status Update(size_t index, internal::v1::EnclaveState state);
+  // Enclave `index` is gone, and its keys with it: no request is routed to it from here on.
+  void Remove(size_t index);
+
+  // The enclave that holds `key_id`. UNKNOWN_KEY, or NO_ENCLAVE when none is connected at all.
+  absl::StatusOr<size_t> ByKey(std::string_view key_id) const;
+  // A ready enclave that serves `model` (empty: any), in turn. UNKNOWN_MODEL when enclaves are ready but none serves
+  // it, or else NO_ENCLAVE.
+  absl::StatusOr<size_t> ByModel(std::string_view model);
+
+  // What the ready enclaves serve, with their keys. Enclaves that describe a model alike share one entry.
+  v1::ListModelsResponse Models() const;
+  bool AnyReady() const;
+
+ private:
+  mutable absl::Mutex mu_;
+  std::vector<std::optional<internal::v1::EnclaveState>> states_ ABSL_GUARDED_BY(mu_);  // nullopt: gone
+  size_t next_ ABSL_GUARDED_BY(mu_) = 0;                                                // where ByModel looks first
+};
+
+}  // namespace shoji::server

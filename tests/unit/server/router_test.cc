@@ -1,0 +1,115 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/router.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lib/base/reason.h"
+
+namespace shoji::server {
+namespace {
+
+using internal::v1::EnclaveState;
+
+const std::string kKeyA(16, 'a');
+const std::string kKeyB(16, 'b');
+
+enum class Readiness { kNotReady, kReady };
+
+EnclaveState State(const std::string& key_id, const std::vector<std::string>& models,
+                   Readiness readiness = Readiness::kReady) {
+  EnclaveState out;
+  out.set_ready(readiness == Readiness::kReady);
+  out.add_key_ids(key_id);
+  for (const std::string& name : models) {
+    out.add_models()->set_name(name);
+  }
+  return out;
+}
+
+Reason ReasonOfResult(const absl::StatusOr<size_t>& result) { return ReasonOf(result.status()); }
+
+TEST(RouterTest, RoutesEachKeyToTheEnclaveThatHoldsIt) {
+  Router router(2);
+  ASSERT_TRUE(router.Update(0, State(kKeyA, {"m"})).ok());
+  ASSERT_TRUE(router.Update(1, State(kKeyB, {"m"})).ok());
+  EXPECT_EQ(*router.ByKey(kKeyA), 0U);
+  EXPECT_EQ(*router.ByKey(kKeyB), 1U);
+  EXPECT_EQ(ReasonOfResult(router.ByKey(std::string(16, 'c'))), Reason::kUnknownKey);
+  EXPECT_EQ(ReasonOfResult(router.ByKey("")), Reason::kUnknownKey);
+}
+
+TEST(RouterTest, KeysOfAnEnclaveThatIsGoneAreGoneAtOnce) {
+  Router router(2);
+  ASSERT_TRUE(router.Update(0, State(kKeyA, {"m"})).ok());
+  ASSERT_TRUE(router.Update(1, State(kKeyB, {"m"})).ok());
+  router.Remove(0);
+  EXPECT_EQ(ReasonOfResult(router.ByKey(kKeyA)), Reason::kUnknownKey);
+  EXPECT_EQ(*router.ByModel("m"), 1U);
+  router.Remove(1);
+  EXPECT_EQ(ReasonOfResult(router.ByKey(kKeyB)), Reason::kNoEnclave);
+  EXPECT_FALSE(router.AnyReady());
+}
+
+TEST(RouterTest, KeyOfAnEnclaveThatIsNotReadyIsStillRouted) {
+  Router router(1);
+  ASSERT_TRUE(router.Update(0, State(kKeyA, {"m"}, Readiness::kNotReady)).ok());
+  EXPECT_EQ(*router.ByKey(kKeyA), 0U);
+  EXPECT_EQ(ReasonOfResult(router.ByModel("m")), Reason::kNoEnclave);
+  EXPECT_EQ(router.Models().models_size(), 0);
+  EXPECT_FALSE(router.AnyReady());
+}
+
+TEST(RouterTest, ModelsAreServedInTurn) {
+  Router router(3);
+  ASSERT_TRUE(router.Update(0, State(kKeyA, {"m"})).ok());
+  ASSERT_TRUE(router.Update(2, State(kKeyB, {"m", "other"})).ok());
+  EXPECT_EQ(*router.ByModel("m"), 0U);
+  EXPECT_EQ(*router.ByModel("m"), 2U);
+  EXPECT_EQ(*router.ByModel("m"), 0U);
+  EXPECT_EQ(*router.ByModel("other"), 2U);
+  EXPECT_TRUE(router.ByModel("").ok());
+}
+
+TEST(RouterTest, UnknownModelIsToldApartFromNoEnclave) {
+  Router router(2);
+  EXPECT_EQ(ReasonOfResult(router.ByModel("m")), Reason::kNoEnclave);
+  ASSERT_TRUE(router.Update(0, State(kKeyA, {"m"})).ok());
+  EXPECT_EQ(ReasonOfResult(router.ByModel("x")), Reason::kUnknownModel);
+  ASSERT_TRUE(router.Update(1, State(kKeyB, {"x"}, Readiness::kNotReady)).ok());
+  EXPECT_EQ(ReasonOfResult(router.ByModel("x")), Reason::kNoEnclave);
+}
+
+TEST(RouterTest, MergesModelsThatAreDescribedAlike) {
+  Router router(2);
+  EnclaveState other = State(kKeyB, {"m", "own"});
+  ASSERT_TRUE(router.Update(0, State(kKeyA, {"m"})).ok());
+  ASSERT_TRUE(router.Update(1, other).ok());
+  v1::ListModelsResponse models = router.Models();
+  ASSERT_EQ(models.models_size(), 2);
+  EXPECT_EQ(models.models(0).name(), "m");
+  EXPECT_THAT(models.models(0).key_ids(), ::testing::ElementsAre(kKeyA, kKeyB));
+  EXPECT_THAT(models.models(1).key_ids(), ::testing::ElementsAre(kKeyB));
+  other.mutable_models(0)->set_labels("different");
+  ASSERT_TRUE(router.Update(1, other).ok());
+  EXPECT_EQ(router.Models().models_size(), 3);
+}
+
+TEST(RouterTest, MalformedStateCountsAsGone) {
+  Router router(1);
+  ASSERT_TRUE(router.Update(0, State(kKeyA, {"m"})).ok());
+  EXPECT_EQ(router.Update(0, State("short", {"m"})).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReasonOfResult(router.ByKey(kKeyA)), Reason::kNoEnclave);
+  EnclaveState many = State(kKeyA, {"m"});
+  for (int i = 0; i < 100; ++i) {
+    many.add_key_ids(kKeyB);
+  }
+  EXPECT_FALSE(router.Update(0, many).ok());
+}
+
+}  // namespace
+}  // namespace shoji::server
