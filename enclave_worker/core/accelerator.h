@@ -5,6 +5,7 @@
 // gRPC, and believes nothing that comes back before it has checked it.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
@@ -29,8 +30,13 @@ class Accelerator {
 
   // The deployment's name for it, for events.
   virtual const std::string& name() const = 0;
-  // Whether a request sent now has a chance: connected, and everything registered is uploaded.
+  // Connected, and everything registered is uploaded.
   virtual bool ready() const = 0;
+  // Connected, and this sub-model is uploaded, whatever else is not yet. After every change of this or of ready() the
+  // implementation notifies the ReadinessSignal that it was made with.
+  virtual bool Serves(const digest::Sha256Digest& digest) const = 0;
+  // Executions under way, by which the least loaded is chosen.
+  virtual size_t num_in_flight() const = 0;
 
   // Registers an ONNX sub-model under its digest. Returns at once; the sub-model is uploaded when the accelerator is
   // reachable, and again after every reconnect.
@@ -40,11 +46,10 @@ class Accelerator {
 
   // Runs a registered sub-model on `inputs` and returns its outputs, as the accelerator sent them: the number of
   // tensors, their types, shapes and byte lengths are consistent in themselves, and it is the caller that compares them
-  // with what the plan expects. UNAVAILABLE (not connected, connection lost), DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED (its
-  // quota), INVALID_ARGUMENT (its answer was malformed), INTERNAL.
+  // with what the plan expects. UNAVAILABLE (not connected, connection lost), DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED
+  // (its quota), INVALID_ARGUMENT (its answer was malformed), INTERNAL.
   virtual absl::StatusOr<std::vector<Tensor>> Execute(const digest::Sha256Digest& digest,
-                                                      std::span<const Tensor* const> inputs,
-                                                      SteadyTime deadline) = 0;
+                                                      std::span<const Tensor* const> inputs, SteadyTime deadline) = 0;
 };
 
 }  // namespace shoji::enclave

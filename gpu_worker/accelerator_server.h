@@ -1,0 +1,59 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "gpu_worker/accelerator_service.h"
+#include "gpu_worker/backend.h"
+#include "gpu_worker/config.h"
+#include "gpu_worker/tenant_table.h"
+#include "gpu_worker/work_queue.h"
+#include "lib/base/clock.h"
+#include "lib/rpc/address.h"
+#include "lib/rpc/health.h"
+#include "lib/rpc/server.h"
+#include "lib/telemetry/log.h"
+
+namespace shoji::accelerator {
+
+// All of an accelerator process but its command line. Thread-safe.
+class AcceleratorServer {
+ public:
+  // Serves from now on. Errors: as rpc::Server::Start. `clock` and `log` outlive it.
+  static absl::StatusOr<std::unique_ptr<AcceleratorServer>> Start(const Config& config,
+                                                                  std::unique_ptr<Backend> backend, const Clock& clock,
+                                                                  telemetry::Logger& log);
+  AcceleratorServer(const AcceleratorServer&) = delete;
+  AcceleratorServer& operator=(const AcceleratorServer&) = delete;
+  // Cuts every stream and waits for the runs under way.
+  ~AcceleratorServer() = default;
+
+  const std::vector<rpc::Address>& addresses() const { return server_->addresses(); }
+
+  // Returns once exactly `count` tenants are attached.
+  void AwaitTenants(size_t count) const { tenants_.AwaitSize(count); }
+
+  // Reports NOT_SERVING, refuses new work, waits up to `grace` for what was asked for before, then ends every stream.
+  // Whether all was answered in time.
+  bool Drain(std::chrono::nanoseconds grace);
+
+ private:
+  AcceleratorServer(const Config& config, std::unique_ptr<Backend> backend, const Clock& clock, telemetry::Logger& log);
+
+  // Destroyed from the last to the first: no stream when tenants go, no thread when the backend goes.
+  const Clock& clock_;
+  std::unique_ptr<Backend> backend_;
+  WorkQueue queue_;
+  TenantTable tenants_;
+  std::unique_ptr<AcceleratorService> service_;
+  rpc::HealthService health_;
+  std::unique_ptr<rpc::Server> server_;
+};
+
+}  // namespace shoji::accelerator

@@ -1,0 +1,83 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "gpu_worker/config.h"
+
+#include <algorithm>
+#include <optional>
+#include <thread>
+
+#include "lib/base/status_macros.h"
+
+namespace shoji::accelerator {
+namespace {
+
+constexpr uint64_t kMaxBytes = uint64_t{1} << 40;
+// gRPC's own bound on a message.
+constexpr uint64_t kMaxMessageBytes = (uint64_t{1} << 31) - 1;
+
+absl::Status ReadCompute(const config::Fields& top, Config& config) {
+  config.num_workers = std::max(1U, std::thread::hardware_concurrency());
+  const std::optional<config::Node> node = top.Find("compute");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"workers", "threads"}));
+  ASSIGN_OR_RETURN(const uint64_t workers, fields.Uint64Or("workers", 0, 0, 1024));
+  if (workers != 0) {
+    config.num_workers = workers;
+  }
+  ASSIGN_OR_RETURN(const uint64_t threads, fields.Uint64Or("threads", 1, 1, 1024));
+  config.threads_per_run = static_cast<int>(threads);
+  return absl::OkStatus();
+}
+
+absl::Status ReadLimits(const config::Fields& top, Config& config) {
+  const std::optional<config::Node> node = top.Find("limits");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"queue", "max_message", "drain_timeout"}));
+  ASSIGN_OR_RETURN(config.max_queue, fields.Uint64Or("queue", config.max_queue, 1, 1'000'000));
+  // Not under 2 MiB: the enclave uploads in pieces of 1 MiB.
+  ASSIGN_OR_RETURN(config.max_message_bytes,
+                   fields.ByteSizeOr("max_message", config.max_message_bytes, uint64_t{2} << 20, kMaxMessageBytes));
+  ASSIGN_OR_RETURN(config.drain_timeout, fields.DurationOr("drain_timeout", config.drain_timeout));
+  return absl::OkStatus();
+}
+
+absl::Status ReadQuotas(const config::Fields& top, Config& config) {
+  const std::optional<config::Node> node = top.Find("quotas");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const config::Fields fields,
+                   node->Map({"tenants", "models", "model_bytes", "model_memory", "executions", "execution_bytes"}));
+  TenantQuotas& quotas = config.tenants.quotas;
+  ASSIGN_OR_RETURN(config.tenants.max_tenants, fields.Uint64Or("tenants", config.tenants.max_tenants, 1, 10'000));
+  ASSIGN_OR_RETURN(quotas.num_models, fields.Uint64Or("models", quotas.num_models, 1, 100'000));
+  ASSIGN_OR_RETURN(quotas.model_bytes, fields.ByteSizeOr("model_bytes", quotas.model_bytes, 1, kMaxBytes));
+  ASSIGN_OR_RETURN(const uint64_t memory, fields.ByteSizeOr("model_memory", uint64_t{2} << 30, 1, kMaxBytes));
+  config.max_model_memory = static_cast<int64_t>(memory);
+  ASSIGN_OR_RETURN(quotas.num_executions, fields.Uint64Or("executions", quotas.num_executions, 1, 100'000));
+  ASSIGN_OR_RETURN(quotas.execution_bytes, fields.ByteSizeOr("execution_bytes", quotas.execution_bytes, 1, kMaxBytes));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Config> ReadConfig(const config::Document& document) {
+  Config config;
+  ASSIGN_OR_RETURN(const config::Fields top, document.root().Map({"listen", "compute", "limits", "quotas", "log"}));
+  ASSIGN_OR_RETURN(const config::Node listen, top.Require("listen"));
+  ASSIGN_OR_RETURN(const config::Fields listen_fields, listen.Map({"address", "tls", "insecure_plaintext"}));
+  ASSIGN_OR_RETURN(config.listen, rpc::ReadEndpoint(listen_fields, rpc::Role::kListen, rpc::Exposure::kInternal));
+  RETURN_IF_ERROR(ReadCompute(top, config));
+  RETURN_IF_ERROR(ReadLimits(top, config));
+  RETURN_IF_ERROR(ReadQuotas(top, config));
+  config.tenants.quotas.message_bytes = config.max_message_bytes;
+  ASSIGN_OR_RETURN(config.log, telemetry::ReadLogOptions(top));
+  return config;
+}
+
+}  // namespace shoji::accelerator

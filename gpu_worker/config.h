@@ -1,0 +1,34 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "gpu_worker/tenant_table.h"
+#include "lib/config/node.h"
+#include "lib/rpc/endpoint.h"
+#include "lib/telemetry/log.h"
+
+namespace shoji::accelerator {
+
+// What config/accelerator.yaml says; that file documents each key.
+struct Config {
+  rpc::Endpoint listen;
+  size_t num_workers = 1;
+  int threads_per_run = 1;
+  size_t max_queue = 256;
+  size_t max_message_bytes = size_t{64} << 20;
+  std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
+  TenantTable::Options tenants;
+  int64_t max_model_memory = int64_t{2} << 30;
+  telemetry::LogOptions log;
+};
+
+// Errors name file, line and key.
+absl::StatusOr<Config> ReadConfig(const config::Document& document);
+
+}  // namespace shoji::accelerator

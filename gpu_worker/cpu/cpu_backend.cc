@@ -1,0 +1,96 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "gpu_worker/cpu/cpu_backend.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/base/checked_math.h"
+#include "lib/base/status_macros.h"
+#include "lib/execution/program.h"
+#include "lib/graph/onnx_import.h"
+
+namespace shoji::accelerator {
+namespace {
+
+// Keeps the workspaces of finished runs for the next ones: there are never more of them than runs at the same time.
+// Thread-safe.
+class CpuModel final : public Model {
+ public:
+  explicit CpuModel(std::unique_ptr<execution::Program> program) : program_(std::move(program)) {}
+
+  absl::StatusOr<std::vector<Tensor>> Run(std::vector<Tensor> inputs, SteadyTime /*deadline*/) override {
+    std::vector<const Tensor*> views;
+    views.reserve(inputs.size());
+    for (const Tensor& input : inputs) {
+      views.push_back(&input);
+    }
+    std::unique_ptr<execution::Workspace> workspace = Take();
+    absl::StatusOr<std::vector<Tensor>> outputs = program_->Run(views, *workspace);
+    const absl::MutexLock lock(&mu_);
+    idle_.push_back(std::move(workspace));
+    return outputs;
+  }
+
+ private:
+  std::unique_ptr<execution::Workspace> Take() {
+    {
+      const absl::MutexLock lock(&mu_);
+      if (!idle_.empty()) {
+        std::unique_ptr<execution::Workspace> workspace = std::move(idle_.back());
+        idle_.pop_back();
+        return workspace;
+      }
+    }
+    return program_->NewWorkspace();
+  }
+
+  const std::unique_ptr<execution::Program> program_;
+  absl::Mutex mu_;
+  std::vector<std::unique_ptr<execution::Workspace>> idle_ ABSL_GUARDED_BY(mu_);
+};
+
+absl::Status CheckMemory(const graph::Graph& graph, int64_t limit) {
+  int64_t total = 0;
+  for (const graph::Value& value : graph.values) {
+    const auto bytes = static_cast<int64_t>(value.shape.num_elements() * SizeOf(value.type));
+    const absl::StatusOr<int64_t> sum = CheckedAdd(total, bytes);
+    if (!sum.ok() || *sum > limit) {
+      return absl::ResourceExhaustedError("the sub-model needs more memory than the " + std::to_string(limit) +
+                                          " bytes a model may use (quotas.model_memory)");
+    }
+    total = *sum;
+  }
+  return absl::OkStatus();
+}
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(const CpuBackendOptions& options) : options_(options) {}
+
+  const std::string& name() const override { return name_; }
+
+  absl::StatusOr<std::unique_ptr<Model>> Load(ByteSpan onnx) override {
+    ASSIGN_OR_RETURN(graph::Graph graph, graph::ImportOnnx(onnx, {.max_tensor_bytes = options_.max_model_memory}));
+    RETURN_IF_ERROR(CheckMemory(graph, options_.max_model_memory));
+    ASSIGN_OR_RETURN(std::unique_ptr<execution::Program> program,
+                     execution::Program::Compile(std::move(graph), {.num_threads = options_.num_threads}));
+    return std::make_unique<CpuModel>(std::move(program));
+  }
+
+ private:
+  const std::string name_ = "cpu";
+  const CpuBackendOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> CreateCpuBackend(const CpuBackendOptions& options) {
+  return std::make_unique<CpuBackend>(options);
+}
+
+}  // namespace shoji::accelerator

@@ -1,0 +1,99 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// shoji-accelerator: runs, for enclaves, the parts of networks that a policy lets it see.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gpu_worker/accelerator_server.h"
+#include "gpu_worker/config.h"
+#include "gpu_worker/cpu/cpu_backend.h"
+#include "lib/base/clock.h"
+#include "lib/base/status_macros.h"
+#include "lib/config/node.h"
+#include "lib/rpc/server.h"
+#include "lib/rpc/signal_waiter.h"
+#include "lib/telemetry/log.h"
+
+namespace shoji::accelerator {
+namespace {
+
+constexpr int kBadStart = 2;
+
+absl::StatusOr<Config> LoadConfig(const std::string& path) {
+  ASSIGN_OR_RETURN(const config::Document document, config::Document::Load(path));
+  return ReadConfig(document);
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "shoji-accelerator: %s\n", std::string(status.message()).c_str());
+  return kBadStart;
+}
+
+int Serve(const Config& config, const std::string& address_file) {
+  rpc::SignalWaiter signals;  // before any thread
+  const RealClock clock;
+  telemetry::Logger log("shoji-accelerator", config.log, clock);
+  absl::StatusOr<std::unique_ptr<AcceleratorServer>> server = AcceleratorServer::Start(
+      config, CreateCpuBackend({.num_threads = config.threads_per_run, .max_model_memory = config.max_model_memory}),
+      clock, log);
+  if (!server.ok()) {
+    return Fail(server.status());
+  }
+  for (const rpc::Address& address : (*server)->addresses()) {
+    log.Info("listening", {{"address", address.ToString()},
+                           {"version", SHOJI_VERSION},
+                           {"workers", config.num_workers},
+                           {"threads", config.threads_per_run}});
+  }
+  if (!address_file.empty()) {
+    if (absl::Status status = rpc::WriteAddressFile(address_file, (*server)->addresses()); !status.ok()) {
+      return Fail(status);
+    }
+  }
+  while (signals.Wait() != rpc::Signal::kDrain) {
+    log.Warning("reload_ignored", {{"because", "the accelerator has nothing to reload"}});
+  }
+  log.Info("draining");
+  if ((*server)->Drain(config.drain_timeout)) {
+    log.Info("stopped");
+  } else {
+    log.Warning("stopped", {{"because", "drain_timeout passed before everything was answered"}});
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace shoji::accelerator
+
+int main(int argc, char** argv) {
+  CLI::App app("Runs, for enclaves, the parts of networks that a policy lets it see. Not trusted.",
+               "shoji-accelerator");
+  std::string config_file;
+  std::string address_file;
+  bool check_only = false;
+  app.add_option("--config", config_file, "YAML configuration file")->required()->type_name("FILE");
+  app.add_flag("--check-config", check_only, "Check the configuration and exit");
+  app.add_option("--address-file", address_file, "Write the address listened on here, once ready")->type_name("FILE");
+  app.set_version_flag("--version", std::string("shoji-accelerator ") + SHOJI_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : shoji::accelerator::kBadStart;
+  }
+  const absl::StatusOr<shoji::accelerator::Config> config = shoji::accelerator::LoadConfig(config_file);
+  if (!config.ok()) {
+    return shoji::accelerator::Fail(config.status());
+  }
+  if (check_only) {
+    std::printf("%s: ok\n", config_file.c_str());
+    return 0;
+  }
+  return shoji::accelerator::Serve(*config, address_file);
+}

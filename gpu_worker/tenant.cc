@@ -1,0 +1,373 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A message's id is in at most one of uploads_, refused_uploads_, loads_ and executions_:
+//   begin -> uploads_ -> (end) loads_ -> (answer) gone
+//   begin -> refused_uploads_ -> (end) gone
+//   execute -> executions_ -> (answer) gone
+// A digest's bytes count from its begin, first in uploads_ and then in models_, until unload or failure.
+#include "gpu_worker/tenant.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/rpc/tensor_proto.h"
+
+namespace shoji::accelerator {
+namespace {
+
+namespace pb = internal::v1;
+
+absl::StatusOr<digest::Sha256Digest> ParseDigest(const std::string& bytes) {
+  digest::Sha256Digest out = {};
+  if (bytes.size() != out.size()) {
+    return absl::InvalidArgumentError("a digest has exactly 32 bytes (SHA-256)");
+  }
+  std::copy(bytes.begin(), bytes.end(), out.begin());
+  return out;
+}
+
+// Enough of a digest to find a model in a log.
+std::string ShortName(const digest::Sha256Digest& digest) { return HexEncode(ByteSpan(digest).first(6)); }
+
+// A status' message may quote what a tenant uploaded: at most 500 characters of plain ASCII of it go on.
+std::string Printable(const absl::Status& status) {
+  std::string out(status.message().substr(0, 500));
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return out;
+}
+
+// Saturates, so that a claim of 2^64 microseconds is merely no deadline.
+SteadyTime DeadlineOf(uint64_t timeout_micros, SteadyTime received) {
+  constexpr uint64_t kLongest = 86'400'000'000;  // a day
+  if (timeout_micros == 0 || timeout_micros > kLongest) {
+    return SteadyTime::max();
+  }
+  return received + std::chrono::microseconds(timeout_micros);
+}
+
+}  // namespace
+
+std::shared_ptr<Tenant> Tenant::Create(TenantId id, const TenantQuotas& quotas, const Environment& environment,
+                                       AnswerSink& sink) {
+  return std::shared_ptr<Tenant>(new Tenant(id, quotas, environment, sink));
+}
+
+Tenant::~Tenant() { Close(); }
+
+absl::Status Tenant::Handle(pb::AttachRequest request) {
+  const SteadyTime received = environment_.clock.SteadyNow();
+  const uint64_t id = request.id();
+  const absl::MutexLock lock(&mu_);
+  if (sink_ == nullptr) {
+    return absl::CancelledError("the stream has ended");
+  }
+  if (id == 0) {
+    return absl::InvalidArgumentError("a message without an id; ids start at 1");
+  }
+  if (loads_.contains(id) || executions_.contains(id)) {
+    return absl::InvalidArgumentError("a message with the id of one that is not answered yet");
+  }
+  switch (request.message_case()) {
+    case pb::AttachRequest::kUploadBegin:
+      return BeginUpload(id, request.upload_begin());
+    case pb::AttachRequest::kUploadChunk:
+      return AddChunk(id, request.upload_chunk());
+    case pb::AttachRequest::kUploadEnd:
+      EndUpload(id);
+      return absl::OkStatus();
+    case pb::AttachRequest::kUnload:
+    case pb::AttachRequest::kExecute:
+    case pb::AttachRequest::MESSAGE_NOT_SET:
+      break;
+  }
+  if (uploads_.contains(id) || refused_uploads_.contains(id)) {
+    return absl::InvalidArgumentError("a message with the id of an upload under way");
+  }
+  absl::Status status = absl::InvalidArgumentError("a message of no known kind");
+  if (request.has_unload()) {
+    status = Unload(id, request.unload());
+  } else if (request.has_execute()) {
+    status = Execute(id, std::move(*request.mutable_execute()), received);
+  }
+  if (!status.ok()) {
+    SendFailure(id, status);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Tenant::CheckUpload(const pb::UploadBegin& begin) const {
+  if (draining_) {
+    return absl::UnavailableError("the accelerator is shutting down");
+  }
+  ASSIGN_OR_RETURN(const digest::Sha256Digest digest, ParseDigest(begin.digest()));
+  if (begin.size() == 0) {
+    return absl::InvalidArgumentError("an upload of no bytes");
+  }
+  const bool uploading =
+      std::any_of(uploads_.begin(), uploads_.end(), [&](const auto& upload) { return upload.second.digest == digest; });
+  if (uploading || models_.contains(digest)) {
+    return absl::AlreadyExistsError("this sub-model is uploaded already; unload it first");
+  }
+  if (models_.size() + uploads_.size() >= quotas_.num_models) {
+    return absl::ResourceExhaustedError("over the quota of " + std::to_string(quotas_.num_models) +
+                                        " sub-models a tenant (quotas.models)");
+  }
+  if (begin.size() > quotas_.model_bytes - model_bytes_) {
+    return absl::ResourceExhaustedError("an upload of " + std::to_string(begin.size()) + " bytes beside " +
+                                        std::to_string(model_bytes_) + " is over the quota of " +
+                                        std::to_string(quotas_.model_bytes) + " a tenant (quotas.model_bytes)");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Tenant::BeginUpload(uint64_t id, const pb::UploadBegin& begin) {
+  if (uploads_.contains(id) || refused_uploads_.contains(id)) {
+    return absl::InvalidArgumentError("an upload with the id of another that is under way");
+  }
+  if (absl::Status status = CheckUpload(begin); !status.ok()) {
+    return RefuseUpload(id, status);
+  }
+  Upload& upload = uploads_[id];
+  upload.digest = *ParseDigest(begin.digest());
+  upload.size = begin.size();
+  upload.data.reserve(begin.size());  // within the quota, and pages that stay empty cost nothing
+  model_bytes_ += begin.size();
+  return absl::OkStatus();
+}
+
+absl::Status Tenant::RefuseUpload(uint64_t id, const absl::Status& why) {
+  if (refused_uploads_.size() >= kMaxRefusedUploads) {
+    return absl::ResourceExhaustedError("too many refused uploads without an end");
+  }
+  refused_uploads_.insert(id);
+  SendFailure(id, why);
+  return absl::OkStatus();
+}
+
+absl::Status Tenant::AddChunk(uint64_t id, const pb::UploadChunk& chunk) {
+  if (refused_uploads_.contains(id)) {
+    return absl::OkStatus();
+  }
+  const auto found = uploads_.find(id);
+  if (found == uploads_.end()) {
+    SendFailure(id, absl::FailedPreconditionError("a chunk of an upload that was not begun"));
+    return absl::OkStatus();
+  }
+  Upload& upload = found->second;
+  if (chunk.data().size() > upload.size - upload.data.size()) {
+    model_bytes_ -= upload.size;
+    uploads_.erase(found);
+    return RefuseUpload(id, absl::InvalidArgumentError("more bytes than the upload declared"));
+  }
+  Append(upload.data, AsBytes(chunk.data()));
+  return absl::OkStatus();
+}
+
+void Tenant::EndUpload(uint64_t id) {
+  if (refused_uploads_.erase(id) != 0) {
+    return;  // answered when it was refused
+  }
+  const auto found = uploads_.find(id);
+  if (found == uploads_.end()) {
+    SendFailure(id, absl::FailedPreconditionError("the end of an upload that was not begun"));
+    return;
+  }
+  Upload upload = std::move(found->second);
+  uploads_.erase(found);
+  const uint64_t size = upload.size;
+  const digest::Sha256Digest digest = upload.digest;
+  if (absl::Status status = StartLoading(id, std::move(upload)); !status.ok()) {
+    model_bytes_ -= size;
+    models_.erase(digest);
+    LogFailedUpload(digest, status);
+    SendFailure(id, status);
+  }
+}
+
+absl::Status Tenant::StartLoading(uint64_t id, Upload upload) {
+  if (draining_) {
+    return absl::UnavailableError("the accelerator is shutting down");
+  }
+  if (upload.data.size() != upload.size) {
+    return absl::InvalidArgumentError("fewer bytes than the upload declared");
+  }
+  models_[upload.digest] = Entry{.size = upload.size, .model = nullptr};
+  RETURN_IF_ERROR(environment_.queue.Submit(id_, [self = shared_from_this(), id, digest = upload.digest,
+                                                  onnx = std::move(upload.data)] { self->Load(id, digest, onnx); }));
+  loads_.insert(id);
+  return absl::OkStatus();
+}
+
+void Tenant::Load(uint64_t id, const digest::Sha256Digest& digest, const Bytes& onnx) {
+  absl::StatusOr<std::unique_ptr<Model>> model =
+      digest::Sha256(onnx) == digest
+          ? environment_.backend.Load(onnx)
+          : absl::InvalidArgumentError("the uploaded bytes do not have the digest they were declared with");
+  const absl::MutexLock lock(&mu_);
+  const auto entry = models_.find(digest);
+  if (sink_ == nullptr || entry == models_.end()) {
+    return;
+  }
+  if (!model.ok()) {
+    model_bytes_ -= entry->second.size;
+    models_.erase(entry);
+    LogFailedUpload(digest, model.status());
+    SendFailure(id, model.status());
+    return;
+  }
+  entry->second.model = *std::move(model);
+  environment_.log.Info("model_loaded", {{"tenant", id_},
+                                         {"digest", ShortName(digest)},
+                                         {"bytes", onnx.size()},
+                                         {"models", models_.size()},
+                                         {"tenant_bytes", model_bytes_}});
+  pb::AttachResponse answer;
+  answer.set_id(id);
+  answer.mutable_upload_reply();
+  Send(std::move(answer));
+}
+
+absl::Status Tenant::Unload(uint64_t id, const pb::Unload& unload) {
+  ASSIGN_OR_RETURN(const digest::Sha256Digest digest, ParseDigest(unload.digest()));
+  const auto entry = models_.find(digest);
+  if (entry == models_.end()) {
+    return absl::NotFoundError("no sub-model of this digest is uploaded");
+  }
+  if (entry->second.model == nullptr) {
+    return absl::FailedPreconditionError("the sub-model is still loading");
+  }
+  model_bytes_ -= entry->second.size;
+  models_.erase(entry);
+  environment_.log.Info(
+      "model_unloaded",
+      {{"tenant", id_}, {"digest", ShortName(digest)}, {"models", models_.size()}, {"tenant_bytes", model_bytes_}});
+  pb::AttachResponse answer;
+  answer.set_id(id);
+  answer.mutable_unload_reply();
+  Send(std::move(answer));
+  return absl::OkStatus();
+}
+
+absl::Status Tenant::Execute(uint64_t id, pb::Execute execute, SteadyTime received) {
+  if (draining_) {
+    return absl::UnavailableError("the accelerator is shutting down");
+  }
+  ASSIGN_OR_RETURN(const digest::Sha256Digest digest, ParseDigest(execute.digest()));
+  const auto entry = models_.find(digest);
+  if (entry == models_.end() || entry->second.model == nullptr) {
+    return absl::NotFoundError("no sub-model of this digest is uploaded and loaded");
+  }
+  if (executions_.size() >= quotas_.num_executions) {
+    return absl::ResourceExhaustedError("over the quota of " + std::to_string(quotas_.num_executions) +
+                                        " executions in flight a tenant (quotas.executions)");
+  }
+  const uint64_t bytes = execute.ByteSizeLong();
+  if (bytes > quotas_.execution_bytes - execution_bytes_) {
+    return absl::ResourceExhaustedError("over the quota of " + std::to_string(quotas_.execution_bytes) +
+                                        " bytes of inputs in flight a tenant (quotas.execution_bytes)");
+  }
+  const SteadyTime deadline = DeadlineOf(execute.timeout_micros(), received);
+  RETURN_IF_ERROR(environment_.queue.Submit(
+      id_, [self = shared_from_this(), id, model = entry->second.model, deadline,
+            message = std::move(execute)]() mutable { self->Run(id, *model, std::move(message), deadline); }));
+  executions_[id] = bytes;
+  execution_bytes_ += bytes;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Tensor>> Tenant::Compute(Model& model, pb::Execute execute, SteadyTime deadline) {
+  if (environment_.clock.SteadyNow() >= deadline) {
+    return absl::DeadlineExceededError("the request's timeout passed in the queue");
+  }
+  std::vector<Tensor> inputs;
+  inputs.reserve(static_cast<size_t>(execute.inputs_size()));
+  for (const pb::Tensor& input : execute.inputs()) {
+    ASSIGN_OR_RETURN(Tensor tensor, rpc::ParseTensor(input, quotas_.execution_bytes));
+    inputs.push_back(std::move(tensor));
+  }
+  execute.Clear();  // the copies above are all that a run needs
+  return model.Run(std::move(inputs), deadline);
+}
+
+void Tenant::Run(uint64_t id, Model& model, pb::Execute execute, SteadyTime deadline) {
+  absl::StatusOr<std::vector<Tensor>> outputs = Compute(model, std::move(execute), deadline);
+  pb::AttachResponse answer;
+  answer.set_id(id);
+  if (outputs.ok()) {
+    pb::ExecuteReply& reply = *answer.mutable_execute_reply();
+    for (const Tensor& output : *outputs) {
+      rpc::WriteTensor(output, *reply.add_outputs());
+    }
+    if (answer.ByteSizeLong() > quotas_.message_bytes) {
+      outputs = absl::ResourceExhaustedError("the outputs are larger than a message may be (max_message)");
+    }
+  }
+  const absl::MutexLock lock(&mu_);
+  if (outputs.ok()) {
+    Send(std::move(answer));
+  } else {
+    SendFailure(id, outputs.status());
+  }
+}
+
+void Tenant::Drain() {
+  const absl::MutexLock lock(&mu_);
+  draining_ = true;
+}
+
+bool Tenant::Idle() const {
+  const absl::MutexLock lock(&mu_);
+  return loads_.empty() && executions_.empty();
+}
+
+void Tenant::Close() {
+  std::map<digest::Sha256Digest, Entry> models;  // both destroyed after the lock is released
+  std::map<uint64_t, Upload> uploads;
+  {
+    const absl::MutexLock lock(&mu_);
+    sink_ = nullptr;
+    models.swap(models_);
+    uploads.swap(uploads_);
+    refused_uploads_.clear();
+    model_bytes_ = 0;
+    loads_.clear();
+    executions_.clear();
+    execution_bytes_ = 0;
+  }
+  environment_.queue.Drop(id_);
+}
+
+void Tenant::Send(pb::AttachResponse answer) {
+  loads_.erase(answer.id());
+  if (const auto found = executions_.find(answer.id()); found != executions_.end()) {
+    execution_bytes_ -= found->second;
+    executions_.erase(found);
+  }
+  if (sink_ != nullptr) {
+    sink_->Send(std::move(answer));
+  }
+}
+
+void Tenant::SendFailure(uint64_t id, const absl::Status& why) {
+  pb::AttachResponse answer;
+  answer.set_id(id);
+  pb::Failure& failure = *answer.mutable_failure();
+  failure.set_code(static_cast<uint32_t>(why.code()));
+  failure.set_message(Printable(why));
+  Send(std::move(answer));
+}
+
+void Tenant::LogFailedUpload(const digest::Sha256Digest& digest, const absl::Status& why) {
+  if (++num_failed_uploads_ <= kMaxLoggedFailures) {
+    environment_.log.Warning("upload_refused", {{"tenant", id_},
+                                                {"digest", ShortName(digest)},
+                                                {"code", std::string(absl::StatusCodeToString(why.code()))},
+                                                {"because", Printable(why)}});
+  }
+}
+
+}  // namespace shoji::accelerator

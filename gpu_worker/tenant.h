@@ -1,0 +1,138 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// One tenant of the accelerator: what one Attach stream has uploaded and asked for. The protocol of
+// proto/shoji/internal/v1/accelerator.proto without the stream that carries it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "gpu_worker/backend.h"
+#include "gpu_worker/work_queue.h"
+#include "lib/base/bytes.h"
+#include "lib/base/clock.h"
+#include "lib/digest/sha2.h"
+#include "lib/telemetry/log.h"
+#include "lib/tensor/tensor.h"
+#include "shoji/internal/v1/accelerator.pb.h"
+
+namespace shoji::accelerator {
+
+// What one tenant may have at a time.
+struct TenantQuotas {
+  uint64_t model_bytes = uint64_t{1} << 30;  // of all its sub-models, as declared at upload, uploads under way included
+  size_t num_models = 64;
+  size_t num_executions = 32;                      // from receipt to answer
+  uint64_t execution_bytes = uint64_t{256} << 20;  // of their inputs together
+  size_t message_bytes = size_t{64} << 20;         // of one answer; what is received is bounded by the carrier
+};
+
+// Where a tenant's answers go. Thread-safe.
+class AnswerSink {
+ public:
+  AnswerSink() = default;
+  AnswerSink(const AnswerSink&) = delete;
+  AnswerSink& operator=(const AnswerSink&) = delete;
+  virtual ~AnswerSink() = default;
+  // Takes over `answer` and returns at once. May not call back into the tenant. Whoever stops reading fills the sink,
+  // not the tenant: the sink's owner stops calling `Handle` meanwhile.
+  virtual void Send(internal::v1::AttachResponse answer) = 0;
+};
+
+// Every message is answered, by a Failure where it is wrong or over a quota; only a message whose failure could not be
+// attributed to it ends the stream. Jobs of the work queue share ownership with the stream, so that either may end
+// first. Thread-safe, but `Handle` is called by one thread at a time.
+class Tenant : public std::enable_shared_from_this<Tenant> {
+ public:
+  struct Environment {
+    Backend& backend;
+    WorkQueue& queue;
+    const Clock& clock;
+    telemetry::Logger& log;
+  };
+
+  // Answers go to `sink` until Close. All of `environment` outlives the tenant and its jobs.
+  static std::shared_ptr<Tenant> Create(TenantId id, const TenantQuotas& quotas, const Environment& environment,
+                                        AnswerSink& sink);
+  Tenant(const Tenant&) = delete;
+  Tenant& operator=(const Tenant&) = delete;
+  ~Tenant();
+
+  TenantId id() const { return id_; }
+
+  // Takes one message of the stream. An error says why the stream must end: INVALID_ARGUMENT for a message with no id
+  // or the id of another that is not answered yet, RESOURCE_EXHAUSTED for too many refused uploads under way.
+  absl::Status Handle(internal::v1::AttachRequest request);
+  // From now on new uploads and executions are refused with UNAVAILABLE; those under way go on.
+  void Drain();
+  // Nothing is being loaded or executed.
+  bool Idle() const;
+  // The stream has ended: frees every model and upload, drops what is queued. What runs ends unheard. `sink` is not
+  // used after this returns. Idempotent.
+  void Close();
+
+ private:
+  struct Upload {
+    digest::Sha256Digest digest = {};
+    uint64_t size = 0;
+    Bytes data;
+  };
+  struct Entry {
+    uint64_t size = 0;
+    std::shared_ptr<Model> model;  // null while it loads; shared with the executions in flight
+  };
+  // Beyond this many refused uploads whose end has not come yet, the stream is abused.
+  static constexpr size_t kMaxRefusedUploads = 64;
+  // A tenant cannot fill the log with failing uploads.
+  static constexpr uint64_t kMaxLoggedFailures = 16;
+
+  Tenant(TenantId id, const TenantQuotas& quotas, const Environment& environment, AnswerSink& sink)
+      : id_(id), quotas_(quotas), environment_(environment), sink_(&sink) {}
+
+  absl::Status BeginUpload(uint64_t id, const internal::v1::UploadBegin& begin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckUpload(const internal::v1::UploadBegin& begin) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status AddChunk(uint64_t id, const internal::v1::UploadChunk& chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndUpload(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status StartLoading(uint64_t id, Upload upload) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Unload(uint64_t id, const internal::v1::Unload& unload) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Execute(uint64_t id, internal::v1::Execute execute, SteadyTime received)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status RefuseUpload(uint64_t id, const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Ends the request that `answer` is for.
+  void Send(internal::v1::AttachResponse answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SendFailure(uint64_t id, const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void LogFailedUpload(const digest::Sha256Digest& digest, const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // Run on the queue's threads.
+  void Load(uint64_t id, const digest::Sha256Digest& digest, const Bytes& onnx);
+  void Run(uint64_t id, Model& model, internal::v1::Execute execute, SteadyTime deadline);
+  absl::StatusOr<std::vector<Tensor>> Compute(Model& model, internal::v1::Execute execute, SteadyTime deadline);
+
+  const TenantId id_;
+  const TenantQuotas quotas_;
+  const Environment environment_;
+  mutable absl::Mutex mu_;
+  AnswerSink* sink_ ABSL_GUARDED_BY(mu_);  // null once closed
+  bool draining_ ABSL_GUARDED_BY(mu_) = false;
+  std::map<uint64_t, Upload> uploads_ ABSL_GUARDED_BY(mu_);
+  std::set<uint64_t> refused_uploads_ ABSL_GUARDED_BY(mu_);  // their chunks are still to come, and are dropped
+  std::map<digest::Sha256Digest, Entry> models_ ABSL_GUARDED_BY(mu_);
+  uint64_t model_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of uploads_ and models_
+  std::set<uint64_t> loads_ ABSL_GUARDED_BY(mu_);
+  std::map<uint64_t, uint64_t> executions_ ABSL_GUARDED_BY(mu_);  // with the size of each one's message
+  uint64_t execution_bytes_ ABSL_GUARDED_BY(mu_) = 0;             // their sum
+  uint64_t num_failed_uploads_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace shoji::accelerator
