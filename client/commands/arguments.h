@@ -1,0 +1,60 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What the commands have in common: where the server is, what is accepted of it, and how to print.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/session.h"
+#include "client/transport.h"
+#include "lib/base/clock.h"
+
+namespace shoji::client {
+
+enum ExitCode : int { kExitOk = 0, kExitFailure = 1, kExitUsage = 2, kExitRefused = 3 };
+
+enum class OutputFormat : uint8_t { kText, kJson };
+
+// As given on the command line.
+struct Arguments {
+  std::string server;
+  std::string model;
+  std::string ca_file;
+  std::string server_name;
+  bool plaintext = false;
+  std::string token_file;
+  bool allow_simulated = false;
+  std::vector<std::string> simulated_key_files;
+  bool allow_open_result = false;
+  std::string expected_model_digest;  // hexadecimal
+  std::string expected_plan_digest;
+  std::string deadline = "10s";
+  OutputFormat output = OutputFormat::kText;
+  size_t top = 5;
+  std::vector<std::string> pictures;
+};
+
+// "10s", "500ms", "2m"; a positive whole number and a unit, at most a day. INVALID_ARGUMENT.
+absl::StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text);
+
+// 64 hexadecimal digits. INVALID_ARGUMENT names `what`.
+absl::StatusOr<digest::Sha256Digest> ParseDigest(std::string_view hex, std::string_view what);
+
+// All errors of the following are usage errors.
+absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(const Arguments& arguments, const Clock& clock);
+absl::StatusOr<AppraisalPolicy> MakeAppraisalPolicy(const Arguments& arguments);
+absl::StatusOr<Expectations> MakeExpectations(const Arguments& arguments);
+
+// `text` with control characters replaced: what a server says must not drive a terminal.
+std::string Printable(std::string_view text);
+// "UNAVAILABLE: ...", printable.
+std::string Describe(const absl::Status& status);
+
+}  // namespace shoji::client

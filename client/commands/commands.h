@@ -1,0 +1,21 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <ostream>
+
+#include "client/commands/arguments.h"
+
+namespace shoji::client {
+
+// The commands of `shoji`. Results go to `out`, everything else to `err`; they return the process's exit code.
+
+// Classifies every picture and .npy tensor. One that fails does not stop the others.
+int RunInfer(const Arguments& arguments, std::ostream& out, std::ostream& err);
+// Lists what the server says it serves, which nothing vouches for.
+int RunModels(const Arguments& arguments, std::ostream& out, std::ostream& err);
+// Fetches and appraises evidence and prints every step, and what the attested policies open.
+int RunVerify(const Arguments& arguments, std::ostream& out, std::ostream& err);
+
+}  // namespace shoji::client

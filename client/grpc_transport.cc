@@ -1,0 +1,170 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "client/grpc_transport.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include "lib/base/status_macros.h"
+#include "lib/rpc/channel.h"
+#include "lib/rpc/deadline.h"
+#include "lib/rpc/status.h"
+#include "shoji/v1/attestation.grpc.pb.h"
+#include "shoji/v1/inference.grpc.pb.h"
+
+namespace shoji::client {
+namespace {
+
+absl::Status Malformed(const std::string& what) {
+  return absl::DataLossError("the server's answer is malformed: " + what);
+}
+
+template <size_t N>
+absl::StatusOr<std::array<uint8_t, N>> Fixed(const std::string& bytes, const char* field) {
+  if (bytes.size() != N) {
+    return Malformed(std::string(field) + " has " + std::to_string(bytes.size()) + " bytes instead of " +
+                     std::to_string(N));
+  }
+  std::array<uint8_t, N> out = {};
+  std::copy(bytes.begin(), bytes.end(), out.begin());
+  return out;
+}
+
+absl::StatusOr<attest::EvidenceKind> KindOf(v1::EvidenceKind kind) {
+  switch (kind) {
+    case v1::SIMULATED:
+      return attest::EvidenceKind::kSimulated;
+    case v1::SGX:
+      return attest::EvidenceKind::kSgx;
+    case v1::TDX:
+      return attest::EvidenceKind::kTdx;
+    case v1::SEV_SNP:
+      return attest::EvidenceKind::kSevSnp;
+    default:
+      return Malformed("evidence of a kind that this client does not know");
+  }
+}
+
+// Thread-safe.
+class GrpcTransport final : public Transport {
+ public:
+  GrpcTransport(const std::shared_ptr<grpc::Channel>& channel, std::string token, const Clock& clock)
+      : token_(std::move(token)),
+        clock_(clock),
+        attestation_(v1::AttestationService::NewStub(channel)),
+        inference_(v1::InferenceService::NewStub(channel)) {}
+
+  absl::StatusOr<EvidenceReply> GetEvidence(const attest::Nonce& nonce, const std::string& model,
+                                            SteadyTime deadline) override {
+    v1::GetEvidenceRequest request;
+    request.set_nonce(ToString(nonce));
+    request.set_model(model);
+    v1::GetEvidenceResponse response;
+    RETURN_IF_ERROR(Call(*attestation_, &v1::AttestationService::Stub::GetEvidence, request, response, deadline));
+    EvidenceReply out;
+    out.manifest = ToBytes(response.manifest());
+    ASSIGN_OR_RETURN(out.evidence.kind, KindOf(response.evidence().kind()));
+    out.evidence.data = ToBytes(response.evidence().data());
+    return out;
+  }
+
+  absl::StatusOr<std::vector<ModelDescription>> ListModels(SteadyTime deadline) override {
+    v1::ListModelsResponse response;
+    RETURN_IF_ERROR(
+        Call(*inference_, &v1::InferenceService::Stub::ListModels, v1::ListModelsRequest(), response, deadline));
+    std::vector<ModelDescription> out;
+    for (const v1::ModelDescription& model : response.models()) {
+      out.push_back({model.name(), ToBytes(model.preprocessing()), ToBytes(model.labels())});
+    }
+    return out;
+  }
+
+  absl::StatusOr<SessionReply> OpenSession(const SessionOffer& offer, SteadyTime deadline) override {
+    v1::OpenSessionRequest request;
+    request.set_key_id(ToString(offer.key_id));
+    request.set_manifest_digest(ToString(offer.manifest_digest));
+    request.set_enc(ToString(offer.enc));
+    request.set_sealed_hello(ToString(offer.sealed_hello));
+    v1::OpenSessionResponse response;
+    RETURN_IF_ERROR(Call(*inference_, &v1::InferenceService::Stub::OpenSession, request, response, deadline));
+    SessionReply out;
+    ASSIGN_OR_RETURN(out.session_id, Fixed<16>(response.session_id(), "session_id"));
+    ASSIGN_OR_RETURN(out.hello.salt, Fixed<32>(response.salt(), "salt"));
+    out.hello.ciphertext = ToBytes(response.sealed_hello());
+    return out;
+  }
+
+  absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& sealed, SteadyTime deadline) override {
+    v1::InferRequest request;
+    request.set_key_id(ToString(sealed.key_id));
+    request.set_session_id(ToString(sealed.session_id));
+    request.set_sequence(sealed.sequence);
+    request.set_model(sealed.model);
+    request.set_ciphertext(sealed.ciphertext.data(), sealed.ciphertext.size());
+    v1::InferResponse response;
+    RETURN_IF_ERROR(Call(*inference_, &v1::InferenceService::Stub::Infer, request, response, deadline));
+    channel::SealedAnswer out;
+    ASSIGN_OR_RETURN(out.salt, Fixed<32>(response.salt(), "salt"));
+    out.ciphertext = ToBytes(response.ciphertext());
+    return out;
+  }
+
+  std::chrono::milliseconds RetryAfter(const absl::Status& status) const override { return rpc::RetryAfterOf(status); }
+
+ private:
+  template <typename Stub, typename Request, typename Response>
+  absl::Status Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response& response, SteadyTime deadline) {
+    grpc::ClientContext context;
+    context.set_deadline(rpc::ToGrpcDeadline(deadline, clock_));
+    if (!token_.empty()) {
+      context.AddMetadata("authorization", "Bearer " + token_);
+    }
+    return rpc::FromGrpcStatus((stub.*method)(&context, request, &response));
+  }
+
+  const std::string token_;
+  const Clock& clock_;
+  const std::unique_ptr<v1::AttestationService::Stub> attestation_;
+  const std::unique_ptr<v1::InferenceService::Stub> inference_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Transport>> CreateGrpcTransport(const GrpcTransportOptions& options,
+                                                               const Clock& clock) {
+  const bool printable =
+      std::all_of(options.token.begin(), options.token.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (!printable) {
+    return absl::InvalidArgumentError("the bearer token must be one word of printable ASCII");
+  }
+  ASSIGN_OR_RETURN(const auto channel,
+                   rpc::CreateChannel(options.server, {.max_message_bytes = options.max_message_bytes}));
+  return std::make_unique<GrpcTransport>(channel, options.token, clock);
+}
+
+absl::StatusOr<rpc::Endpoint> PublicEndpoint(const std::string& address, const ServerSecurity& security) {
+  rpc::Endpoint endpoint;
+  ASSIGN_OR_RETURN(endpoint.address, rpc::ParseAddress(address));
+  const bool plain = security.plaintext == Plaintext::kAllow || endpoint.address.kind == rpc::Address::Kind::kUnix;
+  if (plain && !security.ca_file.empty()) {
+    return absl::InvalidArgumentError("a CA file makes no sense on a connection without TLS");
+  }
+  using Kind = rpc::TransportSecurity::Kind;
+  if (plain) {
+    endpoint.security.kind = endpoint.address.IsLocal() ? Kind::kLocalPlaintext : Kind::kInsecurePlaintext;
+  } else {
+    endpoint.security.kind = Kind::kTls;
+    endpoint.security.ca_file = security.ca_file;
+    endpoint.security.server_name = security.server_name;
+  }
+  RETURN_IF_ERROR(rpc::CheckEndpoint(endpoint, rpc::Role::kConnect, rpc::Exposure::kPublic));
+  return endpoint;
+}
+
+}  // namespace shoji::client

@@ -1,0 +1,88 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// shoji: the client's command line.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <map>
+#include <string>
+
+#include "client/commands/commands.h"
+#include "lib/crypto/secret_bytes.h"
+
+namespace {
+
+using shoji::client::Arguments;
+using shoji::client::OutputFormat;
+
+void AddServer(CLI::App& command, Arguments& arguments) {
+  command.add_option("--server", arguments.server, "HOST:PORT or unix:PATH of shoji-server")->required();
+  auto* const plaintext = command.add_flag("--plaintext", arguments.plaintext,
+                                           "connect without TLS (requests stay encrypted to the enclave)");
+  command.add_option("--ca", arguments.ca_file, "PEM file of the CA that signs the server's certificate")
+      ->excludes(plaintext);
+  command.add_option("--server-name", arguments.server_name, "name expected in the server's certificate");
+  command.add_option("--token-file", arguments.token_file, "file with the bearer token");
+  command.add_option("--deadline", arguments.deadline, "time for each picture or call, as 500ms, 10s or 2m")
+      ->capture_default_str();
+  const std::map<std::string, OutputFormat> formats = {{"text", OutputFormat::kText}, {"json", OutputFormat::kJson}};
+  command.add_option("--output", arguments.output, "text or json")->transform(CLI::CheckedTransformer(formats));
+}
+
+void AddAppraisal(CLI::App& command, Arguments& arguments) {
+  command.add_option("--model", arguments.model, "name of the model; not needed where there is only one");
+  command.add_flag("--allow-simulated", arguments.allow_simulated,
+                   "accept simulated evidence: NO confidentiality, for trying out");
+  command.add_option("--simulated-key", arguments.simulated_key_files,
+                     "PEM file of the Ed25519 public key that signs simulated evidence");
+  command.add_flag("--allow-open-result", arguments.allow_open_result,
+                   "accept a policy that shows the answer to the accelerator");
+  command.add_option("--expect-model-digest", arguments.expected_model_digest,
+                     "refuse any other ONNX file than the one with this SHA-256");
+  command.add_option("--expect-plan-digest", arguments.expected_plan_digest,
+                     "refuse any other resolved plan than the one with this SHA-256");
+}
+
+int Run(int argc, char** argv) {
+  CLI::App app("Encrypted inference on pictures that the service operator must not see");
+  app.set_version_flag("--version", std::string("shoji ") + SHOJI_VERSION);
+  app.require_subcommand(1);
+  Arguments arguments;
+  CLI::App& infer = *app.add_subcommand("infer", "classify pictures (PNG, JPEG, BMP) and tensors (.npy)");
+  infer.add_option("PICTURE", arguments.pictures, "files to classify")->required();
+  infer.add_option("--top", arguments.top, "how many classes to print")->capture_default_str();
+  CLI::App& models = *app.add_subcommand("models", "list the server's models");
+  CLI::App& verify = *app.add_subcommand("verify", "appraise the enclave's evidence and say step by step why");
+  for (CLI::App* const command : {&infer, &models, &verify}) {
+    AddServer(*command, arguments);
+  }
+  AddAppraisal(infer, arguments);
+  AddAppraisal(verify, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? shoji::client::kExitOk : shoji::client::kExitUsage;
+  }
+  if (const absl::Status status = shoji::crypto::InitializeSecretMemory(); !status.ok()) {
+    std::cerr << "shoji: " << status.message() << "\n";
+    return shoji::client::kExitFailure;
+  }
+  if (infer.parsed()) {
+    return shoji::client::RunInfer(arguments, std::cout, std::cerr);
+  }
+  return models.parsed() ? shoji::client::RunModels(arguments, std::cout, std::cerr)
+                         : shoji::client::RunVerify(arguments, std::cout, std::cerr);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return Run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "shoji: %s\n", error.what());
+    return shoji::client::kExitFailure;
+  }
+}

@@ -1,0 +1,65 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "client/retry.h"
+
+#include <algorithm>
+
+#include "client/appraisal.h"
+#include "lib/base/reason.h"
+#include "lib/crypto/random.h"
+
+namespace shoji::client {
+namespace {
+
+constexpr std::chrono::milliseconds kMaxDelay{1000};
+
+// What a broken connection looks like: gRPC reports it under any of these, without a reason of ours.
+NextStep WithoutReason(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kAborted:
+      return NextStep::kRetry;
+    default:
+      return NextStep::kFail;
+  }
+}
+
+}  // namespace
+
+NextStep NextStepAfter(const absl::Status& status) {
+  if (IsRefusal(status)) {
+    return NextStep::kFail;
+  }
+  switch (ReasonOf(status)) {
+    case Reason::kUnknownKey:
+    case Reason::kStaleManifest:
+    case Reason::kUnknownSession:
+    case Reason::kSessionLimit:
+    case Reason::kEncReused:
+      return NextStep::kAttest;
+    case Reason::kSequenceTooOld:
+    case Reason::kOverloaded:
+    case Reason::kNoEnclave:
+    case Reason::kNoAccelerator:
+    case Reason::kDraining:
+      return NextStep::kRetry;
+    case Reason::kUnspecified:
+      return WithoutReason(status.code());
+    default:
+      return NextStep::kFail;
+  }
+}
+
+std::chrono::milliseconds Backoff::Next(std::chrono::milliseconds advice) {
+  const auto random = crypto::RandomArray<2>();
+  const int64_t part = delay_.count() / 2 * (random[0] * 256 + random[1]) / 65536;
+  const std::chrono::milliseconds delay = std::max(delay_ - std::chrono::milliseconds(part), advice);
+  delay_ = std::min(delay_ * 2, kMaxDelay);
+  return delay;
+}
+
+}  // namespace shoji::client

@@ -1,0 +1,306 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "client/session.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "lib/base/reason.h"
+#include "lib/base/status_macros.h"
+#include "lib/crypto/random.h"
+#include "lib/image/pixels.h"
+
+namespace shoji::client {
+namespace {
+
+constexpr char kSimulatedWarning[] =
+    "WARNING: the enclave's evidence is SIMULATED. There is no TEE: whoever runs the server can read the pictures and "
+    "the answers. Use this for trying out only.";
+
+absl::Status GaveUp(const absl::Status& last) {
+  return absl::DeadlineExceededError("no answer before the deadline; the last error was " +
+                                     std::string(absl::StatusCodeToString(last.code())) + ": " +
+                                     std::string(last.message()));
+}
+
+absl::Status NoDeadlineLeft() { return absl::DeadlineExceededError("the deadline passed before the request was sent"); }
+
+absl::StatusOr<crypto::PlaintextBytes> PictureRequest(const image::Image& picture, const Model& model) {
+  if (!model.preprocessing.has_value()) {
+    return absl::FailedPreconditionError("model '" + model.manifest.name +
+                                         "' states no preprocessing: it takes tensors, not pictures");
+  }
+  Tensor pixels = image::ToPixels(picture, *model.preprocessing);
+  crypto::PlaintextBytes request = channel::BuildRequest(channel::RequestKind::kPicture, pixels.bytes());
+  pixels.Wipe();
+  return request;
+}
+
+absl::StatusOr<crypto::PlaintextBytes> TensorRequest(std::span<const Tensor> inputs, const Model& model) {
+  const std::vector<attest::TensorType>& types = model.manifest.inputs;
+  if (inputs.size() != types.size()) {
+    return absl::InvalidArgumentError("model '" + model.manifest.name + "' takes " + std::to_string(types.size()) +
+                                      " tensors, not " + std::to_string(inputs.size()));
+  }
+  crypto::PlaintextBytes body(model.input_bytes);
+  std::span<uint8_t> rest = body.ExposeMutable();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].type() != types[i].type || !(inputs[i].shape() == types[i].shape)) {
+      return absl::InvalidArgumentError("input '" + types[i].name + "' is float32 " + types[i].shape.ToString() +
+                                        ", not " + std::string(NameOf(inputs[i].type())) + " " +
+                                        inputs[i].shape().ToString());
+    }
+    const ByteSpan bytes = inputs[i].bytes();
+    std::copy(bytes.begin(), bytes.end(), rest.begin());
+    rest = rest.subspan(bytes.size());
+  }
+  return channel::BuildRequest(channel::RequestKind::kTensors, body.Expose());
+}
+
+std::vector<Tensor> SplitOutputs(ByteSpan body, const std::vector<attest::TensorType>& types) {
+  std::vector<Tensor> outputs;
+  for (const attest::TensorType& type : types) {
+    Tensor& output = outputs.emplace_back(type.type, type.shape);
+    std::copy_n(body.begin(), output.size_bytes(), output.mutable_bytes().begin());
+    body = body.subspan(output.size_bytes());
+  }
+  return outputs;
+}
+
+}  // namespace
+
+Session::Session(Options options, std::unique_ptr<Transport> transport, std::unique_ptr<Appraiser> appraiser)
+    : options_(std::move(options)), transport_(std::move(transport)), appraiser_(std::move(appraiser)) {
+  if (options_.clock == nullptr) {
+    options_.clock = &real_clock_;
+  }
+  if (!options_.wait) {
+    options_.wait = [](std::chrono::milliseconds time) { absl::SleepFor(absl::FromChrono(time)); };
+  }
+  if (!options_.warn) {
+    options_.warn = [](const std::string& warning) { std::fprintf(stderr, "%s\n", warning.c_str()); };
+  }
+}
+
+Session::~Session() = default;
+
+absl::StatusOr<std::unique_ptr<Session>> Session::Create(Options options, std::unique_ptr<Transport> transport) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Appraiser> appraiser, Appraiser::Create(options.appraisal));
+  std::unique_ptr<Session> session(new Session(std::move(options), std::move(transport), std::move(appraiser)));
+  const SteadyTime deadline = session->options_.clock->SteadyNow() + session->options_.create_timeout;
+  const auto attempt = [&]() -> absl::Status {
+    RETURN_IF_ERROR(session->ChooseModel(deadline));
+    return session->Current(deadline).status();
+  };
+  RETURN_IF_ERROR(session->UntilDeadline(attempt, deadline));
+  return session;
+}
+
+std::shared_ptr<const Model> Session::model() const {
+  const absl::MutexLock lock(&mu_);
+  return last_model_;
+}
+
+absl::Status Session::ChooseModel(SteadyTime deadline) {
+  if (!options_.model.empty()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::vector<ModelDescription> models, transport_->ListModels(deadline));
+  if (models.empty()) {
+    return ErrorOf(Reason::kNoEnclave);
+  }
+  if (models.size() > 1) {
+    std::string names;
+    for (const ModelDescription& model : models) {
+      names += (names.empty() ? "" : ", ") + model.name;
+    }
+    return absl::InvalidArgumentError("the server serves several models; name one of: " + names);
+  }
+  options_.model = models.front().name;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Answer> Session::Infer(const image::Image& picture, SteadyTime deadline) {
+  return Run([&](const Model& model) { return PictureRequest(picture, model); }, deadline);
+}
+
+absl::StatusOr<Answer> Session::Infer(std::span<const Tensor> inputs, SteadyTime deadline) {
+  return Run([&](const Model& model) { return TensorRequest(inputs, model); }, deadline);
+}
+
+absl::StatusOr<Answer> Session::Run(const MakeRequest& make_request, SteadyTime deadline) {
+  Answer answer;
+  const auto attempt = [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(answer, TryOnce(make_request, deadline));
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(UntilDeadline(attempt, deadline));
+  return answer;
+}
+
+absl::Status Session::UntilDeadline(const std::function<absl::Status()>& attempt, SteadyTime deadline) {
+  if (options_.clock->SteadyNow() >= deadline) {
+    return NoDeadlineLeft();
+  }
+  Backoff backoff;
+  while (true) {
+    absl::Status status = attempt();
+    if (status.ok() || NextStepAfter(status) == NextStep::kFail) {
+      return status;
+    }
+    const std::chrono::milliseconds delay = backoff.Next(transport_->RetryAfter(status));
+    if (options_.clock->SteadyNow() + delay >= deadline) {
+      return GaveUp(status);
+    }
+    options_.wait(delay);
+  }
+}
+
+absl::StatusOr<Answer> Session::TryOnce(const MakeRequest& make_request, SteadyTime deadline) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Established> on, Current(deadline));
+  ASSIGN_OR_RETURN(const crypto::PlaintextBytes plaintext, make_request(*on->model));
+  const absl::StatusOr<channel::SealedRequest> request = on->initiator->Seal(options_.model, plaintext.Expose());
+  if (!request.ok()) {
+    if (request.status().code() == absl::StatusCode::kResourceExhausted) {
+      Forget(*on);  // it has sealed all it may
+      return ErrorOf(Reason::kUnknownSession);
+    }
+    return request.status();
+  }
+  const absl::StatusOr<channel::SealedAnswer> sealed = transport_->Infer(*request, deadline);
+  absl::StatusOr<Answer> answer =
+      sealed.ok() ? OpenAnswer(*on, request->sequence, *sealed) : absl::StatusOr<Answer>(sealed.status());
+  if (!answer.ok() && NextStepAfter(answer.status()) == NextStep::kAttest) {
+    Forget(*on);
+  } else if (answer.ok()) {
+    answer->model = on->model;
+  }
+  return answer;
+}
+
+absl::StatusOr<Answer> Session::OpenAnswer(const Established& on, uint64_t sequence,
+                                           const channel::SealedAnswer& sealed) const {
+  ASSIGN_OR_RETURN(const crypto::PlaintextBytes plaintext,
+                   on.initiator->OpenResponse(sequence, options_.model, sealed));
+  ASSIGN_OR_RETURN(const channel::AnswerView view, channel::ParseAnswer(plaintext.Expose(), on.model->output_bytes));
+  RETURN_IF_ERROR(view.status);
+  Answer answer;
+  answer.outputs = SplitOutputs(view.body, on.model->manifest.outputs);
+  return answer;
+}
+
+absl::StatusOr<std::shared_ptr<const Session::Established>> Session::Current(SteadyTime deadline) {
+  const absl::MutexLock lock(&mu_);
+  while (current_ == nullptr) {
+    if (establishing_) {
+      const auto left = absl::FromChrono(deadline - options_.clock->SteadyNow());
+      const auto finished = +[](bool* establishing) { return !*establishing; };
+      if (!mu_.AwaitWithTimeout(absl::Condition(finished, &establishing_), left)) {
+        return absl::DeadlineExceededError("the deadline passed while new evidence was fetched");
+      }
+      continue;
+    }
+    establishing_ = true;
+    mu_.Unlock();
+    absl::StatusOr<std::shared_ptr<const Established>> made = Establish(deadline);
+    mu_.Lock();
+    establishing_ = false;
+    if (!made.ok()) {
+      return made.status();
+    }
+    current_ = *std::move(made);
+    last_model_ = current_->model;
+  }
+  return current_;
+}
+
+void Session::Forget(const Established& established) {
+  const absl::MutexLock lock(&mu_);
+  if (current_.get() == &established) {
+    current_ = nullptr;
+  }
+}
+
+absl::StatusOr<std::shared_ptr<const Session::Established>> Session::Establish(SteadyTime deadline) {
+  ASSIGN_OR_RETURN(Attested attested, Attest(deadline));
+  auto established = std::make_shared<Established>();
+  ASSIGN_OR_RETURN(established->initiator,
+                   channel::Initiator::Create(attested.manifest.hpke_public_key, attested.manifest_digest));
+  const channel::Initiator& initiator = *established->initiator;
+  ASSIGN_OR_RETURN(const SessionReply reply, transport_->OpenSession({initiator.key_id(), initiator.manifest_digest(),
+                                                                      initiator.enc(), initiator.sealed_hello()},
+                                                                     deadline));
+  RETURN_IF_ERROR(established->initiator->VerifyHello(reply.session_id, reply.hello));
+  {
+    const absl::MutexLock lock(&mu_);
+    if (!first_.has_value()) {
+      first_ = attested.model.manifest;
+    }
+  }
+  established->model = std::make_shared<const Model>(std::move(attested.model));
+  return established;
+}
+
+absl::StatusOr<Session::Attested> Session::Attest(SteadyTime deadline) {
+  // A reload between the two calls shows as a description that does not fit. Seen again and again, it is a lie.
+  constexpr int kMaxTries = 3;
+  absl::StatusOr<Model> model = absl::UnknownError("");
+  for (int i = 0; i < kMaxTries; ++i) {
+    ASSIGN_OR_RETURN(Appraisal appraisal, AppraiseFresh(deadline));
+    ASSIGN_OR_RETURN(const std::vector<ModelDescription> descriptions, transport_->ListModels(deadline));
+    model = Describe(*appraisal.manifest, descriptions);
+    if (model.ok()) {
+      return Attested{*std::move(appraisal.manifest), appraisal.manifest_digest, *std::move(model)};
+    }
+    if (model.status().code() != absl::StatusCode::kFailedPrecondition) {
+      return model.status();
+    }
+  }
+  return RefusalError(std::string(model.status().message()));
+}
+
+absl::StatusOr<Appraisal> Session::AppraiseFresh(SteadyTime deadline) {
+  const auto nonce = crypto::RandomArray<32>();
+  ASSIGN_OR_RETURN(const EvidenceReply reply, transport_->GetEvidence(nonce, options_.model, deadline));
+  Appraisal appraisal = appraiser_->Appraise(reply.manifest, reply.evidence, nonce, options_.clock->SystemNow());
+  RETURN_IF_ERROR(appraisal.ToStatus());
+  if (appraisal.result.kind == attest::EvidenceKind::kSimulated) {
+    WarnOnce();
+  }
+  return appraisal;
+}
+
+absl::StatusOr<Model> Session::Describe(const attest::Manifest& manifest,
+                                        const std::vector<ModelDescription>& descriptions) const {
+  ASSIGN_OR_RETURN(const attest::ModelManifest* const model, FindModel(manifest, options_.model));
+  RETURN_IF_ERROR(CheckExpectations(*model, options_.expectations));
+  {
+    const absl::MutexLock lock(&mu_);
+    if (first_.has_value()) {
+      RETURN_IF_ERROR(CheckOpensNoMore(*first_, *model));
+    }
+  }
+  const auto description = std::find_if(descriptions.begin(), descriptions.end(),
+                                        [&](const ModelDescription& d) { return d.name == options_.model; });
+  if (description == descriptions.end()) {
+    return absl::FailedPreconditionError("the server does not describe model '" + options_.model + "'");
+  }
+  return CheckDescription(*model, *description);
+}
+
+void Session::WarnOnce() {
+  {
+    const absl::MutexLock lock(&mu_);
+    if (std::exchange(warned_, true)) {
+      return;
+    }
+  }
+  options_.warn(kSimulatedWarning);
+}
+
+}  // namespace shoji::client

@@ -1,0 +1,139 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The client library's one entry: encrypted inference with one model of one Shoji server.
+//
+// Example:
+//   client::Session::Options options;
+//   options.model = "cifar10_resnet";
+//   options.appraisal = {client::SimulatedEvidence::kAllow, {operator_key}};
+//   ASSIGN_OR_RETURN(auto session, client::Session::Create(std::move(options), std::move(transport)));
+//   ASSIGN_OR_RETURN(const image::Image picture, image::Decode(file, "cat.png"));
+//   ASSIGN_OR_RETURN(const client::Answer answer, session->Infer(picture, clock.SteadyNow() + 10s));
+//   answer.outputs[0].values<float>() ... answer.model->labels
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "client/appraisal.h"
+#include "client/model.h"
+#include "client/retry.h"
+#include "client/transport.h"
+#include "lib/base/clock.h"
+#include "lib/channel/initiator.h"
+#include "lib/channel/payload.h"
+#include "lib/crypto/plaintext_bytes.h"
+#include "lib/image/image.h"
+#include "lib/tensor/tensor.h"
+
+namespace shoji::client {
+
+struct Answer {
+  std::vector<Tensor> outputs;  // float32, of the shapes in model->manifest.outputs
+  // What answered; shared with the session, which may have gone on to another manifest since.
+  std::shared_ptr<const Model> model;
+};
+
+// A session appraises the enclave's evidence before it sends anything, encrypts to the attested key, and decrypts what
+// comes back. When the enclave restarts, rotates its key or reloads, and when the server is away for a while, the
+// session fetches new evidence, appraises it under the same policy, opens a new channel and goes on by itself until the
+// caller's deadline. It does not go on with an enclave whose policy shows more to accelerators than the one it began
+// with did (CheckOpensNoMore): make a new session to accept that. Every attempt is encrypted anew under a number of its
+// own; an attempt that timed out may have been executed.
+//
+// Errors of every call: a refusal (IsRefusal; PERMISSION_DENIED) when attestation or expectations fail, and nothing was
+// sent; DEADLINE_EXCEEDED, which names the last error met; UNAUTHENTICATED (OPEN_FAILED) when an answer was forged or
+// altered; otherwise what the server or the enclave said, with its Reason (lib/base/reason.h). No message ever holds a
+// key, a picture or a result.
+//
+// Thread-safe; any number of requests may be in flight.
+class Session {
+ public:
+  struct Options {
+    std::string model;  // empty: the one that the server serves, if it serves exactly one
+    AppraisalPolicy appraisal;
+    Expectations expectations;
+    std::chrono::milliseconds create_timeout = std::chrono::seconds(10);
+    // Told once when simulated evidence is accepted. Unset: a warning on stderr.
+    std::function<void(const std::string&)> warn;
+    // For tests; both must outlive the session. Unset: the real clock, and sleeping.
+    const Clock* clock = nullptr;
+    std::function<void(std::chrono::milliseconds)> wait;
+  };
+
+  // Attests and opens the channel. INVALID_ARGUMENT: bad options, or `model` is empty and there are several.
+  static absl::StatusOr<std::unique_ptr<Session>> Create(Options options, std::unique_ptr<Transport> transport);
+
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  // What the session speaks to now.
+  std::shared_ptr<const Model> model() const;
+  const std::string& model_name() const { return options_.model; }
+
+  // Scales and crops `picture` as the attested preprocessing says, and classifies it. FAILED_PRECONDITION when the
+  // model has no preprocessing.
+  absl::StatusOr<Answer> Infer(const image::Image& picture, SteadyTime deadline);
+  // `inputs`: every input of the model in order, float32, of the manifest's shapes; INVALID_ARGUMENT otherwise.
+  absl::StatusOr<Answer> Infer(std::span<const Tensor> inputs, SteadyTime deadline);
+
+ private:
+  // One attested channel. Immutable; shared with the requests in flight, which may outlast it as the current one.
+  struct Established {
+    std::shared_ptr<const Model> model;
+    std::unique_ptr<channel::Initiator> initiator;
+  };
+  // Makes the plaintext of a request for a model as it is described now.
+  using MakeRequest = std::function<absl::StatusOr<crypto::PlaintextBytes>(const Model& model)>;
+
+  Session(Options options, std::unique_ptr<Transport> transport, std::unique_ptr<Appraiser> appraiser);
+
+  absl::Status ChooseModel(SteadyTime deadline);
+  absl::StatusOr<Answer> Run(const MakeRequest& make_request, SteadyTime deadline);
+  absl::StatusOr<Answer> TryOnce(const MakeRequest& make_request, SteadyTime deadline);
+  absl::StatusOr<Answer> OpenAnswer(const Established& on, uint64_t sequence,
+                                    const channel::SealedAnswer& sealed) const;
+  // The established channel; makes one where there is none, in one thread while the others wait.
+  absl::StatusOr<std::shared_ptr<const Established>> Current(SteadyTime deadline);
+  absl::StatusOr<std::shared_ptr<const Established>> Establish(SteadyTime deadline);
+  // New evidence, appraised, and the model's description that agrees with it.
+  struct Attested {
+    attest::Manifest manifest;
+    digest::Sha256Digest manifest_digest = {};
+    Model model;
+  };
+  absl::StatusOr<Attested> Attest(SteadyTime deadline);
+  absl::StatusOr<Appraisal> AppraiseFresh(SteadyTime deadline);
+  absl::StatusOr<Model> Describe(const attest::Manifest& manifest,
+                                 const std::vector<ModelDescription>& descriptions) const;
+  // Repeats `attempt` until it succeeds, fails for good, or `deadline` passes.
+  absl::Status UntilDeadline(const std::function<absl::Status()>& attempt, SteadyTime deadline);
+  void Forget(const Established& established);
+  void WarnOnce();
+
+  const RealClock real_clock_;
+  Options options_;  // `model` is written in Create only
+  const std::unique_ptr<Transport> transport_;
+  const std::unique_ptr<Appraiser> appraiser_;
+
+  mutable absl::Mutex mu_;
+  bool establishing_ ABSL_GUARDED_BY(mu_) = false;
+  bool warned_ ABSL_GUARDED_BY(mu_) = false;
+  std::shared_ptr<const Established> current_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<const Model> last_model_ ABSL_GUARDED_BY(mu_);
+  // As first accepted: what later manifests are compared with.
+  std::optional<attest::ModelManifest> first_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace shoji::client

@@ -1,0 +1,64 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/attest/evidence.h"
+#include "lib/attest/manifest.h"
+#include "lib/base/bytes.h"
+#include "lib/base/clock.h"
+#include "lib/channel/framing.h"
+#include "lib/crypto/hpke.h"
+
+namespace shoji::client {
+
+struct EvidenceReply {
+  Bytes manifest;
+  attest::Evidence evidence;
+};
+
+// What the server says about a model. Nothing of it is trusted before its digests are compared with the manifest's.
+struct ModelDescription {
+  std::string name;
+  Bytes preprocessing;
+  Bytes labels;
+};
+
+struct SessionOffer {
+  channel::KeyId key_id = {};
+  channel::ManifestDigest manifest_digest = {};
+  crypto::HpkeEnc enc = {};
+  Bytes sealed_hello;
+};
+
+struct SessionReply {
+  channel::SessionId session_id = {};
+  channel::SealedAnswer hello;
+};
+
+// The four calls that a session makes, one try each, no retries. Everything that comes back is hostile; an
+// implementation checks lengths and no more. Errors carry the server's code and Reason, UNAVAILABLE when it cannot be
+// reached, DEADLINE_EXCEEDED at `deadline`. Thread-safe.
+class Transport {
+ public:
+  Transport() = default;
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+  virtual ~Transport() = default;
+
+  virtual absl::StatusOr<EvidenceReply> GetEvidence(const attest::Nonce& nonce, const std::string& model,
+                                                    SteadyTime deadline) = 0;
+  virtual absl::StatusOr<std::vector<ModelDescription>> ListModels(SteadyTime deadline) = 0;
+  virtual absl::StatusOr<SessionReply> OpenSession(const SessionOffer& offer, SteadyTime deadline) = 0;
+  virtual absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& request, SteadyTime deadline) = 0;
+  // The least time that the server asks to wait before a retry after `status`; zero without advice.
+  virtual std::chrono::milliseconds RetryAfter(const absl::Status& status) const = 0;
+};
+
+}  // namespace shoji::client

@@ -1,0 +1,155 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "client/commands/commands.h"
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/commands/arguments.h"
+#include "client/commands/report.h"
+#include "lib/base/reason.h"
+
+namespace shoji::client {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Answer SomeAnswer(const std::vector<float>& scores, std::vector<std::string> labels) {
+  auto model = std::make_shared<Model>();
+  model->manifest.name = "pets";
+  model->manifest.outputs = {{"y", DataType::kFloat32, Shape({1, static_cast<int64_t>(scores.size())})}};
+  model->labels = std::move(labels);
+  Answer answer;
+  answer.outputs.push_back(Tensor::Of<float>(model->manifest.outputs[0].shape, scores));
+  answer.model = std::move(model);
+  return answer;
+}
+
+TEST(RankTest, SortsByScoreAndTakesTheSoftmaxOfScores) {
+  const auto ranked = Rank(std::vector<float>{0, 2, 1}, {"a", "b", "c"}, 2);
+  ASSERT_EQ(ranked.size(), 2U);
+  EXPECT_EQ(ranked[0].label, "b");
+  EXPECT_EQ(ranked[1].label, "c");
+  EXPECT_NEAR(ranked[0].probability, std::exp(2) / (1 + std::exp(1) + std::exp(2)), 1e-9);
+}
+
+TEST(RankTest, LeavesProbabilitiesAsTheyAre) {
+  const auto ranked = Rank(std::vector<float>{0.25F, 0.75F}, {}, 5);
+  ASSERT_EQ(ranked.size(), 2U);
+  EXPECT_EQ(ranked[0].label, "class 1");
+  EXPECT_EQ(ranked[0].probability, 0.75);
+}
+
+TEST(RankTest, CopesWithHugeScoresAndPutsNanLast) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const auto ranked = Rank(std::vector<float>{nan, -8000.F, 8000.F, nan}, {}, 4);
+  EXPECT_EQ(ranked[0].index, 2U);
+  EXPECT_EQ(ranked[1].index, 1U);
+  EXPECT_EQ(Rank(std::vector<float>{5000.F, 4000.F}, {}, 1)[0].probability, 1.0);
+  EXPECT_TRUE(Rank({}, {}, 3).empty());
+}
+
+TEST(ReportTest, PrintsLabelsThatCannotDriveATerminal) {
+  const std::string text = AnswerText("cat.png", SomeAnswer({1, 2}, {"\x1b[2Jcat", "dog"}), 5);
+  EXPECT_THAT(text, HasSubstr("?[2Jcat"));
+  EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+}
+
+TEST(ReportTest, JsonHoldsRawScoresAndEveryOutput) {
+  const auto json = nlohmann::json::parse(AnswerJson("cat.png", SomeAnswer({1.5F, -2.25F}, {"cat", "dog"}), 1));
+  EXPECT_EQ(json["picture"], "cat.png");
+  EXPECT_EQ(json["top"].size(), 1U);
+  EXPECT_EQ(json["top"][0]["label"], "cat");
+  EXPECT_EQ(json["top"][0]["score"], 1.5);
+  EXPECT_EQ(json["outputs"][0]["values"], nlohmann::json({1.5, -2.25}));
+  EXPECT_EQ(json["outputs"][0]["shape"], nlohmann::json({1, 2}));
+}
+
+TEST(ReportTest, JsonErrorNamesCodeAndReason) {
+  const auto json = nlohmann::json::parse(ErrorJson("cat.png", ErrorOf(Reason::kBadInput)));
+  EXPECT_EQ(json["error"]["code"], "INVALID_ARGUMENT");
+  EXPECT_EQ(json["error"]["reason"], "BAD_INPUT");
+}
+
+TEST(ArgumentsTest, ReadsTimes) {
+  EXPECT_EQ(*ParseDuration("500ms"), milliseconds(500));
+  EXPECT_EQ(*ParseDuration("10s"), milliseconds(10000));
+  EXPECT_EQ(*ParseDuration("2m"), milliseconds(120000));
+  for (const char* bad : {"", "s", "10", "10h", "-1s", "0s", "1.5s", "99999999999999999999s", "1000000s", "10s "}) {
+    EXPECT_FALSE(ParseDuration(bad).ok()) << bad;
+  }
+}
+
+TEST(ArgumentsTest, ReadsDigests) {
+  EXPECT_EQ((*ParseDigest(std::string(63, '0') + "f", "x"))[31], 15);
+  EXPECT_FALSE(ParseDigest(std::string(63, '0'), "x").ok());
+  EXPECT_FALSE(ParseDigest(std::string(63, '0') + "g", "x").ok());
+  EXPECT_FALSE(ParseDigest("-1" + std::string(62, '0'), "x").ok());
+}
+
+// The commands' exit code and what they say, with no server in reach.
+struct Outcome {
+  int code;
+  std::string err;
+};
+
+Outcome RunInferWith(const Arguments& arguments) {
+  std::ostringstream out;
+  std::ostringstream err;
+  const int code = RunInfer(arguments, out, err);
+  return {code, err.str()};
+}
+
+TEST(InferCommandTest, UsageErrorsSayWhatIsWrong) {
+  Arguments arguments;
+  arguments.server = "127.0.0.1";
+  arguments.plaintext = true;
+  EXPECT_EQ(RunInferWith(arguments).code, kExitUsage);
+  arguments.server = "127.0.0.1:1";
+  arguments.allow_simulated = true;
+  EXPECT_THAT(RunInferWith(arguments).err, HasSubstr("--simulated-key"));
+  arguments.simulated_key_files = {"/nonexistent/key.pem"};
+  EXPECT_THAT(RunInferWith(arguments).err, HasSubstr("/nonexistent/key.pem"));
+  arguments.allow_simulated = false;
+  arguments.deadline = "soon";
+  EXPECT_THAT(RunInferWith(arguments).err, HasSubstr("'soon' is not a time"));
+  arguments.deadline = "1s";
+  arguments.token_file = "/nonexistent/token";
+  EXPECT_THAT(RunInferWith(arguments).err, HasSubstr("/nonexistent/token"));
+  EXPECT_EQ(RunInferWith(arguments).code, kExitUsage);
+}
+
+TEST(InferCommandTest, SaysThatTheServerIsDown) {
+  Arguments arguments;
+  arguments.server = "unix:/nonexistent/shoji.sock";
+  arguments.model = "pets";
+  arguments.deadline = "300ms";
+  const Outcome outcome = RunInferWith(arguments);
+  EXPECT_EQ(outcome.code, kExitFailure);
+  EXPECT_THAT(outcome.err, HasSubstr("UNAVAILABLE"));
+}
+
+TEST(VerifyCommandTest, SaysThatTheServerIsDown) {
+  Arguments arguments;
+  arguments.server = "unix:/nonexistent/shoji.sock";
+  arguments.deadline = "300ms";
+  std::ostringstream out;
+  std::ostringstream err;
+  EXPECT_EQ(RunVerify(arguments, out, err), kExitFailure);
+  EXPECT_EQ(RunModels(arguments, out, err), kExitFailure);
+  EXPECT_EQ(out.str(), "");
+  EXPECT_THAT(err.str(), HasSubstr("shoji: "));
+}
+
+}  // namespace
+}  // namespace shoji::client
