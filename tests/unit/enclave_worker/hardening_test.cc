@@ -107,6 +107,48 @@ TEST(HardeningTest, DeniesTracing) {
   ExpectDenied([] { return ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr); });
 }
 
+// Whether a process of an unprivileged user can attach to another one of the same user, hardened or not.
+bool OwnUserCanAttach(const std::function<void()>& harden) {
+  constexpr uid_t kNobody = 65534;
+  int ready[2] = {};
+  EXPECT_EQ(::pipe(ready), 0);
+  const pid_t target = ::fork();
+  if (target == 0) {
+    if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) {
+      ::_exit(1);
+    }
+    ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);     // changing the user cleared it: as if started by that user
+    ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+    harden();
+    (void)!::write(ready[1], "r", 1);
+    ::pause();
+  }
+  char byte = 0;
+  EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+  const pid_t tracer = ::fork();
+  if (tracer == 0) {
+    if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) {
+      ::_exit(2);
+    }
+    ::_exit(::ptrace(PTRACE_ATTACH, target, nullptr, nullptr) == 0 ? 0 : 1);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(tracer, &status, 0), tracer);
+  ::kill(target, SIGKILL);
+  ::waitpid(target, nullptr, 0);
+  ::close(ready[0]);
+  ::close(ready[1]);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST(HardeningTest, ItsOwnUserCannotAttachToIt) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "needs root, to become another user";
+  }
+  EXPECT_TRUE(OwnUserCanAttach([] {})) << "the test must be able to attach to what is not hardened";
+  EXPECT_FALSE(OwnUserCanAttach([] { HardenProcess(); }));
+}
+
 TEST(HardeningTest, DeniesBpfModulesAndMounting) {
   ExpectDenied([] { return ::syscall(SYS_bpf, 0, nullptr, 0); });
   ExpectDenied([] { return ::syscall(SYS_finit_module, -1, "", 0); });

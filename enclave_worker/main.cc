@@ -1,0 +1,177 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// shoji-enclave, the trusted process.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "enclave_worker/core/accelerator_registry.h"
+#include "enclave_worker/core/enclave.h"
+#include "enclave_worker/evidence/simulated_quoter.h"
+#include "enclave_worker/hardening/hardening.h"
+#include "enclave_worker/service/accelerator/accelerator_client.h"
+#include "enclave_worker/service/enclave_config.h"
+#include "enclave_worker/service/enclave_service.h"
+#include "enclave_worker/service/worker_pool.h"
+#include "lib/base/clock.h"
+#include "lib/base/status_macros.h"
+#include "lib/crypto/secret_bytes.h"
+#include "lib/rpc/channel.h"
+#include "lib/rpc/server.h"
+#include "lib/rpc/signal_waiter.h"
+#include "lib/telemetry/log.h"
+
+namespace shoji::enclave {
+namespace {
+
+constexpr int kExitFailure = 1;
+constexpr int kExitUsage = 2;
+constexpr std::chrono::milliseconds kTick(200);
+
+struct Flags {
+  std::string config;
+  std::string address_file;
+  bool check_config = false;
+};
+
+absl::StatusOr<std::vector<AcceleratorRegistry::Member>> ConnectAccelerators(const EnclaveConfig& config,
+                                                                             ReadinessSignal& readiness,
+                                                                             const Clock& clock) {
+  std::vector<AcceleratorRegistry::Member> members;
+  for (const AcceleratorConfig& accelerator : config.accelerators) {
+    AcceleratorClient::Options options;
+    options.name = accelerator.name;
+    rpc::ChannelOptions channel_options;
+    channel_options.max_message_bytes = config.max_message_bytes;
+    ASSIGN_OR_RETURN(options.channel, rpc::CreateChannel(accelerator.endpoint, channel_options));
+    AcceleratorRegistry::Member member;
+    member.identity.name = accelerator.name;
+    member.identity.operator_name = accelerator.operator_name;
+    ASSIGN_OR_RETURN(member.accelerator, AcceleratorClient::Create(std::move(options), readiness, clock));
+    members.push_back(std::move(member));
+  }
+  return members;
+}
+
+absl::StatusOr<ModelSet> LoadModels(const EnclaveConfig& config, const ModelContext& context) {
+  ModelSet models;
+  for (const ModelConfig& model : config.models) {
+    ASSIGN_OR_RETURN(const ModelSource source, LoadModelSource(model));
+    ASSIGN_OR_RETURN(models.emplace_back(), Model::Create(source, context));
+  }
+  return models;
+}
+
+// Re-reads models, files and policies. Everything else needs a restart.
+absl::Status Reload(const std::string& path, const ModelContext& context, Enclave& enclave) {
+  ASSIGN_OR_RETURN(const EnclaveConfig config, LoadEnclaveConfig(path));
+  ASSIGN_OR_RETURN(ModelSet models, LoadModels(config, context));
+  return enclave.Reload(std::move(models));
+}
+
+// Serves until SIGTERM or SIGINT.
+void ServeUntilDrained(const Flags& flags, const ModelContext& context, Enclave& enclave, EnclaveService& service,
+                       rpc::SignalWaiter& signals, telemetry::Logger& logger) {
+  while (true) {
+    const std::optional<rpc::Signal> signal = signals.WaitFor(kTick);
+    if (signal == rpc::Signal::kDrain) {
+      return;
+    }
+    if (signal == rpc::Signal::kReload) {
+      const absl::Status reloaded = Reload(flags.config, context, enclave);
+      if (reloaded.ok()) {
+        logger.Info("reloaded", {{"config", flags.config}});
+      } else {
+        logger.Error("reload_refused", {{"error", std::string(reloaded.message())}, {"kept", "the old models"}});
+      }
+    }
+    enclave.Tick();
+    service.Publish();
+  }
+}
+
+absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vector<HardeningMeasure>& hardening) {
+  ASSIGN_OR_RETURN(const EnclaveConfig config, LoadEnclaveConfig(flags.config));
+  const RealClock clock;
+  telemetry::Logger logger("shoji-enclave", config.log, clock);
+  for (const HardeningMeasure& measure : hardening) {
+    logger.Write(measure.on ? telemetry::LogLevel::kInfo : telemetry::LogLevel::kWarning, "hardening",
+                 std::vector<telemetry::LogField>{
+                     {"measure", measure.name}, {"on", measure.on ? "yes" : "NO"}, {"detail", measure.detail}});
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<EvidenceProvider> evidence, SimulatedQuoter::Create(config.evidence_key));
+  logger.Warning("simulated_evidence",
+                 {{"meaning", "no TEE protects this process; its operator can read every input"}});
+
+  ReadinessSignal readiness;
+  ComputeSlots slots(
+      config.compute_slots > 0 ? config.compute_slots : static_cast<int>(std::thread::hardware_concurrency()), clock);
+  ASSIGN_OR_RETURN(std::vector<AcceleratorRegistry::Member> members, ConnectAccelerators(config, readiness, clock));
+  AcceleratorRegistry accelerators(std::move(members));
+  const ModelContext context{accelerators, readiness, slots, clock, config.threads_per_run};
+  ASSIGN_OR_RETURN(ModelSet models, LoadModels(config, context));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Enclave> enclave,
+                   Enclave::Create({&clock, config.sessions, SHOJI_VERSION}, std::move(models)));
+  if (flags.check_config) {
+    std::printf("%s is valid\n", flags.config.c_str());
+    return absl::OkStatus();
+  }
+
+  WorkerPool workers(config.num_workers, config.queue);
+  EnclaveService service({*enclave, *evidence, workers, clock, logger, SHOJI_VERSION});
+  rpc::ServerOptions server_options;
+  server_options.listeners = {config.listen};
+  server_options.max_message_bytes = config.max_message_bytes;
+  ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server, rpc::Server::Start(server_options, {service.service()}));
+  if (!flags.address_file.empty()) {
+    RETURN_IF_ERROR(rpc::WriteAddressFile(flags.address_file, server->addresses()));
+  }
+  logger.Info("serving", {{"address", server->addresses()[0].ToString()}, {"version", SHOJI_VERSION}});
+  ServeUntilDrained(flags, context, *enclave, service, signals, logger);
+  logger.Info("draining", {});
+  service.Drain();
+  service.EndWatches();
+  server->Shutdown(std::chrono::duration_cast<std::chrono::milliseconds>(config.drain_timeout));
+  logger.Info("stopped", {});
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace shoji::enclave
+
+int main(int argc, char** argv) {
+  using namespace shoji::enclave;  // NOLINT(google-build-using-namespace): main has no namespace of its own
+  // Before anything is read or any thread starts.
+  const std::vector<HardeningMeasure> hardening = HardenProcess();
+  Flags flags;
+  CLI::App app("The trusted process of Shoji: decrypts requests, runs or masks its part of the network.");
+  app.add_option("--config", flags.config, "Configuration file (docs/operations.md)")->required();
+  app.add_option("--address-file", flags.address_file, "Write the address it listens on to this file");
+  app.add_flag("--check-config", flags.check_config, "Check the configuration and everything it names, then exit");
+  app.set_version_flag("--version", SHOJI_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : kExitUsage;
+  }
+  shoji::rpc::SignalWaiter signals;
+  absl::Status status = shoji::crypto::InitializeSecretMemory();
+  if (status.ok()) {
+    status = Run(flags, signals, hardening);
+  }
+  if (!status.ok()) {
+    std::fprintf(stderr, "shoji-enclave: %s\n", std::string(status.message()).c_str());
+    return status.code() == absl::StatusCode::kInvalidArgument || status.code() == absl::StatusCode::kNotFound
+               ? kExitUsage
+               : kExitFailure;
+  }
+  return 0;
+}

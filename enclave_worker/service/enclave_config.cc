@@ -1,0 +1,145 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "enclave_worker/service/enclave_config.h"
+
+#include <array>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "lib/base/file.h"
+#include "lib/base/status_macros.h"
+#include "lib/config/node.h"
+#include "lib/policy_file/policy_file.h"
+#include "lib/preprocessing_file/preprocessing_file.h"
+#include "lib/rpc/channel.h"
+
+namespace shoji::enclave {
+namespace {
+
+constexpr size_t kMaxModelBytes = size_t{2} << 30;
+constexpr size_t kMaxLabelBytes = size_t{4} << 20;
+
+absl::StatusOr<std::chrono::seconds> Seconds(const config::Fields& fields, std::string_view key,
+                                             std::chrono::seconds value) {
+  ASSIGN_OR_RETURN(const std::chrono::nanoseconds read,
+                   fields.DurationOr(key, value, std::chrono::seconds(1), std::chrono::hours(24 * 365)));
+  return std::chrono::duration_cast<std::chrono::seconds>(read);
+}
+
+absl::StatusOr<ModelConfig> ReadModel(const config::Node& node) {
+  ASSIGN_OR_RETURN(const config::Fields fields, node.Map({"name", "file", "labels", "preprocessing", "policy"}));
+  ModelConfig model;
+  ASSIGN_OR_RETURN(model.name, fields.String("name"));
+  ASSIGN_OR_RETURN(model.file, fields.Path("file"));
+  ASSIGN_OR_RETURN(model.labels, fields.PathOr("labels", ""));
+  ASSIGN_OR_RETURN(model.preprocessing, fields.PathOr("preprocessing", ""));
+  ASSIGN_OR_RETURN(model.policy, fields.Path("policy"));
+  return model;
+}
+
+absl::StatusOr<AcceleratorConfig> ReadAccelerator(const config::Node& node) {
+  ASSIGN_OR_RETURN(const config::Fields fields, node.Map({"name", "operator", "address", "tls", "insecure_plaintext"}));
+  AcceleratorConfig accelerator;
+  ASSIGN_OR_RETURN(accelerator.name, fields.String("name"));
+  ASSIGN_OR_RETURN(accelerator.operator_name, fields.String("operator"));
+  ASSIGN_OR_RETURN(accelerator.endpoint, rpc::ReadEndpoint(fields, rpc::Role::kConnect, rpc::Exposure::kInternal));
+  return accelerator;
+}
+
+absl::Status ReadEvidence(const config::Fields& top, EnclaveConfig& config) {
+  ASSIGN_OR_RETURN(const config::Node node, top.Require("evidence"));
+  ASSIGN_OR_RETURN(const config::Fields fields, node.Map({"kind", "key"}));
+  // The real kinds get their rows with their providers.
+  enum class Kind : uint8_t { kSimulated };
+  static constexpr std::array<std::pair<std::string_view, Kind>, 1> kKinds = {{{"simulated", Kind::kSimulated}}};
+  RETURN_IF_ERROR(fields.Enum<Kind>("kind", kKinds).status());
+  ASSIGN_OR_RETURN(config.evidence_key, fields.Path("key"));
+  return absl::OkStatus();
+}
+
+absl::Status ReadSessions(const config::Fields& top, channel::ResponderOptions& sessions) {
+  const std::optional<config::Node> node = top.Find("sessions");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const config::Fields fields,
+                   node->Map({"rotate_after", "grace", "max_per_key", "max_live", "idle_timeout", "replay_window"}));
+  ASSIGN_OR_RETURN(sessions.rotate_after, Seconds(fields, "rotate_after", sessions.rotate_after));
+  ASSIGN_OR_RETURN(sessions.grace, Seconds(fields, "grace", sessions.grace));
+  ASSIGN_OR_RETURN(sessions.idle_timeout, Seconds(fields, "idle_timeout", sessions.idle_timeout));
+  ASSIGN_OR_RETURN(sessions.max_sessions_per_key,
+                   fields.Uint64Or("max_per_key", sessions.max_sessions_per_key, 1, 10'000'000));
+  ASSIGN_OR_RETURN(sessions.max_live_sessions, fields.Uint64Or("max_live", sessions.max_live_sessions, 1,
+                                                               channel::ResponderOptions::kMaxLiveSessions));
+  ASSIGN_OR_RETURN(sessions.replay_window_size,
+                   fields.Uint64Or("replay_window", sessions.replay_window_size, 64, 65536));
+  return absl::OkStatus();
+}
+
+absl::Status ReadWork(const config::Fields& top, EnclaveConfig& config) {
+  const std::optional<config::Node> node = top.Find("work");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const config::Fields fields,
+                   node->Map({"requests_in_flight", "queue", "compute_slots", "threads_per_run"}));
+  ASSIGN_OR_RETURN(config.num_workers, fields.Uint64Or("requests_in_flight", config.num_workers, 1, 4096));
+  ASSIGN_OR_RETURN(config.queue, fields.Uint64Or("queue", config.queue, 1, 1'000'000));
+  ASSIGN_OR_RETURN(const int64_t slots, fields.Int64Or("compute_slots", config.compute_slots, 0, 1024));
+  ASSIGN_OR_RETURN(const int64_t threads, fields.Int64Or("threads_per_run", config.threads_per_run, 1, 1024));
+  config.compute_slots = static_cast<int>(slots);
+  config.threads_per_run = static_cast<int>(threads);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
+  ASSIGN_OR_RETURN(const config::Document document, config::Document::Load(path));
+  ASSIGN_OR_RETURN(const config::Fields top,
+                   document.root().Map({"listen", "evidence", "models", "accelerators", "sessions", "work",
+                                        "max_message", "drain_timeout", "log"}));
+  EnclaveConfig config;
+  ASSIGN_OR_RETURN(const config::Node listen, top.Require("listen"));
+  ASSIGN_OR_RETURN(const config::Fields listen_fields, listen.Map({"address", "tls", "insecure_plaintext"}));
+  ASSIGN_OR_RETURN(config.listen, rpc::ReadEndpoint(listen_fields, rpc::Role::kListen, rpc::Exposure::kInternal));
+  RETURN_IF_ERROR(ReadEvidence(top, config));
+  ASSIGN_OR_RETURN(const std::vector<config::Node> models, top.List("models"));
+  for (const config::Node& node : models) {
+    ASSIGN_OR_RETURN(config.models.emplace_back(), ReadModel(node));
+  }
+  ASSIGN_OR_RETURN(const std::vector<config::Node> accelerators, top.ListOrEmpty("accelerators"));
+  std::set<std::string> names;
+  for (const config::Node& node : accelerators) {
+    ASSIGN_OR_RETURN(AcceleratorConfig accelerator, ReadAccelerator(node));
+    if (!names.insert(accelerator.name).second) {
+      return node.Error("two accelerators are called '" + accelerator.name + "'");
+    }
+    config.accelerators.push_back(std::move(accelerator));
+  }
+  RETURN_IF_ERROR(ReadSessions(top, config.sessions));
+  RETURN_IF_ERROR(ReadWork(top, config));
+  ASSIGN_OR_RETURN(config.log, telemetry::ReadLogOptions(top));
+  ASSIGN_OR_RETURN(config.max_message_bytes, top.ByteSizeOr("max_message", rpc::kDefaultMaxMessageBytes, 65536,
+                                                            std::numeric_limits<int32_t>::max()));
+  ASSIGN_OR_RETURN(config.drain_timeout, top.DurationOr("drain_timeout", config.drain_timeout));
+  return config;
+}
+
+absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config) {
+  ModelSource source;
+  source.name = config.name;
+  ASSIGN_OR_RETURN(source.onnx, ReadFile(config.file, kMaxModelBytes));
+  if (!config.labels.empty()) {
+    ASSIGN_OR_RETURN(source.labels, ReadFile(config.labels, kMaxLabelBytes));
+  }
+  if (!config.preprocessing.empty()) {
+    ASSIGN_OR_RETURN(source.preprocessing, preprocessing_file::LoadPreprocessing(config.preprocessing));
+  }
+  ASSIGN_OR_RETURN(source.policy, policy_file::LoadPolicy(config.policy));
+  return source;
+}
+
+}  // namespace shoji::enclave

@@ -1,0 +1,57 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "enclave_worker/core/model.h"
+#include "lib/channel/responder.h"
+#include "lib/image/preprocessing.h"
+#include "lib/rpc/endpoint.h"
+#include "lib/telemetry/log.h"
+
+namespace shoji::enclave {
+
+struct ModelConfig {
+  std::string name;
+  std::string file;
+  std::string labels;         // empty: none
+  std::string preprocessing;  // empty: none
+  std::string policy;
+};
+
+struct AcceleratorConfig {
+  std::string name;
+  std::string operator_name;
+  rpc::Endpoint endpoint;
+};
+
+// The enclave's configuration file; docs/operations.md describes every key.
+struct EnclaveConfig {
+  rpc::Endpoint listen;
+  std::string evidence_key;  // of simulated evidence
+  std::vector<ModelConfig> models;
+  std::vector<AcceleratorConfig> accelerators;
+  channel::ResponderOptions sessions;
+  size_t num_workers = 16;
+  size_t queue = 64;
+  int compute_slots = 0;  // 0: one a processor
+  int threads_per_run = 1;
+  size_t max_message_bytes = 0;
+  std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
+  telemetry::LogOptions log;
+};
+
+// Errors name file, line and key.
+absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path);
+
+// Reads all files that `config` names for one model. Errors name the file.
+absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config);
+
+}  // namespace shoji::enclave

@@ -1,0 +1,284 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "enclave_worker/service/enclave_service.h"
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include <grpcpp/grpcpp.h>
+
+#include "lib/base/reason.h"
+#include "lib/rpc/deadline.h"
+#include "lib/rpc/status.h"
+#include "shoji/internal/v1/enclave.grpc.pb.h"
+
+namespace shoji::enclave {
+namespace {
+
+constexpr std::chrono::seconds kSignOfLife(2);
+
+template <size_t N>
+std::optional<std::array<uint8_t, N>> Fixed(const std::string& bytes) {
+  if (bytes.size() != N) {
+    return std::nullopt;
+  }
+  std::array<uint8_t, N> out = {};
+  std::copy(bytes.begin(), bytes.end(), out.begin());
+  return out;
+}
+
+// Answers a unary call.
+grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context, const absl::Status& status) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(rpc::ToGrpcStatus(status));
+  return reactor;
+}
+
+// One watcher: holds the newest state that it has not written yet, older ones are skipped. Deletes itself when the call
+// is done.
+class Watcher final : public grpc::ServerWriteReactor<internal::v1::EnclaveState> {
+ public:
+  using OnGone = std::function<void(Watcher*)>;
+  Watcher(internal::v1::EnclaveState state, OnGone on_gone) : on_gone_(std::move(on_gone)) { Push(std::move(state)); }
+
+  void Push(internal::v1::EnclaveState state) {
+    const absl::MutexLock lock(&mu_);
+    if (finished_) {
+      return;
+    }
+    if (writing_.has_value()) {
+      next_ = std::move(state);
+      return;
+    }
+    writing_ = std::move(state);
+    StartWrite(&*writing_);
+  }
+  void End(const grpc::Status& status) {
+    {
+      const absl::MutexLock lock(&mu_);
+      if (std::exchange(finished_, true)) {
+        return;
+      }
+    }
+    Finish(status);
+  }
+  void OnWriteDone(bool ok) override {
+    if (!ok) {
+      End(grpc::Status::CANCELLED);
+      return;
+    }
+    const absl::MutexLock lock(&mu_);
+    writing_ = std::exchange(next_, std::nullopt);
+    if (writing_.has_value() && !finished_) {
+      StartWrite(&*writing_);
+    }
+  }
+  void OnCancel() override { End(grpc::Status::CANCELLED); }
+  void OnDone() override {
+    on_gone_(this);
+    delete this;
+  }
+
+ private:
+  const OnGone on_gone_;
+  absl::Mutex mu_;
+  std::optional<internal::v1::EnclaveState> writing_ ABSL_GUARDED_BY(mu_);
+  std::optional<internal::v1::EnclaveState> next_ ABSL_GUARDED_BY(mu_);
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace
+
+class EnclaveService::Impl final : public internal::v1::EnclaveService::CallbackService {
+ public:
+  explicit Impl(const Options& options) : options_(options), published_(CurrentState()) {}
+
+  grpc::ServerUnaryReactor* GetEvidence(grpc::CallbackServerContext* context, const v1::GetEvidenceRequest* request,
+                                        v1::GetEvidenceResponse* response) override;
+  grpc::ServerUnaryReactor* OpenSession(grpc::CallbackServerContext* context, const v1::OpenSessionRequest* request,
+                                        v1::OpenSessionResponse* response) override;
+  grpc::ServerUnaryReactor* Infer(grpc::CallbackServerContext* context, const v1::InferRequest* request,
+                                  v1::InferResponse* response) override;
+  grpc::ServerWriteReactor<internal::v1::EnclaveState>* Watch(grpc::CallbackServerContext* context,
+                                                              const internal::v1::WatchRequest* request) override;
+
+  void Publish();
+  void Drain() {
+    draining_ = true;
+    Publish();
+  }
+  void EndWatches();
+
+ private:
+  internal::v1::EnclaveState CurrentState();
+  absl::Status RunInfer(const v1::InferRequest& request, SteadyTime deadline, v1::InferResponse& response);
+  void Forget(Watcher* watcher) {
+    const absl::MutexLock lock(&mu_);
+    watchers_.erase(watcher);
+  }
+
+  const Options options_;
+  std::atomic<bool> draining_ = false;
+  absl::Mutex mu_;
+  internal::v1::EnclaveState published_ ABSL_GUARDED_BY(mu_);
+  SteadyTime published_at_ ABSL_GUARDED_BY(mu_);
+  std::set<Watcher*> watchers_ ABSL_GUARDED_BY(mu_);
+  bool watches_ended_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+grpc::ServerUnaryReactor* EnclaveService::Impl::GetEvidence(grpc::CallbackServerContext* context,
+                                                            const v1::GetEvidenceRequest* request,
+                                                            v1::GetEvidenceResponse* response) {
+  absl::StatusOr<Enclave::Claim> claim = options_.enclave.ClaimFor(AsBytes(request->nonce()));
+  if (!claim.ok()) {
+    return Finish(context, claim.status());
+  }
+  absl::StatusOr<attest::Evidence> evidence = options_.evidence.Generate(claim->report_data);
+  if (!evidence.ok()) {
+    options_.logger.Error("evidence_failed", {{"error", std::string(evidence.status().message())}});
+    return Finish(context, ErrorOf(Reason::kInternal));
+  }
+  // The key may be new since the last sign of life: let the front end hear of it before the client does.
+  Publish();
+  response->set_manifest(ToString(claim->manifest));
+  response->mutable_evidence()->set_kind(static_cast<v1::EvidenceKind>(evidence->kind));
+  response->mutable_evidence()->set_data(ToString(evidence->data));
+  return Finish(context, absl::OkStatus());
+}
+
+grpc::ServerUnaryReactor* EnclaveService::Impl::OpenSession(grpc::CallbackServerContext* context,
+                                                            const v1::OpenSessionRequest* request,
+                                                            v1::OpenSessionResponse* response) {
+  const auto key_id = Fixed<16>(request->key_id());
+  const auto manifest_digest = Fixed<32>(request->manifest_digest());
+  const auto enc = Fixed<32>(request->enc());
+  if (!key_id.has_value() || !manifest_digest.has_value() || !enc.has_value()) {
+    return Finish(context, absl::InvalidArgumentError("key_id, manifest_digest and enc have 16, 32 and 32 bytes"));
+  }
+  if (draining_) {
+    return Finish(context, ErrorOf(Reason::kDraining));
+  }
+  const absl::StatusOr<channel::HelloAck> ack =
+      options_.enclave.OpenSession(*key_id, *manifest_digest, *enc, AsBytes(request->sealed_hello()));
+  if (!ack.ok()) {
+    return Finish(context, ack.status());
+  }
+  response->set_session_id(ToString(ack->session_id));
+  response->set_salt(ToString(ack->sealed_hello.salt));
+  response->set_sealed_hello(ToString(ack->sealed_hello.ciphertext));
+  return Finish(context, absl::OkStatus());
+}
+
+grpc::ServerUnaryReactor* EnclaveService::Impl::Infer(grpc::CallbackServerContext* context,
+                                                      const v1::InferRequest* request, v1::InferResponse* response) {
+  if (draining_) {
+    return Finish(context, ErrorOf(Reason::kDraining));
+  }
+  const SteadyTime latest = options_.clock.SteadyNow() + options_.max_deadline;
+  const SteadyTime deadline =
+      std::min(rpc::FromGrpcDeadline(context->deadline(), options_.clock).value_or(latest), latest);
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::Status queued = options_.workers.Add([this, context, request, response, deadline, reactor] {
+    // A caller that is gone needs no answer: what is not started is not started.
+    const absl::Status status =
+        context->IsCancelled() ? absl::CancelledError("cancelled") : RunInfer(*request, deadline, *response);
+    reactor->Finish(rpc::ToGrpcStatus(status));
+  });
+  if (!queued.ok()) {
+    reactor->Finish(rpc::ToGrpcStatus(queued));
+  }
+  return reactor;
+}
+
+absl::Status EnclaveService::Impl::RunInfer(const v1::InferRequest& request, SteadyTime deadline,
+                                            v1::InferResponse& response) {
+  const auto key_id = Fixed<16>(request.key_id());
+  const auto session_id = Fixed<16>(request.session_id());
+  if (!key_id.has_value() || !session_id.has_value()) {
+    return absl::InvalidArgumentError("key_id and session_id have 16 bytes each");
+  }
+  channel::SealedRequest sealed;
+  sealed.key_id = *key_id;
+  sealed.session_id = *session_id;
+  sealed.sequence = request.sequence();
+  sealed.model = request.model();
+  sealed.ciphertext = ToBytes(request.ciphertext());
+  const absl::StatusOr<channel::SealedAnswer> answer = options_.enclave.Infer(sealed, deadline);
+  // Whether a sealed answer holds a result or an error is not for the log.
+  options_.logger.Info("request", {{"session", HexEncode(sealed.session_id).substr(0, 8)},
+                                   {"sequence", sealed.sequence},
+                                   {"status", answer.ok() ? "ANSWERED" : NameOf(ReasonOf(answer.status()))}});
+  if (!answer.ok()) {
+    return answer.status();
+  }
+  response.set_salt(ToString(answer->salt));
+  response.set_ciphertext(ToString(answer->ciphertext));
+  return absl::OkStatus();
+}
+
+grpc::ServerWriteReactor<internal::v1::EnclaveState>* EnclaveService::Impl::Watch(
+    grpc::CallbackServerContext* /*context*/, const internal::v1::WatchRequest* /*request*/) {
+  const absl::MutexLock lock(&mu_);
+  auto* watcher = new Watcher(CurrentState(), [this](Watcher* gone) { Forget(gone); });
+  if (watches_ended_) {
+    watcher->End(rpc::ToGrpcStatus(ErrorOf(Reason::kDraining)));
+  } else {
+    watchers_.insert(watcher);
+  }
+  return watcher;
+}
+
+void EnclaveService::Impl::Publish() {
+  // The state is taken under the lock, so that an older one never overtakes a newer one.
+  const absl::MutexLock lock(&mu_);
+  internal::v1::EnclaveState state = CurrentState();
+  const SteadyTime now = options_.clock.SteadyNow();
+  if (now - published_at_ < kSignOfLife && state.SerializeAsString() == published_.SerializeAsString()) {
+    return;
+  }
+  for (Watcher* watcher : watchers_) {
+    watcher->Push(state);
+  }
+  published_ = std::move(state);
+  published_at_ = now;
+}
+
+void EnclaveService::Impl::EndWatches() {
+  const absl::MutexLock lock(&mu_);
+  watches_ended_ = true;
+  for (Watcher* watcher : watchers_) {
+    watcher->End(rpc::ToGrpcStatus(ErrorOf(Reason::kDraining)));
+  }
+}
+
+internal::v1::EnclaveState EnclaveService::Impl::CurrentState() {
+  const PublicState state = options_.enclave.public_state();
+  internal::v1::EnclaveState out;
+  out.set_ready(state.ready && !draining_);
+  out.set_not_ready_because(draining_ ? "draining" : state.not_ready_because);
+  out.set_software_version(options_.software_version);
+  for (const channel::KeyId& key_id : state.key_ids) {
+    out.add_key_ids(ToString(key_id));
+  }
+  for (const std::unique_ptr<Model>& model : *state.models) {
+    v1::ModelDescription& description = *out.add_models();
+    description.set_name(model->name());
+    description.set_preprocessing(ToString(model->preprocessing_bytes()));
+    description.set_labels(ToString(model->labels()));
+  }
+  return out;
+}
+
+EnclaveService::EnclaveService(const Options& options) : impl_(std::make_unique<Impl>(options)) {}
+EnclaveService::~EnclaveService() = default;
+grpc::Service* EnclaveService::service() { return impl_.get(); }
+void EnclaveService::Publish() { impl_->Publish(); }
+void EnclaveService::Drain() { impl_->Drain(); }
+void EnclaveService::EndWatches() { impl_->EndWatches(); }
+
+}  // namespace shoji::enclave

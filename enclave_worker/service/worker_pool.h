@@ -1,0 +1,39 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+
+namespace shoji::enclave {
+
+// A fixed number of threads behind a bounded queue. Thread-safe. The destructor runs what is queued, then joins.
+class WorkerPool {
+ public:
+  WorkerPool(size_t num_threads, size_t queue);
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+  ~WorkerPool();
+
+  // OVERLOADED at once when the queue is full.
+  absl::Status Add(std::function<void()> work);
+
+ private:
+  void Loop();
+
+  const size_t max_queue_;
+  absl::Mutex mu_;
+  std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::jthread> threads_;  // last: they use all of the above
+};
+
+}  // namespace shoji::enclave
