@@ -64,7 +64,11 @@ absl::StatusOr<ModelSet> LoadModels(const EnclaveConfig& config, const ModelCont
   ModelSet models;
   for (const ModelConfig& model : config.models) {
     ASSIGN_OR_RETURN(const ModelSource source, LoadModelSource(model));
-    ASSIGN_OR_RETURN(models.emplace_back(), Model::Create(source, context));
+    absl::StatusOr<std::unique_ptr<Model>> made = Model::Create(source, context);
+    if (!made.ok()) {
+      return absl::Status(made.status().code(), model.where + ": " + std::string(made.status().message()));
+    }
+    models.push_back(*std::move(made));
   }
   return models;
 }
@@ -106,6 +110,7 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
                  std::vector<telemetry::LogField>{
                      {"measure", measure.name}, {"on", measure.on ? "yes" : "NO"}, {"detail", measure.detail}});
   }
+  RETURN_IF_ERROR(rpc::ServerCredentialsFor(config.listen.security).status());
   ASSIGN_OR_RETURN(const std::unique_ptr<EvidenceProvider> evidence, SimulatedQuoter::Create(config.evidence_key));
   logger.Warning("simulated_evidence",
                  {{"meaning", "no TEE protects this process; its operator can read every input"}});
@@ -143,6 +148,21 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
   return absl::OkStatus();
 }
 
+// What is wrong with the configuration, or with a file that it names, is the operator's to correct.
+int ExitCodeFor(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kResourceExhausted:
+      return kExitUsage;
+    default:
+      return kExitFailure;
+  }
+}
+
 }  // namespace
 }  // namespace shoji::enclave
 
@@ -169,9 +189,7 @@ int main(int argc, char** argv) {
   }
   if (!status.ok()) {
     std::fprintf(stderr, "shoji-enclave: %s\n", std::string(status.message()).c_str());
-    return status.code() == absl::StatusCode::kInvalidArgument || status.code() == absl::StatusCode::kNotFound
-               ? kExitUsage
-               : kExitFailure;
+    return ExitCodeFor(status.code());
   }
   return 0;
 }

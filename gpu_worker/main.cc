@@ -16,6 +16,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/node.h"
+#include "lib/rpc/channel.h"
 #include "lib/rpc/server.h"
 #include "lib/rpc/signal_waiter.h"
 #include "lib/telemetry/log.h"
@@ -23,16 +24,19 @@
 namespace shoji::accelerator {
 namespace {
 
+constexpr int kCannotServe = 1;
 constexpr int kBadStart = 2;
 
 absl::StatusOr<Config> LoadConfig(const std::string& path) {
   ASSIGN_OR_RETURN(const config::Document document, config::Document::Load(path));
-  return ReadConfig(document);
+  ASSIGN_OR_RETURN(Config config, ReadConfig(document));
+  RETURN_IF_ERROR(rpc::ServerCredentialsFor(config.listen.security).status());
+  return config;
 }
 
-int Fail(const absl::Status& status) {
+int Fail(const absl::Status& status, int exit_code) {
   std::fprintf(stderr, "shoji-accelerator: %s\n", std::string(status.message()).c_str());
-  return kBadStart;
+  return exit_code;
 }
 
 int Serve(const Config& config, const std::string& address_file) {
@@ -43,7 +47,7 @@ int Serve(const Config& config, const std::string& address_file) {
       config, CreateCpuBackend({.num_threads = config.threads_per_run, .max_model_memory = config.max_model_memory}),
       clock, log);
   if (!server.ok()) {
-    return Fail(server.status());
+    return Fail(server.status(), kCannotServe);
   }
   for (const rpc::Address& address : (*server)->addresses()) {
     log.Info("listening", {{"address", address.ToString()},
@@ -53,7 +57,7 @@ int Serve(const Config& config, const std::string& address_file) {
   }
   if (!address_file.empty()) {
     if (absl::Status status = rpc::WriteAddressFile(address_file, (*server)->addresses()); !status.ok()) {
-      return Fail(status);
+      return Fail(status, kCannotServe);
     }
   }
   while (signals.Wait() != rpc::Signal::kDrain) {
@@ -89,7 +93,7 @@ int main(int argc, char** argv) {
   }
   const absl::StatusOr<shoji::accelerator::Config> config = shoji::accelerator::LoadConfig(config_file);
   if (!config.ok()) {
-    return shoji::accelerator::Fail(config.status());
+    return shoji::accelerator::Fail(config.status(), shoji::accelerator::kBadStart);
   }
   if (check_only) {
     std::printf("%s: ok\n", config_file.c_str());

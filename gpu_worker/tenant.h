@@ -62,7 +62,8 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
     telemetry::Logger& log;
   };
 
-  // Answers go to `sink` until Close. All of `environment` outlives the tenant and its jobs.
+  // Answers go to `sink` until Close, which the owner calls before `sink` goes: jobs may hold the tenant longer. All of
+  // `environment` outlives the tenant and its jobs.
   static std::shared_ptr<Tenant> Create(TenantId id, const TenantQuotas& quotas, const Environment& environment,
                                         AnswerSink& sink);
   Tenant(const Tenant&) = delete;

@@ -58,14 +58,16 @@ absl::StatusOr<Limits> ReadLimits(const config::Fields& top) {
   return out;
 }
 
-absl::StatusOr<std::optional<std::string>> ReadTokensFile(const config::Fields& top) {
-  const std::optional<config::Node> node = top.Find("auth");
-  if (!node.has_value()) {
-    return std::nullopt;
+absl::Status ReadAuth(const config::Fields& top, Config& config) {
+  const std::optional<config::Node> auth = top.Find("auth");
+  if (!auth.has_value()) {
+    return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"tokens_file"}));
-  ASSIGN_OR_RETURN(std::string path, fields.Path("tokens_file"));
-  return path;
+  ASSIGN_OR_RETURN(const config::Fields fields, auth->Map({"tokens_file"}));
+  ASSIGN_OR_RETURN(const config::Node file, fields.Require("tokens_file"));
+  ASSIGN_OR_RETURN(config.tokens_file, file.Path());
+  config.tokens_where = file.Where();
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -77,7 +79,7 @@ absl::StatusOr<Config> ReadConfig(const config::Document& document) {
   Config out;
   ASSIGN_OR_RETURN(out.listen, rpc::ReadEndpoint(listen_fields, rpc::Role::kListen, rpc::Exposure::kPublic));
   ASSIGN_OR_RETURN(out.enclaves, ReadEnclaves(top));
-  ASSIGN_OR_RETURN(out.tokens_file, ReadTokensFile(top));
+  RETURN_IF_ERROR(ReadAuth(top, out));
   ASSIGN_OR_RETURN(out.limits, ReadLimits(top));
   ASSIGN_OR_RETURN(out.log, telemetry::ReadLogOptions(top));
   return out;

@@ -35,6 +35,7 @@ struct Config {
   rpc::Endpoint listen;
   std::vector<EnclaveTarget> enclaves;
   std::optional<std::string> tokens_file;  // nullopt: whoever can connect may call
+  std::string tokens_where;                // the place that names it, for errors about the file
   Limits limits;
   telemetry::LogOptions log;
 };

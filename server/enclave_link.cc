@@ -132,9 +132,10 @@ bool EnclaveLink::RunStream() {
   const bool is_stopping = is_stopping_;
   mu_.Unlock();
   if (!is_stopping && (has_spoken || !is_reported_lost_)) {
-    logger_.Warning(has_spoken ? "enclave_lost" : "enclave_unreachable", {{"enclave", name_},
-                                     {"cause", is_silent ? "silent" : "stream ended"},
-                                     {"detail", std::string(stream.status().message())}});
+    logger_.Warning(has_spoken ? "enclave_lost" : "enclave_unreachable",
+                    {{"enclave", name_},
+                     {"cause", is_silent ? "silent" : "stream ended"},
+                     {"detail", std::string(stream.status().message())}});
   }
   is_reported_lost_ = true;
   return has_spoken;

@@ -26,8 +26,11 @@ absl::StatusOr<std::optional<TokenTable>> LoadTokens(const Config& config) {
   if (!config.tokens_file.has_value()) {
     return std::nullopt;
   }
-  ASSIGN_OR_RETURN(TokenTable tokens, TokenTable::Load(*config.tokens_file));
-  return tokens;
+  absl::StatusOr<TokenTable> tokens = TokenTable::Load(*config.tokens_file);
+  if (!tokens.ok()) {
+    return absl::Status(tokens.status().code(), config.tokens_where + ": " + std::string(tokens.status().message()));
+  }
+  return *std::move(tokens);
 }
 
 // Members are destroyed in reverse: first the server, so that no call is left, then the links, then what both use.

@@ -20,12 +20,14 @@ constexpr int kMaxKeys = 64;
 constexpr int kMaxModels = 1000;
 
 absl::Status Validate(const EnclaveState& state) {
-  if (state.key_ids_size() > kMaxKeys || state.models_size() > kMaxModels) {
+  if (state.key_ids_size() > kMaxKeys || state.stale_key_ids_size() > kMaxKeys || state.models_size() > kMaxModels) {
     return absl::InvalidArgumentError("it reports too many keys or models");
   }
-  for (const std::string& key_id : state.key_ids()) {
-    if (key_id.size() != kKeyIdLength) {
-      return absl::InvalidArgumentError("it reports a key id that is not 16 bytes");
+  for (const auto* keys : {&state.key_ids(), &state.stale_key_ids()}) {
+    for (const std::string& key_id : *keys) {
+      if (key_id.size() != kKeyIdLength) {
+        return absl::InvalidArgumentError("it reports a key id that is not 16 bytes");
+      }
     }
   }
   return absl::OkStatus();
@@ -76,9 +78,10 @@ absl::StatusOr<size_t> Router::ByKey(std::string_view key_id) const {
       continue;
     }
     is_any_connected = true;
-    const auto& keys = states_[i]->key_ids();
-    if (std::find(keys.begin(), keys.end(), key_id) != keys.end()) {
-      return i;
+    for (const auto* keys : {&states_[i]->key_ids(), &states_[i]->stale_key_ids()}) {
+      if (std::find(keys->begin(), keys->end(), key_id) != keys->end()) {
+        return i;
+      }
     }
   }
   return ErrorOf(is_any_connected ? Reason::kUnknownKey : Reason::kNoEnclave);

@@ -14,6 +14,9 @@
 namespace shoji::enclave {
 namespace {
 
+// As many as a front end accepts.
+constexpr size_t kMaxStaleKeyIds = 64;
+
 absl::Status CheckModels(const ModelSet& models) {
   if (models.empty()) {
     return absl::InvalidArgumentError("there is no model to serve");
@@ -119,6 +122,7 @@ PublicState Enclave::public_state() {
     state.models = models_;
   }
   state.key_ids = responder_->LiveKeyIds();
+  state.stale_key_ids = responder_->StaleKeyIds(kMaxStaleKeyIds);
   for (const std::unique_ptr<Model>& model : *state.models) {
     if (state.not_ready_because.empty()) {
       state.not_ready_because = model->NotReadyBecause();

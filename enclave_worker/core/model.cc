@@ -177,7 +177,23 @@ absl::Status Model::FillManifest(const ModelSource& source, const graph::Graph& 
     manifest_.outputs.push_back(TypeOf(graph.values[output]));
     output_bytes_ += graph.values[output].shape.num_elements() * SizeOf(graph.values[output].type);
   }
+  RETURN_IF_ERROR(CheckLabels());
   return CheckPreprocessing();
+}
+
+absl::Status Model::CheckLabels() const {
+  if (labels_.empty()) {
+    return absl::OkStatus();
+  }
+  const auto newlines = static_cast<size_t>(std::count(labels_.begin(), labels_.end(), uint8_t{'\n'}));
+  const size_t num_labels = newlines + (labels_.back() == '\n' ? 0 : 1);
+  const attest::TensorType& output = manifest_.outputs.front();
+  if (num_labels != output.shape.num_elements()) {
+    return absl::InvalidArgumentError("its labels file has " + std::to_string(num_labels) +
+                                      " lines, but the model's output " + output.name + " has " +
+                                      std::to_string(output.shape.num_elements()) + " values; write one label a line");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Model::CheckPreprocessing() const {

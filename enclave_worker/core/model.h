@@ -79,6 +79,7 @@ class Model {
   absl::Status AddOpenStage(const graph::Graph& part, const ModelContext& context, Stage& stage);
   absl::Status FillManifest(const ModelSource& source, const graph::Graph& graph);
   absl::Status CheckPreprocessing() const;
+  absl::Status CheckLabels() const;
   absl::Status RunEnclaveStage(const Stage& stage, SecretTensors& live, SteadyTime deadline) const;
   absl::Status RunOpenStage(const Stage& stage, SecretTensors& live, SteadyTime deadline) const;
 

@@ -3,7 +3,11 @@
 
 #include "enclave_worker/service/enclave_config.h"
 
+#include <unistd.h>
+
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <limits>
 #include <set>
 #include <utility>
@@ -28,14 +32,29 @@ absl::StatusOr<std::chrono::seconds> Seconds(const config::Fields& fields, std::
   return std::chrono::duration_cast<std::chrono::seconds>(read);
 }
 
+// The path of a file, which must be there.
+absl::StatusOr<std::string> ReadableFile(const config::Fields& fields, std::string_view key) {
+  ASSIGN_OR_RETURN(const config::Node node, fields.Require(key));
+  ASSIGN_OR_RETURN(std::string path, node.Path());
+  if (::access(path.c_str(), R_OK) != 0) {
+    return node.Error("cannot open " + path + ": " + std::strerror(errno));
+  }
+  return path;
+}
+
+absl::StatusOr<std::string> ReadableFileOrNone(const config::Fields& fields, std::string_view key) {
+  return fields.Has(key) ? ReadableFile(fields, key) : std::string();
+}
+
 absl::StatusOr<ModelConfig> ReadModel(const config::Node& node) {
   ASSIGN_OR_RETURN(const config::Fields fields, node.Map({"name", "file", "labels", "preprocessing", "policy"}));
   ModelConfig model;
+  model.where = node.Where();
   ASSIGN_OR_RETURN(model.name, fields.String("name"));
-  ASSIGN_OR_RETURN(model.file, fields.Path("file"));
-  ASSIGN_OR_RETURN(model.labels, fields.PathOr("labels", ""));
-  ASSIGN_OR_RETURN(model.preprocessing, fields.PathOr("preprocessing", ""));
-  ASSIGN_OR_RETURN(model.policy, fields.Path("policy"));
+  ASSIGN_OR_RETURN(model.file, ReadableFile(fields, "file"));
+  ASSIGN_OR_RETURN(model.labels, ReadableFileOrNone(fields, "labels"));
+  ASSIGN_OR_RETURN(model.preprocessing, ReadableFileOrNone(fields, "preprocessing"));
+  ASSIGN_OR_RETURN(model.policy, ReadableFile(fields, "policy"));
   return model;
 }
 
@@ -55,7 +74,7 @@ absl::Status ReadEvidence(const config::Fields& top, EnclaveConfig& config) {
   enum class Kind : uint8_t { kSimulated };
   static constexpr std::array<std::pair<std::string_view, Kind>, 1> kKinds = {{{"simulated", Kind::kSimulated}}};
   RETURN_IF_ERROR(fields.Enum<Kind>("kind", kKinds).status());
-  ASSIGN_OR_RETURN(config.evidence_key, fields.Path("key"));
+  ASSIGN_OR_RETURN(config.evidence_key, ReadableFile(fields, "key"));
   return absl::OkStatus();
 }
 

@@ -19,6 +19,7 @@
 namespace shoji::enclave {
 
 struct ModelConfig {
+  std::string where;  // "enclave.yaml:12: key 'models[0]'"
   std::string name;
   std::string file;
   std::string labels;         // empty: none
@@ -48,7 +49,7 @@ struct EnclaveConfig {
   telemetry::LogOptions log;
 };
 
-// Errors name file, line and key.
+// Errors name file, line and key. Every file that it names can be opened.
 absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path);
 
 // Reads all files that `config` names for one model. Errors name the file.

@@ -265,6 +265,9 @@ internal::v1::EnclaveState EnclaveService::Impl::CurrentState() {
   for (const channel::KeyId& key_id : state.key_ids) {
     out.add_key_ids(ToString(key_id));
   }
+  for (const channel::KeyId& key_id : state.stale_key_ids) {
+    out.add_stale_key_ids(ToString(key_id));
+  }
   for (const std::unique_ptr<Model>& model : *state.models) {
     v1::ModelDescription& description = *out.add_models();
     description.set_name(model->name());

@@ -80,6 +80,14 @@ std::vector<KeyId> KeyRing::Reissue(MakeManifest make_manifest, std::shared_ptr<
   return killed;
 }
 
+std::vector<KeyId> KeyRing::StaleKeyIds(size_t max) const {
+  std::vector<KeyId> out;
+  for (auto id = dead_.rbegin(); id != dead_.rend() && out.size() < max; ++id) {
+    out.push_back(*id);
+  }
+  return out;
+}
+
 std::vector<KeyId> KeyRing::LiveKeyIds() const {
   std::vector<KeyId> out;
   out.reserve(keys_.size());

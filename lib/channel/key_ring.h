@@ -83,6 +83,8 @@ class KeyRing {
   const Key& current() const { return keys_.front(); }
   // Current first, then from the newest to the oldest.
   std::vector<KeyId> LiveKeyIds() const;
+  // Keys that a Reissue killed, newest first, at most `max`.
+  std::vector<KeyId> StaleKeyIds(size_t max) const;
 
   // A live key; NOT_FOUND (UNKNOWN_KEY), or FAILED_PRECONDITION (STALE_MANIFEST) for one that a Reissue killed.
   absl::StatusOr<const Key*> Find(const KeyId& id) const;

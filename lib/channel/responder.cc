@@ -72,6 +72,11 @@ ManifestView Responder::Current() {
   return {.bytes = key.manifest, .digest = key.manifest_digest, .key_id = key.id, .expires_at = key.expires_at};
 }
 
+std::vector<KeyId> Responder::StaleKeyIds(size_t max) {
+  const absl::MutexLock lock(&mu_);
+  return ring_.StaleKeyIds(max);
+}
+
 std::vector<KeyId> Responder::LiveKeyIds() {
   const absl::MutexLock lock(&mu_);
   AdvanceLocked();

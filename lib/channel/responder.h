@@ -80,6 +80,8 @@ class Responder {
   ManifestView Current();
   // The keys under which requests are answered: current first.
   std::vector<KeyId> LiveKeyIds();
+  // Keys whose requests are refused as STALE_MANIFEST: newest first, at most `max`.
+  std::vector<KeyId> StaleKeyIds(size_t max);
 
   // Sets a session up. `enc` is remembered only when the hello authenticates. UNKNOWN_KEY (also: expired),
   // STALE_MANIFEST, ENC_REUSED, SESSION_LIMIT, OPEN_FAILED.

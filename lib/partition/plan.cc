@@ -147,16 +147,13 @@ absl::StatusOr<std::vector<AcceleratorIdentity>> ChooseAccelerators(
     names.push_back(accelerator.name);
   }
   for (const std::string& name : segment.accelerators) {
-    const std::string what = "accelerator `" + name + "`";
+    std::string what = "accelerator `" + name + "`";
     const auto found = std::find(names.begin(), names.end(), name);
     if (found == names.end()) {
-      return absl::NotFoundError(
-          label + ": the deployment has no " + what +
-          DidYouMean(name, names));  // NOLINT(performance-inefficient-string-concatenation): once, on the way out.
+      return absl::NotFoundError(what.insert(0, label + ": the deployment has no ").append(DidYouMean(name, names)));
     }
     if (std::count(segment.accelerators.begin(), segment.accelerators.end(), name) != 1) {
-      return absl::InvalidArgumentError(label + ": " + what +
-                                        " is listed twice");  // NOLINT(performance-inefficient-string-concatenation)
+      return absl::InvalidArgumentError(what.insert(0, label + ": ").append(" is listed twice"));
     }
     chosen.push_back(accelerators[static_cast<size_t>(found - names.begin())]);
   }

@@ -25,10 +25,15 @@ bool IsPlaintext(const TransportSecurity& security) {
   return security.kind == Kind::kLocalPlaintext || security.kind == Kind::kInsecurePlaintext;
 }
 
-absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ChannelCredentialsFor(const TransportSecurity& security) {
-  if (IsPlaintext(security)) {
-    return grpc::InsecureChannelCredentials();
+// `status` of the files of `security`, saying where they are configured.
+absl::Status At(const TransportSecurity& security, const absl::Status& status) {
+  if (security.where.empty()) {
+    return status;
   }
+  return {status.code(), security.where + ": " + std::string(status.message())};
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> TlsChannelCredentials(const TransportSecurity& security) {
   grpc::SslCredentialsOptions options;
   if (!security.ca_file.empty()) {
     ASSIGN_OR_RETURN(options.pem_root_certs, LoadPemCertificates(security.ca_file));
@@ -39,6 +44,29 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ChannelCredentialsFor(
     options.pem_private_key = std::move(identity.private_key);
   }
   return grpc::SslCredentials(options);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> TlsServerCredentials(const TransportSecurity& security) {
+  ASSIGN_OR_RETURN(PemIdentity identity, LoadPemIdentity(security.certificate_file, security.private_key_file));
+  const bool is_mutual = security.kind == Kind::kMutualTls;
+  grpc::SslServerCredentialsOptions options(is_mutual ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                                                      : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  options.pem_key_cert_pairs.push_back({std::move(identity.private_key), std::move(identity.certificate_chain)});
+  if (is_mutual) {
+    ASSIGN_OR_RETURN(options.pem_root_certs, LoadPemCertificates(security.ca_file));
+  }
+  return grpc::SslServerCredentials(options);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ChannelCredentialsFor(const TransportSecurity& security) {
+  if (IsPlaintext(security)) {
+    return grpc::InsecureChannelCredentials();
+  }
+  auto credentials = TlsChannelCredentials(security);
+  if (!credentials.ok()) {
+    return At(security, credentials.status());
+  }
+  return credentials;
 }
 
 }  // namespace
@@ -71,15 +99,11 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(co
   if (IsPlaintext(security)) {
     return grpc::InsecureServerCredentials();
   }
-  ASSIGN_OR_RETURN(PemIdentity identity, LoadPemIdentity(security.certificate_file, security.private_key_file));
-  const bool is_mutual = security.kind == Kind::kMutualTls;
-  grpc::SslServerCredentialsOptions options(is_mutual ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-                                                      : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
-  options.pem_key_cert_pairs.push_back({std::move(identity.private_key), std::move(identity.certificate_chain)});
-  if (is_mutual) {
-    ASSIGN_OR_RETURN(options.pem_root_certs, LoadPemCertificates(security.ca_file));
+  auto credentials = TlsServerCredentials(security);
+  if (!credentials.ok()) {
+    return At(security, credentials.status());
   }
-  return grpc::SslServerCredentials(options);
+  return credentials;
 }
 
 }  // namespace shoji::rpc

@@ -16,6 +16,7 @@ using Kind = TransportSecurity::Kind;
 absl::StatusOr<TransportSecurity> ReadListenTls(const config::Node& node) {
   ASSIGN_OR_RETURN(const config::Fields tls, node.Map({"certificate", "private_key", "client_ca"}));
   TransportSecurity out;
+  out.where = node.Where();
   ASSIGN_OR_RETURN(out.certificate_file, tls.Path("certificate"));
   ASSIGN_OR_RETURN(out.private_key_file, tls.Path("private_key"));
   ASSIGN_OR_RETURN(out.ca_file, tls.PathOr("client_ca", ""));
@@ -26,6 +27,7 @@ absl::StatusOr<TransportSecurity> ReadListenTls(const config::Node& node) {
 absl::StatusOr<TransportSecurity> ReadConnectTls(const config::Node& node) {
   ASSIGN_OR_RETURN(const config::Fields tls, node.Map({"ca", "certificate", "private_key", "server_name"}));
   TransportSecurity out;
+  out.where = node.Where();
   ASSIGN_OR_RETURN(out.ca_file, tls.PathOr("ca", ""));
   ASSIGN_OR_RETURN(out.server_name, tls.StringOr("server_name", ""));
   if (tls.Has("certificate") != tls.Has("private_key")) {

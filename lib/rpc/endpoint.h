@@ -35,6 +35,8 @@ struct TransportSecurity {
   std::string ca_file;
   // Caller: the name expected in the listener's certificate; empty: the address's host.
   std::string server_name;
+  // Where a configuration states this, for errors about the files ("server.yaml:3: key 'listen.tls'"); empty: nowhere.
+  std::string where;
 };
 
 struct Endpoint {

@@ -58,8 +58,11 @@ bool Next(ByteSpan& in, internal::v1::AttachResponse& response) {
 void RunStream(ByteSpan in) {
   static const RealClock clock;
   ReadinessSignal readiness;
-  AcceleratorLink link({.max_unsolicited = 4, .limits = kLimits, .upload_retry = std::chrono::nanoseconds(0)},
-                       readiness, clock);
+  AcceleratorLink::Options options;
+  options.max_unsolicited = 4;
+  options.limits = kLimits;
+  options.upload_retry = std::chrono::nanoseconds(0);
+  AcceleratorLink link(options, readiness, clock);
   NoOutlet outlet;
   const digest::Sha256Digest digest = {1};
   const uint8_t mode = in.empty() ? 0 : in[0];

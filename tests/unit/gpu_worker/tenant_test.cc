@@ -46,10 +46,22 @@ class Answers final : public AnswerSink {
   std::deque<pb::AttachResponse> answers_ ABSL_GUARDED_BY(mu_);
 };
 
+// A tenant as a stream holds it: closed when the stream goes, while jobs may still share it.
+struct CloseTenant {
+  std::shared_ptr<Tenant> shared;
+  void operator()(Tenant* tenant) const { tenant->Close(); }
+};
+using AttachedTenant = std::unique_ptr<Tenant, CloseTenant>;
+
+AttachedTenant Attached(std::shared_ptr<Tenant> tenant) {
+  Tenant* raw = tenant.get();
+  return {raw, CloseTenant{std::move(tenant)}};
+}
+
 class TenantTest : public ::testing::Test {
  protected:
-  std::shared_ptr<Tenant> Attach(Answers& answers, const TenantQuotas& quotas = SmallQuotas()) {
-    return Tenant::Create(++last_tenant_, quotas, environment_, answers);
+  AttachedTenant Attach(Answers& answers, const TenantQuotas& quotas = SmallQuotas()) {
+    return Attached(Tenant::Create(++last_tenant_, quotas, environment_, answers));
   }
   static TenantQuotas SmallQuotas() {
     return {.model_bytes = 100, .num_models = 3, .num_executions = 2, .execution_bytes = 4096, .message_bytes = 4096};
@@ -420,7 +432,7 @@ TEST_F(TenantTest, AFullQueueRefusesAndLeavesNothingBehind) {
   WorkQueue queue({.num_threads = 1, .max_queued = 1});
   const Tenant::Environment environment{.backend = backend_, .queue = queue, .clock = clock_, .log = log_};
   Answers answers;
-  const auto tenant = Tenant::Create(1, {.num_executions = 8}, environment, answers);
+  const AttachedTenant tenant = Attached(Tenant::Create(1, {.num_executions = 8}, environment, answers));
   Upload(*tenant, 1, "add 1");
   ExpectUploaded(answers, 1);
   backend_.run_gate.Close();
@@ -436,7 +448,6 @@ TEST_F(TenantTest, AFullQueueRefusesAndLeavesNothingBehind) {
   EXPECT_TRUE(answers.Next().has_execute_reply());
   Upload(*tenant, 6, "add 2");
   ExpectUploaded(answers, 6);
-  tenant->Close();
 }
 
 TEST_F(TenantTest, ClosingFreesEverythingWhileExecutionsRun) {
@@ -450,7 +461,8 @@ TEST_F(TenantTest, ClosingFreesEverythingWhileExecutionsRun) {
   ASSERT_TRUE(tenant->Handle(Begin(3, DigestOf("add 2"), 50)).ok());
   tenant->Close();
   EXPECT_TRUE(absl::IsCancelled(tenant->Handle(Execute(4, "add 1"))));
-  tenant.reset();
+  tenant = nullptr;  // and its part of the ownership with it
+  tenant.get_deleter().shared.reset();
   EXPECT_EQ(backend_.num_models, 1);  // kept by the execution that runs
   backend_.run_gate.Open();
   Answers others;

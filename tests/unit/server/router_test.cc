@@ -33,6 +33,19 @@ EnclaveState State(const std::string& key_id, const std::vector<std::string>& mo
 
 Reason ReasonOfResult(const absl::StatusOr<size_t>& result) { return ReasonOf(result.status()); }
 
+TEST(RouterTest, RoutesAKeyThatAReloadKilledToItsEnclave) {
+  Router router(1);
+  EnclaveState state;
+  state.set_ready(true);
+  state.add_key_ids(std::string(16, 'n'));
+  state.add_stale_key_ids(std::string(16, 'o'));
+  ASSERT_TRUE(router.Update(0, state).ok());
+  EXPECT_EQ(*router.ByKey(std::string(16, 'o')), 0U);
+  EXPECT_EQ(ReasonOf(router.ByKey(std::string(16, 'x')).status()), Reason::kUnknownKey);
+  state.add_stale_key_ids("short");
+  EXPECT_FALSE(router.Update(0, state).ok());
+}
+
 TEST(RouterTest, RoutesEachKeyToTheEnclaveThatHoldsIt) {
   Router router(2);
   ASSERT_TRUE(router.Update(0, State(kKeyA, {"m"})).ok());

@@ -40,7 +40,7 @@ class RpcServerTest : public ::testing::Test {
     return Server::Start(options, {health_.service()});
   }
   Endpoint Unix(const std::string& name) const { return {*ParseAddress("unix:" + name, folder_.path()), {}}; }
-  static Endpoint Tcp() { return {*ParseAddress("localhost:0"), {}}; }
+  static Endpoint Tcp() { return {*ParseAddress("127.0.0.1:0"), {}}; }
 
   // The status of a health check.
   static grpc::Status Check(const Endpoint& endpoint) {
@@ -200,7 +200,7 @@ class RpcTlsTest : public RpcServerTest {
     return out;
   }
   std::unique_ptr<Server> StartTls(const TransportSecurity& security) {
-    auto server = Start({*ParseAddress("localhost:0"), security});
+    auto server = Start({*ParseAddress("127.0.0.1:0"), security});
     EXPECT_TRUE(server.ok()) << server.status();
     return server.ok() ? *std::move(server) : nullptr;
   }
@@ -228,7 +228,7 @@ TEST_F(RpcTlsTest, MutualTlsAdmitsOnlyWhoTheCaSigned) {
 TEST_F(RpcTlsTest, KeyOfAnotherCertificateFailsTheStart) {
   TransportSecurity security = Identity(Kind::kTls, "server", "");
   security.private_key_file = folder_.File("client.key");
-  EXPECT_THAT(std::string(Start({*ParseAddress("localhost:0"), security}).status().message()),
+  EXPECT_THAT(std::string(Start({*ParseAddress("127.0.0.1:0"), security}).status().message()),
               HasSubstr("does not belong"));
 }
 

@@ -1,0 +1,127 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tests/support/raw_client.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <grpcpp/grpcpp.h>
+
+#include "lib/base/status_macros.h"
+#include "lib/crypto/random.h"
+#include "lib/rpc/status.h"
+
+namespace shoji::testing {
+namespace {
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  // Each client has a connection of its own.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+void SetDeadline(grpc::ClientContext& context) {
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+}
+
+template <size_t N>
+absl::StatusOr<std::array<uint8_t, N>> Fixed(const std::string& bytes) {
+  std::array<uint8_t, N> out = {};
+  if (bytes.size() != N) {
+    return absl::InternalError("a field of " + std::to_string(bytes.size()) + " bytes");
+  }
+  std::copy(bytes.begin(), bytes.end(), out.begin());
+  return out;
+}
+
+}  // namespace
+
+RawClient::RawClient(const std::string& address)
+    : attestation_(v1::AttestationService::NewStub(Connect(address))),
+      inference_(v1::InferenceService::NewStub(Connect(address))) {}
+
+absl::StatusOr<v1::GetEvidenceResponse> RawClient::GetEvidence(ByteSpan nonce, const std::string& model) {
+  grpc::ClientContext context;
+  SetDeadline(context);
+  v1::GetEvidenceRequest request;
+  request.set_nonce(ToString(nonce));
+  request.set_model(model);
+  v1::GetEvidenceResponse response;
+  RETURN_IF_ERROR(rpc::FromGrpcStatus(attestation_->GetEvidence(&context, request, &response)));
+  return response;
+}
+
+absl::Status RawClient::Attest(const std::string& model) {
+  attest::Nonce nonce = {};
+  crypto::FillRandom(nonce);
+  ASSIGN_OR_RETURN(const v1::GetEvidenceResponse evidence, GetEvidence(nonce, model));
+  ASSIGN_OR_RETURN(manifest_, attest::DecodeManifest(AsBytes(evidence.manifest())));
+  manifest_digest_ = digest::Sha256(AsBytes(evidence.manifest()));
+  ASSIGN_OR_RETURN(const v1::OpenSessionRequest hello, MakeHello());
+  ASSIGN_OR_RETURN(const v1::OpenSessionResponse ack, SendHello(hello));
+  channel::SealedAnswer sealed;
+  ASSIGN_OR_RETURN(sealed.salt, Fixed<32>(ack.salt()));
+  sealed.ciphertext = ToBytes(ack.sealed_hello());
+  ASSIGN_OR_RETURN(const channel::SessionId session_id, Fixed<16>(ack.session_id()));
+  return initiator_->VerifyHello(session_id, sealed);
+}
+
+absl::StatusOr<v1::OpenSessionRequest> RawClient::MakeHello() {
+  ASSIGN_OR_RETURN(initiator_, channel::Initiator::Create(manifest_.hpke_public_key, manifest_digest_));
+  v1::OpenSessionRequest hello;
+  hello.set_key_id(ToString(initiator_->key_id()));
+  hello.set_manifest_digest(ToString(manifest_digest_));
+  hello.set_enc(ToString(initiator_->enc()));
+  hello.set_sealed_hello(ToString(initiator_->sealed_hello()));
+  return hello;
+}
+
+absl::StatusOr<v1::OpenSessionResponse> RawClient::SendHello(const v1::OpenSessionRequest& hello) {
+  grpc::ClientContext context;
+  SetDeadline(context);
+  v1::OpenSessionResponse response;
+  RETURN_IF_ERROR(rpc::FromGrpcStatus(inference_->OpenSession(&context, hello, &response)));
+  return response;
+}
+
+absl::StatusOr<channel::SealedRequest> RawClient::Seal(channel::RequestKind kind, ByteSpan body,
+                                                       const std::string& model) {
+  return initiator_->Seal(model, channel::BuildRequest(kind, body).Expose());
+}
+
+absl::StatusOr<channel::SealedAnswer> RawClient::Send(const channel::SealedRequest& request) {
+  grpc::ClientContext context;
+  SetDeadline(context);
+  v1::InferRequest message;
+  message.set_key_id(ToString(request.key_id));
+  message.set_session_id(ToString(request.session_id));
+  message.set_sequence(request.sequence);
+  message.set_model(request.model);
+  message.set_ciphertext(ToString(request.ciphertext));
+  v1::InferResponse response;
+  RETURN_IF_ERROR(rpc::FromGrpcStatus(inference_->Infer(&context, message, &response)));
+  channel::SealedAnswer answer;
+  ASSIGN_OR_RETURN(answer.salt, Fixed<32>(response.salt()));
+  answer.ciphertext = ToBytes(response.ciphertext());
+  return answer;
+}
+
+absl::StatusOr<crypto::PlaintextBytes> RawClient::Open(const channel::SealedRequest& request,
+                                                       const channel::SealedAnswer& answer) const {
+  return initiator_->OpenResponse(request.sequence, request.model, answer);
+}
+
+absl::Status RawClient::Roundtrip(channel::RequestKind kind, ByteSpan body, const std::string& model) {
+  ASSIGN_OR_RETURN(const channel::SealedRequest request, Seal(kind, body, model));
+  ASSIGN_OR_RETURN(const channel::SealedAnswer answer, Send(request));
+  ASSIGN_OR_RETURN(const crypto::PlaintextBytes plaintext, Open(request, answer));
+  ASSIGN_OR_RETURN(const channel::AnswerView view,
+                   channel::ParseAnswer(plaintext.Expose(), plaintext.size() - channel::kAnswerHeaderSize));
+  return view.status;
+}
+
+}  // namespace shoji::testing

@@ -1,0 +1,57 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A client that does each step by hand, so that a test can alter, repeat or reorder what it sends. It appraises nothing.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "lib/attest/manifest.h"
+#include "lib/base/bytes.h"
+#include "lib/channel/framing.h"
+#include "lib/channel/initiator.h"
+#include "lib/channel/payload.h"
+#include "lib/crypto/plaintext_bytes.h"
+#include "shoji/v1/attestation.grpc.pb.h"
+#include "shoji/v1/inference.grpc.pb.h"
+
+namespace shoji::testing {
+
+// Thread-compatible.
+class RawClient {
+ public:
+  // Connects to a front end in plaintext; nothing is sent yet.
+  explicit RawClient(const std::string& address);
+
+  absl::StatusOr<v1::GetEvidenceResponse> GetEvidence(ByteSpan nonce, const std::string& model = "");
+  // Fetches the manifest and opens a session under it.
+  absl::Status Attest(const std::string& model);
+  // What OpenSession would send for the manifest of the last Attest, and the sending of it.
+  absl::StatusOr<v1::OpenSessionRequest> MakeHello();
+  absl::StatusOr<v1::OpenSessionResponse> SendHello(const v1::OpenSessionRequest& hello);
+
+  const attest::Manifest& manifest() const { return manifest_; }
+  const channel::Initiator& initiator() const { return *initiator_; }
+  channel::Initiator& initiator() { return *initiator_; }
+
+  // Seals a request with `body` for `model`.
+  absl::StatusOr<channel::SealedRequest> Seal(channel::RequestKind kind, ByteSpan body, const std::string& model);
+  // Sends it as it is. Errors carry their Reason.
+  absl::StatusOr<channel::SealedAnswer> Send(const channel::SealedRequest& request);
+  // Opens the answer to `request`.
+  absl::StatusOr<crypto::PlaintextBytes> Open(const channel::SealedRequest& request,
+                                              const channel::SealedAnswer& answer) const;
+  // Seal, Send, Open: whether a well-formed request is answered with a result.
+  absl::Status Roundtrip(channel::RequestKind kind, ByteSpan body, const std::string& model);
+
+ private:
+  const std::unique_ptr<v1::AttestationService::Stub> attestation_;
+  const std::unique_ptr<v1::InferenceService::Stub> inference_;
+  attest::Manifest manifest_;
+  digest::Sha256Digest manifest_digest_ = {};
+  std::unique_ptr<channel::Initiator> initiator_;
+};
+
+}  // namespace shoji::testing
