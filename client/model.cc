@@ -67,6 +67,17 @@ bool Covers(const attest::OpenedSegment& accepted, const attest::OpenedSegment& 
          std::all_of(segment.revealed.begin(), segment.revealed.end(), known_tensor);
 }
 
+absl::Status UnknownModel(const std::string& name, const std::vector<std::string>& names) {
+  std::string near = DidYouMean(name, names);
+  if (near.empty()) {
+    near = "; `shoji models` lists what is served";
+  }
+  const absl::Status reason = ErrorOf(Reason::kUnknownModel);
+  absl::Status status = absl::NotFoundError("the enclave serves no model '" + name + "'" + near);
+  reason.ForEachPayload([&](auto url, const absl::Cord& payload) { status.SetPayload(url, payload); });
+  return status;
+}
+
 absl::Status CheckPin(const std::optional<digest::Sha256Digest>& pin, const digest::Sha256Digest& got,
                       const std::string& what) {
   if (!pin.has_value() || *pin == got) {
@@ -77,6 +88,21 @@ absl::Status CheckPin(const std::optional<digest::Sha256Digest>& pin, const dige
 
 }  // namespace
 
+absl::StatusOr<EvidenceReply> FetchEvidence(Transport& transport, const attest::Nonce& nonce, const std::string& model,
+                                            SteadyTime deadline) {
+  absl::StatusOr<EvidenceReply> reply = transport.GetEvidence(nonce, model, deadline);
+  if (reply.ok() || ReasonOf(reply.status()) != Reason::kUnknownModel) {
+    return reply;
+  }
+  std::vector<std::string> names;
+  if (const auto models = transport.ListModels(deadline); models.ok()) {
+    for (const ModelDescription& description : *models) {
+      names.push_back(description.name);
+    }
+  }
+  return UnknownModel(model, names);
+}
+
 absl::StatusOr<const attest::ModelManifest*> FindModel(const attest::Manifest& manifest, const std::string& name) {
   std::vector<std::string> names;
   for (const attest::ModelManifest& model : manifest.models) {
@@ -85,10 +111,7 @@ absl::StatusOr<const attest::ModelManifest*> FindModel(const attest::Manifest& m
     }
     names.push_back(model.name);
   }
-  const absl::Status reason = ErrorOf(Reason::kUnknownModel);
-  absl::Status status = absl::NotFoundError("the enclave serves no model '" + name + "'" + DidYouMean(name, names));
-  reason.ForEachPayload([&](auto url, const absl::Cord& payload) { status.SetPayload(url, payload); });
-  return status;
+  return UnknownModel(name, names);
 }
 
 absl::StatusOr<Model> CheckDescription(const attest::ModelManifest& manifest, const ModelDescription& description) {
@@ -118,10 +141,38 @@ absl::Status CheckExpectations(const attest::ModelManifest& model, const Expecta
   return CheckPin(expectations.plan_digest, model.plan_digest, "the plan digest of model '" + model.name + "'");
 }
 
+std::string WhatIsShown(const attest::ModelManifest& model) {
+  std::string out;
+  for (const attest::OpenedSegment& segment : model.opened) {
+    std::string tensors;
+    for (const attest::TensorType& type : segment.revealed) {
+      const bool is_input = std::any_of(model.inputs.begin(), model.inputs.end(),
+                                        [&](const attest::TensorType& input) { return input.name == type.name; });
+      tensors += (tensors.empty() ? "" : ", ") + std::string(is_input ? "THE INPUT ITSELF, " : "") + type.name + " " +
+                 type.shape.ToString();
+    }
+    std::string operators;
+    for (const std::string& name : segment.operators) {
+      operators += (operators.empty() ? "" : ", ") + name;
+    }
+    out += (out.empty() ? "" : "; and ") + tensors + " to the accelerators of " +
+           (operators.empty() ? "an unnamed operator" : operators);
+  }
+  if (model.result_opened) {
+    out += ", and THE ANSWER";
+  }
+  return out;
+}
+
 absl::Status CheckOpensNoMore(const attest::ModelManifest& first, const attest::ModelManifest& now) {
   const std::string changed = "the policy of model '" + now.name + "' was weakened since it was first accepted: ";
   if (now.result_opened && !first.result_opened) {
     return RefusalError(changed + "it now shows the answer to the accelerator");
+  }
+  // The same names and shapes in another network may carry something else.
+  if (!now.opened.empty() &&
+      (now.model_digest != first.model_digest || now.preprocessing_digest != first.preprocessing_digest)) {
+    return RefusalError(changed + "it opens segments, and the model itself or its preprocessing is another");
   }
   for (const attest::OpenedSegment& segment : now.opened) {
     const bool known = std::any_of(first.opened.begin(), first.opened.end(),

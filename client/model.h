@@ -36,6 +36,10 @@ struct Expectations {
   std::optional<digest::Sha256Digest> plan_digest;   // of the resolved plan; unset: any
 };
 
+// Evidence of an enclave that serves `model` (empty: any). UNKNOWN_MODEL names the model, and those of near names.
+absl::StatusOr<EvidenceReply> FetchEvidence(Transport& transport, const attest::Nonce& nonce, const std::string& model,
+                                            SteadyTime deadline);
+
 // The model named `name`; NOT_FOUND (UNKNOWN_MODEL) suggests near names.
 absl::StatusOr<const attest::ModelManifest*> FindModel(const attest::Manifest& manifest, const std::string& name);
 
@@ -46,6 +50,9 @@ absl::StatusOr<Model> CheckDescription(const attest::ModelManifest& manifest, co
 
 // A refusal (IsRefusal) that says what is not as `expectations` want it.
 absl::Status CheckExpectations(const attest::ModelManifest& model, const Expectations& expectations);
+
+// What the policy of `model` lets accelerators see, and whose, in one line; "" when it opens nothing.
+std::string WhatIsShown(const attest::ModelManifest& model);
 
 // A refusal when `now` shows anything to an accelerator that `first`, which the caller accepted, did not: another
 // segment, another tensor, another operator, or the result. Less is fine.

@@ -122,6 +122,7 @@ absl::Status Session::ChooseModel(SteadyTime deadline) {
     return absl::InvalidArgumentError("the server serves several models; name one of: " + names);
   }
   options_.model = models.front().name;
+  is_model_chosen_by_server_ = true;
   return absl::OkStatus();
 }
 
@@ -236,11 +237,16 @@ absl::StatusOr<std::shared_ptr<const Session::Established>> Session::Establish(S
                                                                       initiator.enc(), initiator.sealed_hello()},
                                                                      deadline));
   RETURN_IF_ERROR(established->initiator->VerifyHello(reply.session_id, reply.hello));
+  bool is_first = false;
   {
     const absl::MutexLock lock(&mu_);
-    if (!first_.has_value()) {
+    is_first = !first_.has_value();
+    if (is_first) {
       first_ = attested.model.manifest;
     }
+  }
+  if (const std::string shown = WhatIsShown(attested.model.manifest); is_first && !shown.empty()) {
+    options_.warn("NOTE: the policy of model '" + options_.model + "' shows " + shown);
   }
   established->model = std::make_shared<const Model>(std::move(attested.model));
   return established;
@@ -266,7 +272,7 @@ absl::StatusOr<Session::Attested> Session::Attest(SteadyTime deadline) {
 
 absl::StatusOr<Appraisal> Session::AppraiseFresh(SteadyTime deadline) {
   const auto nonce = crypto::RandomArray<32>();
-  ASSIGN_OR_RETURN(const EvidenceReply reply, transport_->GetEvidence(nonce, options_.model, deadline));
+  ASSIGN_OR_RETURN(const EvidenceReply reply, FetchEvidence(*transport_, nonce, options_.model, deadline));
   Appraisal appraisal = appraiser_->Appraise(reply.manifest, reply.evidence, nonce, options_.clock->SystemNow());
   RETURN_IF_ERROR(appraisal.ToStatus());
   if (appraisal.result.kind == attest::EvidenceKind::kSimulated) {
@@ -277,6 +283,10 @@ absl::StatusOr<Appraisal> Session::AppraiseFresh(SteadyTime deadline) {
 
 absl::StatusOr<Model> Session::Describe(const attest::Manifest& manifest,
                                         const std::vector<ModelDescription>& descriptions) const {
+  if (is_model_chosen_by_server_ && manifest.models.size() != 1) {
+    // The list of models is the front end's word; which one it is must not be.
+    return RefusalError("the enclave serves several models; name one of them");
+  }
   ASSIGN_OR_RETURN(const attest::ModelManifest* const model, FindModel(manifest, options_.model));
   RETURN_IF_ERROR(CheckExpectations(*model, options_.expectations));
   {

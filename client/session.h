@@ -64,7 +64,7 @@ class Session {
     AppraisalPolicy appraisal;
     Expectations expectations;
     std::chrono::milliseconds create_timeout = std::chrono::seconds(10);
-    // Told once when simulated evidence is accepted. Unset: a warning on stderr.
+    // Told once when simulated evidence is accepted, and once what the policy shows to accelerators. Unset: stderr.
     std::function<void(const std::string&)> warn;
     // For tests; both must outlive the session. Unset: the real clock, and sleeping.
     const Clock* clock = nullptr;
@@ -123,7 +123,8 @@ class Session {
   void WarnOnce();
 
   const RealClock real_clock_;
-  Options options_;  // `model` is written in Create only
+  Options options_;                         // `model` is written in Create only
+  bool is_model_chosen_by_server_ = false;  // likewise
   const std::unique_ptr<Transport> transport_;
   const std::unique_ptr<Appraiser> appraiser_;
 

@@ -43,11 +43,17 @@ struct Flags {
 
 absl::StatusOr<std::vector<AcceleratorRegistry::Member>> ConnectAccelerators(const EnclaveConfig& config,
                                                                              ReadinessSignal& readiness,
-                                                                             const Clock& clock) {
+                                                                             const Clock& clock,
+                                                                             telemetry::Logger& logger) {
   std::vector<AcceleratorRegistry::Member> members;
   for (const AcceleratorConfig& accelerator : config.accelerators) {
     AcceleratorClient::Options options;
     options.name = accelerator.name;
+    options.link.on_event = [&logger, name = accelerator.name](AcceleratorEvent event, absl::StatusCode code) {
+      logger.Info("accelerator", {{"name", name}, {"event", NameOf(event)}, {"code", absl::StatusCodeToString(code)}});
+    };
+    options.link.limits.max_bytes = config.max_message_bytes;
+    options.link.max_in_flight = config.num_workers;
     rpc::ChannelOptions channel_options;
     channel_options.max_message_bytes = config.max_message_bytes;
     ASSIGN_OR_RETURN(options.channel, rpc::CreateChannel(accelerator.endpoint, channel_options));
@@ -118,7 +124,8 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
   ReadinessSignal readiness;
   ComputeSlots slots(
       config.compute_slots > 0 ? config.compute_slots : static_cast<int>(std::thread::hardware_concurrency()), clock);
-  ASSIGN_OR_RETURN(std::vector<AcceleratorRegistry::Member> members, ConnectAccelerators(config, readiness, clock));
+  ASSIGN_OR_RETURN(std::vector<AcceleratorRegistry::Member> members,
+                   ConnectAccelerators(config, readiness, clock, logger));
   AcceleratorRegistry accelerators(std::move(members));
   const ModelContext context{accelerators, readiness, slots, clock, config.threads_per_run};
   ASSIGN_OR_RETURN(ModelSet models, LoadModels(config, context));
@@ -168,7 +175,8 @@ int ExitCodeFor(absl::StatusCode code) {
 
 int main(int argc, char** argv) {
   using namespace shoji::enclave;  // NOLINT(google-build-using-namespace): main has no namespace of its own
-  // Before anything is read or any thread starts.
+  // Before anything is read or any thread starts; locking memory first, as it may have to raise a limit.
+  absl::Status status = shoji::crypto::InitializeSecretMemory();
   const std::vector<HardeningMeasure> hardening = HardenProcess();
   Flags flags;
   CLI::App app("The trusted process of Shoji: decrypts requests, runs or masks its part of the network.");
@@ -183,7 +191,6 @@ int main(int argc, char** argv) {
     return code == 0 ? 0 : kExitUsage;
   }
   shoji::rpc::SignalWaiter signals;
-  absl::Status status = shoji::crypto::InitializeSecretMemory();
   if (status.ok()) {
     status = Run(flags, signals, hardening);
   }

@@ -24,8 +24,10 @@ absl::StatusOr<std::unique_ptr<AcceleratorServer>> AcceleratorServer::Start(cons
                                                                             const Clock& clock,
                                                                             telemetry::Logger& log) {
   std::unique_ptr<AcceleratorServer> out(new AcceleratorServer(config, std::move(backend), clock, log));
-  const rpc::ServerOptions options = {
-      .listeners = {config.listen}, .max_message_bytes = config.max_message_bytes, .reflection = rpc::Reflection::kOn};
+  rpc::ServerOptions options;
+  options.listeners = {config.listen};
+  options.max_message_bytes = config.max_message_bytes;
+  options.reflection = rpc::Reflection::kOn;
   ASSIGN_OR_RETURN(out->server_, rpc::Server::Start(options, {&out->service_->service(), out->health_.service()}));
   out->health_.Set(rpc::Health::kServing);
   return out;

@@ -13,6 +13,7 @@ namespace shoji::accelerator {
 namespace {
 
 constexpr uint64_t kMaxBytes = uint64_t{1} << 40;
+constexpr uint64_t kMaxMacs = 1'000'000'000'000'000'000;
 // gRPC's own bound on a message.
 constexpr uint64_t kMaxMessageBytes = (uint64_t{1} << 31) - 1;
 
@@ -51,14 +52,16 @@ absl::Status ReadQuotas(const config::Fields& top, Config& config) {
   if (!node.has_value()) {
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const config::Fields fields,
-                   node->Map({"tenants", "models", "model_bytes", "model_memory", "executions", "execution_bytes"}));
+  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"tenants", "models", "model_bytes", "memory", "model_memory",
+                                                           "model_macs", "executions", "execution_bytes"}));
   TenantQuotas& quotas = config.tenants.quotas;
   ASSIGN_OR_RETURN(config.tenants.max_tenants, fields.Uint64Or("tenants", config.tenants.max_tenants, 1, 10'000));
   ASSIGN_OR_RETURN(quotas.num_models, fields.Uint64Or("models", quotas.num_models, 1, 100'000));
   ASSIGN_OR_RETURN(quotas.model_bytes, fields.ByteSizeOr("model_bytes", quotas.model_bytes, 1, kMaxBytes));
+  ASSIGN_OR_RETURN(quotas.memory, fields.ByteSizeOr("memory", quotas.memory, 1, kMaxBytes));
   ASSIGN_OR_RETURN(const uint64_t memory, fields.ByteSizeOr("model_memory", uint64_t{2} << 30, 1, kMaxBytes));
   config.max_model_memory = static_cast<int64_t>(memory);
+  ASSIGN_OR_RETURN(config.max_model_macs, fields.Uint64Or("model_macs", config.max_model_macs, 1, kMaxMacs));
   ASSIGN_OR_RETURN(quotas.num_executions, fields.Uint64Or("executions", quotas.num_executions, 1, 100'000));
   ASSIGN_OR_RETURN(quotas.execution_bytes, fields.ByteSizeOr("execution_bytes", quotas.execution_bytes, 1, kMaxBytes));
   return absl::OkStatus();

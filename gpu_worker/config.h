@@ -25,6 +25,7 @@ struct Config {
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
   TenantTable::Options tenants;
   int64_t max_model_memory = int64_t{2} << 30;
+  uint64_t max_model_macs = 1'000'000'000'000;
   telemetry::LogOptions log;
 };
 

@@ -43,9 +43,12 @@ int Serve(const Config& config, const std::string& address_file) {
   rpc::SignalWaiter signals;  // before any thread
   const RealClock clock;
   telemetry::Logger log("shoji-accelerator", config.log, clock);
-  absl::StatusOr<std::unique_ptr<AcceleratorServer>> server = AcceleratorServer::Start(
-      config, CreateCpuBackend({.num_threads = config.threads_per_run, .max_model_memory = config.max_model_memory}),
-      clock, log);
+  absl::StatusOr<std::unique_ptr<AcceleratorServer>> server =
+      AcceleratorServer::Start(config,
+                               CreateCpuBackend({.num_threads = config.threads_per_run,
+                                                 .max_model_memory = config.max_model_memory,
+                                                 .max_model_macs = config.max_model_macs}),
+                               clock, log);
   if (!server.ok()) {
     return Fail(server.status(), kCannotServe);
   }

@@ -134,7 +134,6 @@ absl::Status Tenant::BeginUpload(uint64_t id, const pb::UploadBegin& begin) {
   Upload& upload = uploads_[id];
   upload.digest = *ParseDigest(begin.digest());
   upload.size = begin.size();
-  upload.data.reserve(begin.size());  // within the quota, and pages that stay empty cost nothing
   model_bytes_ += begin.size();
   return absl::OkStatus();
 }
@@ -202,6 +201,15 @@ absl::Status Tenant::StartLoading(uint64_t id, Upload upload) {
   return absl::OkStatus();
 }
 
+absl::Status Tenant::CheckMemory(const Model& model) const {
+  if (model.memory_bytes() > quotas_.memory - memory_) {
+    return absl::ResourceExhaustedError("the sub-model takes " + std::to_string(model.memory_bytes()) +
+                                        " bytes of memory beside " + std::to_string(memory_) + ", over the quota of " +
+                                        std::to_string(quotas_.memory) + " a tenant (quotas.memory)");
+  }
+  return absl::OkStatus();
+}
+
 void Tenant::Load(uint64_t id, const digest::Sha256Digest& digest, const Bytes& onnx) {
   absl::StatusOr<std::unique_ptr<Model>> model =
       digest::Sha256(onnx) == digest
@@ -212,19 +220,22 @@ void Tenant::Load(uint64_t id, const digest::Sha256Digest& digest, const Bytes& 
   if (sink_ == nullptr || entry == models_.end()) {
     return;
   }
-  if (!model.ok()) {
+  if (const absl::Status status = model.ok() ? CheckMemory(**model) : model.status(); !status.ok()) {
     model_bytes_ -= entry->second.size;
     models_.erase(entry);
-    LogFailedUpload(digest, model.status());
-    SendFailure(id, model.status());
+    LogFailedUpload(digest, status);
+    SendFailure(id, status);
     return;
   }
+  entry->second.memory = (*model)->memory_bytes();
+  memory_ += entry->second.memory;
   entry->second.model = *std::move(model);
   environment_.log.Info("model_loaded", {{"tenant", id_},
                                          {"digest", ShortName(digest)},
                                          {"bytes", onnx.size()},
                                          {"models", models_.size()},
-                                         {"tenant_bytes", model_bytes_}});
+                                         {"tenant_bytes", model_bytes_},
+                                         {"tenant_memory", memory_}});
   pb::AttachResponse answer;
   answer.set_id(id);
   answer.mutable_upload_reply();
@@ -241,6 +252,7 @@ absl::Status Tenant::Unload(uint64_t id, const pb::Unload& unload) {
     return absl::FailedPreconditionError("the sub-model is still loading");
   }
   model_bytes_ -= entry->second.size;
+  memory_ -= entry->second.memory;
   models_.erase(entry);
   environment_.log.Info(
       "model_unloaded",
@@ -290,7 +302,17 @@ absl::StatusOr<std::vector<Tensor>> Tenant::Compute(Model& model, pb::Execute ex
     inputs.push_back(std::move(tensor));
   }
   execute.Clear();  // the copies above are all that a run needs
-  return model.Run(std::move(inputs), deadline);
+  return model.Run(std::move(inputs), [this, deadline] { return CheckWanted(deadline); });
+}
+
+absl::Status Tenant::CheckWanted(SteadyTime deadline) const {
+  if (closed_) {
+    return absl::CancelledError("the stream has ended");
+  }
+  if (environment_.clock.SteadyNow() >= deadline) {
+    return absl::DeadlineExceededError("the request's timeout passed during its execution");
+  }
+  return absl::OkStatus();
 }
 
 void Tenant::Run(uint64_t id, Model& model, pb::Execute execute, SteadyTime deadline) {
@@ -325,6 +347,7 @@ bool Tenant::Idle() const {
 }
 
 void Tenant::Close() {
+  closed_ = true;
   std::map<digest::Sha256Digest, Entry> models;  // both destroyed after the lock is released
   std::map<uint64_t, Upload> uploads;
   {
@@ -334,6 +357,7 @@ void Tenant::Close() {
     uploads.swap(uploads_);
     refused_uploads_.clear();
     model_bytes_ = 0;
+    memory_ = 0;
     loads_.clear();
     executions_.clear();
     execution_bytes_ = 0;

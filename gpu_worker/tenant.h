@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -32,6 +33,7 @@ namespace shoji::accelerator {
 // What one tenant may have at a time.
 struct TenantQuotas {
   uint64_t model_bytes = uint64_t{1} << 30;  // of all its sub-models, as declared at upload, uploads under way included
+  uint64_t memory = uint64_t{8} << 30;       // of all its sub-models, as Model::memory_bytes says
   size_t num_models = 64;
   size_t num_executions = 32;                      // from receipt to answer
   uint64_t execution_bytes = uint64_t{256} << 20;  // of their inputs together
@@ -79,7 +81,7 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   void Drain();
   // Nothing is being loaded or executed.
   bool Idle() const;
-  // The stream has ended: frees every model and upload, drops what is queued. What runs ends unheard. `sink` is not
+  // The stream has ended: frees every model and upload, drops what is queued, stops what runs. `sink` is not
   // used after this returns. Idempotent.
   void Close();
 
@@ -91,6 +93,7 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   };
   struct Entry {
     uint64_t size = 0;
+    uint64_t memory = 0;
     std::shared_ptr<Model> model;  // null while it loads; shared with the executions in flight
   };
   // Beyond this many refused uploads whose end has not come yet, the stream is abused.
@@ -106,6 +109,7 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   absl::Status AddChunk(uint64_t id, const internal::v1::UploadChunk& chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndUpload(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status StartLoading(uint64_t id, Upload upload) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckMemory(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Unload(uint64_t id, const internal::v1::Unload& unload) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Execute(uint64_t id, internal::v1::Execute execute, SteadyTime received)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -119,10 +123,13 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   void Load(uint64_t id, const digest::Sha256Digest& digest, const Bytes& onnx);
   void Run(uint64_t id, Model& model, internal::v1::Execute execute, SteadyTime deadline);
   absl::StatusOr<std::vector<Tensor>> Compute(Model& model, internal::v1::Execute execute, SteadyTime deadline);
+  // Whether an execution may go on.
+  absl::Status CheckWanted(SteadyTime deadline) const;
 
   const TenantId id_;
   const TenantQuotas quotas_;
   const Environment environment_;
+  std::atomic<bool> closed_ = false;  // for runs, which do not wait for mu_
   mutable absl::Mutex mu_;
   AnswerSink* sink_ ABSL_GUARDED_BY(mu_);  // null once closed
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
@@ -130,6 +137,7 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   std::set<uint64_t> refused_uploads_ ABSL_GUARDED_BY(mu_);  // their chunks are still to come, and are dropped
   std::map<digest::Sha256Digest, Entry> models_ ABSL_GUARDED_BY(mu_);
   uint64_t model_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of uploads_ and models_
+  uint64_t memory_ ABSL_GUARDED_BY(mu_) = 0;       // of models_
   std::set<uint64_t> loads_ ABSL_GUARDED_BY(mu_);
   std::map<uint64_t, uint64_t> executions_ ABSL_GUARDED_BY(mu_);  // with the size of each one's message
   uint64_t execution_bytes_ ABSL_GUARDED_BY(mu_) = 0;             // their sum

@@ -3,6 +3,7 @@
 
 #include "server/config.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -46,11 +47,14 @@ absl::StatusOr<Limits> ReadLimits(const config::Fields& top) {
     return out;
   }
   ASSIGN_OR_RETURN(const config::Fields fields,
-                   node->Map({"in_flight", "queue", "max_message", "max_deadline", "drain_timeout"}));
+                   node->Map({"in_flight", "queue", "max_message", "max_buffered", "max_deadline", "drain_timeout"}));
   ASSIGN_OR_RETURN(out.max_in_flight, fields.Uint64Or("in_flight", out.max_in_flight, 1, 100'000));
   ASSIGN_OR_RETURN(out.max_queue, fields.Uint64Or("queue", out.max_queue, 0, 100'000));
   ASSIGN_OR_RETURN(out.max_message_bytes,
                    fields.ByteSizeOr("max_message", out.max_message_bytes, 64 * 1024, 1024 * kMiB));
+  ASSIGN_OR_RETURN(out.max_buffered_bytes,
+                   fields.ByteSizeOr("max_buffered", std::max(out.max_buffered_bytes, 4 * out.max_message_bytes),
+                                     4 * out.max_message_bytes, 1024 * 1024 * kMiB));
   ASSIGN_OR_RETURN(out.max_deadline, fields.DurationOr("max_deadline", out.max_deadline, std::chrono::milliseconds(1),
                                                        std::chrono::hours(1)));
   ASSIGN_OR_RETURN(out.drain_timeout, fields.DurationOr("drain_timeout", out.drain_timeout, std::chrono::nanoseconds(0),

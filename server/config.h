@@ -24,7 +24,10 @@ struct EnclaveTarget {
 struct Limits {
   size_t max_in_flight = 64;
   size_t max_queue = 256;
-  size_t max_message_bytes = size_t{16} << 20;
+  size_t max_message_bytes = size_t{4} << 20;
+  // Of requests that have not arrived whole, all connections together, before some are cut off; at least
+  // 4 x max_message_bytes.
+  size_t max_buffered_bytes = size_t{512} << 20;
   // The longest a request may take; also the deadline of one that brings none.
   std::chrono::nanoseconds max_deadline = std::chrono::seconds(60);
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);

@@ -22,6 +22,10 @@ namespace {
 // After a clean drain only answers on their way out, health checks and reflection are left.
 constexpr std::chrono::milliseconds kLastAnswers{1000};
 
+// Of one connection, which may be a stranger's: tokens are only looked at once a request has arrived.
+constexpr int kMaxStreams = 64;
+constexpr std::chrono::minutes kMaxConnectionIdle{10};
+
 absl::StatusOr<std::optional<TokenTable>> LoadTokens(const Config& config) {
   if (!config.tokens_file.has_value()) {
     return std::nullopt;
@@ -90,6 +94,9 @@ absl::Status FrontEndImpl::Run() {
   rpc::ServerOptions options;
   options.listeners = {config_.listen};
   options.max_message_bytes = config_.limits.max_message_bytes;
+  options.max_buffered_bytes = config_.limits.max_buffered_bytes;
+  options.max_concurrent_streams = kMaxStreams;
+  options.max_connection_idle = kMaxConnectionIdle;
   options.reflection = rpc::Reflection::kOn;
   ASSIGN_OR_RETURN(server_, rpc::Server::Start(options, {&inference_, &attestation_, health_.service()}));
   return absl::OkStatus();

@@ -29,7 +29,8 @@ class Router {
   // Enclave `index` is gone, and its keys with it: no request is routed to it from here on.
   void Remove(size_t index);
 
-  // The enclave that holds `key_id`, or held it before a reload (it answers STALE_MANIFEST). UNKNOWN_KEY, or NO_ENCLAVE when none is connected at all.
+  // The enclave that holds `key_id`, or held it before a reload (it answers STALE_MANIFEST). UNKNOWN_KEY, or NO_ENCLAVE
+  // when none is connected at all.
   absl::StatusOr<size_t> ByKey(std::string_view key_id) const;
   // A ready enclave that serves `model` (empty: any), in turn. UNKNOWN_MODEL when enclaves are ready but none serves
   // it, or else NO_ENCLAVE.

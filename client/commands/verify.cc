@@ -52,7 +52,7 @@ absl::StatusOr<Report> Fetch(const Arguments& arguments, Transport& transport, c
   ASSIGN_OR_RETURN(const auto timeout, ParseDuration(arguments.deadline));
   const SteadyTime deadline = clock.SteadyNow() + timeout;
   const auto nonce = crypto::RandomArray<32>();
-  ASSIGN_OR_RETURN(const EvidenceReply reply, transport.GetEvidence(nonce, arguments.model, deadline));
+  ASSIGN_OR_RETURN(const EvidenceReply reply, FetchEvidence(transport, nonce, arguments.model, deadline));
   Report report;
   report.appraisal = appraiser.Appraise(reply.manifest, reply.evidence, nonce, clock.SystemNow());
   if (!report.appraisal.manifest.has_value()) {

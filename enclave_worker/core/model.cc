@@ -47,6 +47,9 @@ absl::Status PutOutputs(const partition::Segment& segment, std::vector<Tensor> o
     matches = outputs[i].type() == segment.outputs[i].type && outputs[i].shape() == segment.outputs[i].shape;
   }
   if (!matches) {
+    for (Tensor& output : outputs) {
+      output.Wipe();
+    }
     return ErrorOf(Reason::kInternal);
   }
   for (size_t i = 0; i < outputs.size(); ++i) {

@@ -5,7 +5,9 @@
 
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
@@ -27,183 +29,42 @@ constexpr bool kSanitizerBuild = false;
 constexpr bool kSanitizerBuild = false;
 #endif
 
+// clang-format off
 // Denied in every build.
 constexpr std::initializer_list<const char*> kDenied = {
-    "execve",
-    "execveat",
-    "process_vm_readv",
-    "process_vm_writev",
-    "bpf",
-    "init_module",
-    "finit_module",
-    "delete_module",
-    "kexec_load",
-    "kexec_file_load",
-    "mount",
-    "umount2",
-    "pivot_root",
-    "move_mount",
-    "open_tree",
-    "fsopen",
-    "fsmount",
-    "chroot",
-    "setns",
-    "unshare",
-    "perf_event_open",
-    "userfaultfd",
-    "keyctl",
-    "add_key",
-    "request_key",
-    "pidfd_getfd",
-    "reboot",
-    "swapon",
-    "swapoff",
-    "personality",
-    "iopl",
-    "ioperm",
-    "kcmp",
+    "execve", "execveat", "process_vm_readv", "process_vm_writev", "bpf", "init_module", "finit_module",
+    "delete_module", "kexec_load", "kexec_file_load", "mount", "umount2", "pivot_root", "move_mount", "open_tree",
+    "fsopen", "fsmount", "chroot", "setns", "unshare", "perf_event_open", "userfaultfd", "keyctl", "add_key",
+    "request_key", "pidfd_getfd", "reboot", "swapon", "swapoff", "personality", "iopl", "ioperm", "kcmp",
 };
 
 constexpr std::initializer_list<const char*> kAllowed = {
     // Memory. mmap and mprotect may make pages executable: oneDNN's code generator needs it.
-    "mmap",
-    "munmap",
-    "mprotect",
-    "mremap",
-    "madvise",
-    "brk",
-    "mlock",
-    "mlock2",
-    "munlock",
-    "get_mempolicy",
+    "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "mlock", "mlock2", "munlock", "get_mempolicy",
     // Files: configuration, models, keys and logs; sockets and address files are made and removed.
-    "openat",
-    "open",
-    "close",
-    "close_range",
-    "read",
-    "readv",
-    "pread64",
-    "write",
-    "writev",
-    "pwrite64",
-    "lseek",
-    "fstat",
-    "stat",
-    "lstat",
-    "newfstatat",
-    "statx",
-    "access",
-    "faccessat",
-    "faccessat2",
-    "readlink",
-    "readlinkat",
-    "getdents64",
-    "getcwd",
-    "fcntl",
-    "dup",
-    "dup2",
-    "dup3",
-    "ftruncate",
-    "fsync",
-    "rename",
-    "renameat",
-    "renameat2",
-    "unlink",
-    "unlinkat",
-    "mkdir",
-    "mkdirat",
-    "fchmod",
-    "chmod",
-    "umask",
-    "flock",
+    "openat", "open", "close", "close_range", "read", "readv", "pread64", "write", "writev", "pwrite64", "lseek",
+    "fstat", "stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
+    "getdents64", "getcwd", "fcntl", "dup", "dup2", "dup3", "ftruncate", "fsync", "rename", "renameat", "renameat2",
+    "unlink", "unlinkat", "mkdir", "mkdirat", "umask", "flock",
     // Network: gRPC's sockets and its event loop.
-    "socket",
-    "socketpair",
-    "bind",
-    "listen",
-    "accept",
-    "accept4",
-    "connect",
-    "getsockname",
-    "getpeername",
-    "setsockopt",
-    "getsockopt",
-    "sendmsg",
-    "sendmmsg",
-    "recvmsg",
-    "recvmmsg",
-    "sendto",
-    "recvfrom",
-    "shutdown",
-    "epoll_create1",
-    "epoll_ctl",
-    "epoll_wait",
-    "epoll_pwait",
-    "epoll_pwait2",
-    "poll",
-    "ppoll",
-    "select",
-    "pselect6",
-    "eventfd2",
-    "timerfd_create",
-    "timerfd_settime",
-    "timerfd_gettime",
-    "pipe",
-    "pipe2",
-    "ioctl",
-    "signalfd4",
+    "socketpair", "bind", "listen", "accept", "accept4", "connect", "getsockname", "getpeername",
+    "setsockopt", "getsockopt", "sendmsg", "sendmmsg", "recvmsg", "recvmmsg", "sendto", "recvfrom", "shutdown",
+    "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6",
+    "eventfd2", "timerfd_create", "timerfd_settime", "timerfd_gettime", "pipe", "pipe2", "signalfd4",
     // Threads. clone only with CLONE_THREAD, see AddConditionalRules; clone3 answers ENOSYS, and glibc falls back to
     // clone.
-    "futex",
-    "set_robust_list",
-    "get_robust_list",
-    "rseq",
-    "set_tid_address",
-    "gettid",
-    "sched_yield",
-    "sched_getaffinity",
-    "sched_setaffinity",
-    "sched_getparam",
-    "sched_getscheduler",
-    "sched_get_priority_max",
-    "sched_get_priority_min",
-    "membarrier",
-    "arch_prctl",
-    "exit",
-    "exit_group",
-    "restart_syscall",
+    "futex", "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "gettid", "sched_yield",
+    "sched_getaffinity", "sched_setaffinity", "sched_getparam", "sched_getscheduler", "sched_get_priority_max",
+    "sched_get_priority_min", "membarrier", "arch_prctl", "exit", "exit_group", "restart_syscall",
     // Signals; tgkill is abort's.
-    "rt_sigaction",
-    "rt_sigprocmask",
-    "rt_sigreturn",
-    "rt_sigtimedwait",
-    "rt_sigpending",
-    "rt_sigsuspend",
-    "sigaltstack",
-    "tgkill",
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "rt_sigpending", "rt_sigsuspend",
+    "sigaltstack", "tgkill",
     // Time, identity, limits, randomness.
-    "clock_gettime",
-    "clock_getres",
-    "clock_nanosleep",
-    "nanosleep",
-    "gettimeofday",
-    "time",
-    "getpid",
-    "getppid",
-    "getuid",
-    "geteuid",
-    "getgid",
-    "getegid",
-    "getpgrp",
-    "getrusage",
-    "getrlimit",
-    "sysinfo",
-    "uname",
-    "getcpu",
-    "getrandom",
-    "times",
+    "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "getpid", "getppid",
+    "getuid", "geteuid", "getgid", "getegid", "getpgrp", "getrusage", "getrlimit", "sysinfo", "uname", "getcpu",
+    "getrandom", "times",
 };
+// clang-format on
 
 using Context = std::unique_ptr<void, decltype(&seccomp_release)>;
 
@@ -232,6 +93,19 @@ int AddConditionalRules(scmp_filter_ctx context) {
   }
   if (result == 0) {
     result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
+  }
+  // No raw or netlink sockets, and of ioctl nothing that could type into an inherited terminal (TIOCSTI).
+  for (const int family : {AF_UNIX, AF_INET, AF_INET6}) {
+    if (result == 0) {
+      result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                                SCMP_A0(SCMP_CMP_EQ, static_cast<uint64_t>(family)));
+    }
+  }
+  for (const uint64_t request : std::initializer_list<uint64_t>{FIONBIO, FIONREAD, FIOCLEX, TCGETS, TIOCGWINSZ}) {
+    if (result == 0) {
+      result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                SCMP_A1(SCMP_CMP_MASKED_EQ, 0xFFFFFFFF, request));
+    }
   }
   for (const int option : {PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP}) {
     if (result == 0) {

@@ -140,6 +140,12 @@ absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
   }
   RETURN_IF_ERROR(ReadSessions(top, config.sessions));
   RETURN_IF_ERROR(ReadWork(top, config));
+  if (config.sessions.max_live_sessions + 2 * config.num_workers > channel::ResponderOptions::kMaxLiveSessions) {
+    return top.node().Error("sessions.max_live and twice work.requests_in_flight are " +
+                            std::to_string(config.sessions.max_live_sessions + 2 * config.num_workers) +
+                            " together; the locked memory holds the keys of " +
+                            std::to_string(channel::ResponderOptions::kMaxLiveSessions));
+  }
   ASSIGN_OR_RETURN(config.log, telemetry::ReadLogOptions(top));
   ASSIGN_OR_RETURN(config.max_message_bytes, top.ByteSizeOr("max_message", rpc::kDefaultMaxMessageBytes, 65536,
                                                             std::numeric_limits<int32_t>::max()));

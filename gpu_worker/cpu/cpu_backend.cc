@@ -12,29 +12,32 @@
 #include "lib/base/checked_math.h"
 #include "lib/base/status_macros.h"
 #include "lib/execution/program.h"
+#include "lib/graph/cost.h"
 #include "lib/graph/onnx_import.h"
 
 namespace shoji::accelerator {
 namespace {
 
-// Keeps the workspaces of finished runs for the next ones: there are never more of them than runs at the same time.
+// Keeps the workspaces of some finished runs for the next ones.
 // Thread-safe.
 class CpuModel final : public Model {
  public:
-  explicit CpuModel(std::unique_ptr<execution::Program> program) : program_(std::move(program)) {}
+  CpuModel(std::unique_ptr<execution::Program> program, size_t max_idle)
+      : program_(std::move(program)), max_idle_(max_idle) {}
 
-  absl::StatusOr<std::vector<Tensor>> Run(std::vector<Tensor> inputs, SteadyTime /*deadline*/) override {
+  absl::StatusOr<std::vector<Tensor>> Run(std::vector<Tensor> inputs, const StopCheck& stop) override {
     std::vector<const Tensor*> views;
     views.reserve(inputs.size());
     for (const Tensor& input : inputs) {
       views.push_back(&input);
     }
     std::unique_ptr<execution::Workspace> workspace = Take();
-    absl::StatusOr<std::vector<Tensor>> outputs = program_->Run(views, *workspace);
-    const absl::MutexLock lock(&mu_);
-    idle_.push_back(std::move(workspace));
+    absl::StatusOr<std::vector<Tensor>> outputs = program_->Run(views, *workspace, stop);
+    Return(std::move(workspace));
     return outputs;
   }
+
+  uint64_t memory_bytes() const override { return program_->constant_bytes() + program_->workspace_bytes(); }
 
  private:
   std::unique_ptr<execution::Workspace> Take() {
@@ -49,7 +52,15 @@ class CpuModel final : public Model {
     return program_->NewWorkspace();
   }
 
+  void Return(std::unique_ptr<execution::Workspace> workspace) {
+    const absl::MutexLock lock(&mu_);
+    if (idle_.size() < max_idle_) {
+      idle_.push_back(std::move(workspace));
+    }  // else freed after the lock is released
+  }
+
   const std::unique_ptr<execution::Program> program_;
+  const size_t max_idle_;
   absl::Mutex mu_;
   std::vector<std::unique_ptr<execution::Workspace>> idle_ ABSL_GUARDED_BY(mu_);
 };
@@ -68,6 +79,16 @@ absl::Status CheckMemory(const graph::Graph& graph, int64_t limit) {
   return absl::OkStatus();
 }
 
+absl::Status CheckWork(const graph::Graph& graph, uint64_t limit) {
+  const uint64_t operations = graph::CostOf(graph, 0, graph.nodes.size()).operations;
+  if (operations > limit) {
+    return absl::ResourceExhaustedError("one run of the sub-model takes " + std::to_string(operations) +
+                                        " operations; a model may take " + std::to_string(limit) +
+                                        " (quotas.model_macs)");
+  }
+  return absl::OkStatus();
+}
+
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuBackendOptions& options) : options_(options) {}
@@ -77,9 +98,13 @@ class CpuBackend final : public Backend {
   absl::StatusOr<std::unique_ptr<Model>> Load(ByteSpan onnx) override {
     ASSIGN_OR_RETURN(graph::Graph graph, graph::ImportOnnx(onnx, {.max_tensor_bytes = options_.max_model_memory}));
     RETURN_IF_ERROR(CheckMemory(graph, options_.max_model_memory));
+    RETURN_IF_ERROR(CheckWork(graph, options_.max_model_macs));
+    const auto memory = static_cast<size_t>(options_.max_model_memory);
     ASSIGN_OR_RETURN(std::unique_ptr<execution::Program> program,
-                     execution::Program::Compile(std::move(graph), {.num_threads = options_.num_threads}));
-    return std::make_unique<CpuModel>(std::move(program));
+                     execution::Program::Compile(std::move(graph), {.num_threads = options_.num_threads,
+                                                                    .max_workspace_bytes = memory,
+                                                                    .max_constant_bytes = memory}));
+    return std::make_unique<CpuModel>(std::move(program), options_.max_idle_workspaces);
   }
 
  private:

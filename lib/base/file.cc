@@ -103,7 +103,8 @@ absl::StatusOr<Bytes> ReadFile(const std::string& path, size_t max_size) {
 absl::Status WriteFileAtomically(const std::string& path, ByteSpan content) {
   const std::string part = path + ".part";
   {
-    const FileDescriptor fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    ::unlink(part.c_str());  // of an attempt that was cut off; O_EXCL follows no link that somebody laid
+    const FileDescriptor fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
     if (fd.get() < 0) {
       return ErrnoError(errno, "cannot create " + part);
     }

@@ -121,7 +121,7 @@ absl::StatusOr<HelloAck> Responder::OpenSession(const KeyId& key_id, const Manif
 absl::Status Responder::AdmitLocked(const crypto::HpkeEnc& enc, Session session) {
   const Moment now = AdvanceLocked();
   RETURN_IF_ERROR(ring_.FindForNewSession(session.key_id, session.manifest_digest, enc, now).status());
-  RETURN_IF_ERROR(sessions_.CheckRoom(now.steady));
+  RETURN_IF_ERROR(sessions_.MakeRoom(now.steady));
   ring_.Remember(session.key_id, enc);
   session.last_used = now.steady;
   sessions_.Insert(std::move(session));

@@ -4,6 +4,7 @@
 #include "lib/execution/program.h"
 
 #include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "lib/base/check.h"
@@ -26,8 +27,11 @@ class CompiledProgram : public Program {
 
   const std::vector<TensorType>& inputs() const override { return compiled_->inputs; }
   const std::vector<TensorType>& outputs() const override { return compiled_->outputs; }
+  size_t workspace_bytes() const override { return compiled_->arena_bytes + compiled_->scratch_bytes; }
+  size_t constant_bytes() const override;
   std::unique_ptr<Workspace> NewWorkspace() const override;
-  absl::StatusOr<std::vector<Tensor>> Run(std::span<const Tensor* const> inputs, Workspace& workspace) const override;
+  absl::StatusOr<std::vector<Tensor>> Run(std::span<const Tensor* const> inputs, Workspace& workspace,
+                                          const StopCheck& stop) const override;
 
  private:
   absl::Status CheckInputs(std::span<const Tensor* const> inputs) const;
@@ -35,6 +39,17 @@ class CompiledProgram : public Program {
   // Shared with the workspaces, which may outlive the program.
   const std::shared_ptr<const CompiledGraph> compiled_;
 };
+
+size_t CompiledProgram::constant_bytes() const {
+  std::unordered_set<const Tensor*> counted;
+  size_t total = 0;
+  for (const Buffer& buffer : compiled_->buffers) {
+    if (buffer.constant != nullptr && counted.insert(buffer.constant.get()).second) {
+      total += buffer.constant->size_bytes();
+    }
+  }
+  return total;
+}
 
 std::unique_ptr<Workspace> CompiledProgram::NewWorkspace() const {
   absl::StatusOr<std::unique_ptr<BoundWorkspace>> workspace = BoundWorkspace::Create(compiled_);
@@ -60,8 +75,8 @@ absl::Status CompiledProgram::CheckInputs(std::span<const Tensor* const> inputs)
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<Tensor>> CompiledProgram::Run(std::span<const Tensor* const> inputs,
-                                                         Workspace& workspace) const {
+absl::StatusOr<std::vector<Tensor>> CompiledProgram::Run(std::span<const Tensor* const> inputs, Workspace& workspace,
+                                                         const StopCheck& stop) const {
   RETURN_IF_ERROR(CheckInputs(inputs));
   auto* bound = dynamic_cast<BoundWorkspace*>(&workspace);
   if (bound == nullptr || &bound->compiled() != compiled_.get()) {
@@ -73,7 +88,7 @@ absl::StatusOr<std::vector<Tensor>> CompiledProgram::Run(std::span<const Tensor*
     outputs.emplace_back(type.type, type.shape);
   }
   const kernels::onednn::ScopedThreads threads(compiled_->num_threads);
-  RETURN_IF_ERROR(bound->Run(inputs, outputs));
+  RETURN_IF_ERROR(bound->Run(inputs, outputs, stop));
   return outputs;
 }
 

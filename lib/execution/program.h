@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -48,6 +49,10 @@ struct TensorType {
   Shape shape;
 };
 
+// Asked between the steps of a run: OK to go on, anything else ends the run with that status. Called on the thread that
+// runs. An empty one never stops.
+using StopCheck = std::function<absl::Status()>;
+
 // Immutable and thread-safe: any number of runs at the same time, each with a workspace of its own. The same inputs
 // give the same bits in every run.
 class Program {
@@ -63,12 +68,18 @@ class Program {
 
   virtual const std::vector<TensorType>& inputs() const = 0;
   virtual const std::vector<TensorType>& outputs() const = 0;
+  // Of one workspace, and of the constants that the program keeps alive, shared ones included.
+  virtual size_t workspace_bytes() const = 0;
+  virtual size_t constant_bytes() const = 0;
   // Aborts when memory runs out.
   virtual std::unique_ptr<Workspace> NewWorkspace() const = 0;
   // Runs on `inputs` (types as inputs() says, INVALID_ARGUMENT otherwise) and returns the outputs. `workspace` comes
-  // from this program (INVALID_ARGUMENT otherwise).
-  virtual absl::StatusOr<std::vector<Tensor>> Run(std::span<const Tensor* const> inputs,
-                                                  Workspace& workspace) const = 0;
+  // from this program (INVALID_ARGUMENT otherwise). Asks `stop` before each step, never within one.
+  virtual absl::StatusOr<std::vector<Tensor>> Run(std::span<const Tensor* const> inputs, Workspace& workspace,
+                                                  const StopCheck& stop) const = 0;
+  absl::StatusOr<std::vector<Tensor>> Run(std::span<const Tensor* const> inputs, Workspace& workspace) const {
+    return Run(inputs, workspace, StopCheck());
+  }
 
  protected:
   Program() = default;

@@ -116,7 +116,8 @@ void BoundWorkspace::Apply(const Patch& patch) {
   }
 }
 
-absl::Status BoundWorkspace::Run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs) {
+absl::Status BoundWorkspace::Run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
+                                 const StopCheck& stop) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     input_addresses_[i] = inputs[i]->values<float>().data();
   }
@@ -127,6 +128,9 @@ absl::Status BoundWorkspace::Run(std::span<const Tensor* const> inputs, std::spa
     Apply(patch);
   }
   for (size_t i = 0; i < steps_.size(); ++i) {
+    if (stop) {
+      RETURN_IF_ERROR(stop());
+    }
     if (const auto* primitive = std::get_if<BoundPrimitive>(&steps_[i])) {
       if (const absl::Status status = primitive->Run(*stream_); !status.ok()) {
         return absl::InternalError("at " + compiled_->steps[i].name + ": " + std::string(status.message()));

@@ -46,8 +46,8 @@ class BoundWorkspace : public Workspace {
   const CompiledGraph& compiled() const { return *compiled_; }
   std::span<const uint8_t> contents() const { return arena_.bytes(); }
 
-  // Runs every step between the given tensors, whose types are right.
-  absl::Status Run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs);
+  // Runs every step between the given tensors, whose types are right, or those before `stop` says no.
+  absl::Status Run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, const StopCheck& stop);
 
  private:
   struct BoundPlain {

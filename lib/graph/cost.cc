@@ -3,6 +3,7 @@
 
 #include "lib/graph/cost.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "lib/base/check.h"
@@ -38,6 +39,23 @@ uint64_t MacsPerOutput(const Graph& graph, const Node& node) {
   }
 }
 
+// Operations of the whole node, `macs` of them multiplications.
+uint64_t OperationsOf(const Graph& graph, const Node& node, uint64_t outputs, uint64_t macs) {
+  switch (node.op) {
+    case Op::kMaxPool:
+    case Op::kAveragePool: {
+      const auto& kernel = std::get<PoolAttributes>(node.attributes).kernel;
+      const uint64_t window = SaturatingMul(static_cast<uint64_t>(kernel[0]), static_cast<uint64_t>(kernel[1]));
+      return SaturatingMul(outputs, std::max(window, uint64_t{1}));
+    }
+    case Op::kGlobalAveragePool:
+    case Op::kReduceMean:
+      return std::max(outputs, uint64_t{graph.values[node.inputs[0]].shape.num_elements()});
+    default:
+      return std::max(outputs, macs);
+  }
+}
+
 }  // namespace
 
 Cost CostOf(const Graph& graph, size_t first, size_t end) {
@@ -55,7 +73,9 @@ Cost CostOf(const Graph& graph, size_t first, size_t end) {
       cost.parameter_bytes = SaturatingAdd(cost.parameter_bytes, graph.values[id].constant->size_bytes());
     }
     const uint64_t outputs = graph.values[node.outputs[0]].shape.num_elements();
-    cost.macs = SaturatingAdd(cost.macs, SaturatingMul(outputs, MacsPerOutput(graph, node)));
+    const uint64_t macs = SaturatingMul(outputs, MacsPerOutput(graph, node));
+    cost.macs = SaturatingAdd(cost.macs, macs);
+    cost.operations = SaturatingAdd(cost.operations, OperationsOf(graph, node, outputs, macs));
   }
   return cost;
 }

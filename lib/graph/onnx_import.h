@@ -15,6 +15,7 @@ namespace shoji::graph {
 
 struct ImportOptions {
   size_t max_nodes = 20000;
+  size_t max_values = 100000;                   // inputs, initializers and outputs, each
   int64_t max_tensor_bytes = int64_t{1} << 31;  // of any one value, constants included
 };
 

@@ -180,6 +180,14 @@ bool MakesOutput(const graph::Graph& graph, size_t first, size_t end) {
   return false;
 }
 
+// Whether a tensor that enters the segment is an output of the model, which an earlier segment made.
+bool TakesOutput(const graph::Graph& graph, const Segment& segment) {
+  return std::any_of(segment.inputs.begin(), segment.inputs.end(), [&](const CrossingTensor& input) {
+    return std::any_of(graph.outputs.begin(), graph.outputs.end(),
+                       [&](graph::ValueId id) { return graph.values[id].name == input.name; });
+  });
+}
+
 Segment ResolveSegment(const SegmentPolicy& policy, const graph::Graph& graph, size_t first, size_t end) {
   Segment segment;
   segment.place = policy.place;
@@ -194,7 +202,7 @@ Segment ResolveSegment(const SegmentPolicy& policy, const graph::Graph& graph, s
   const graph::Graph part = graph::Cut(graph, first, end);
   segment.inputs = TensorsOf(part, part.inputs);
   segment.outputs = TensorsOf(part, part.outputs);
-  segment.makes_result = MakesOutput(graph, first, end);
+  segment.holds_result = MakesOutput(graph, first, end) || TakesOutput(graph, segment);
   return segment;
 }
 
@@ -257,7 +265,7 @@ absl::StatusOr<ResolvedPlan> Resolve(const PartitionPolicy& policy, const graph:
     const size_t end = i + 1 < firsts.size() ? firsts[i + 1] : graph.nodes.size();
     plan.segments.push_back(ResolveSegment(segment, graph, firsts[i], end));
     ASSIGN_OR_RETURN(plan.segments.back().accelerators, ChooseAccelerators(segment, Label(i, segment), accelerators));
-    plan.result_opened = plan.result_opened || (Reveals(segment.place) && plan.segments.back().makes_result);
+    plan.result_opened = plan.result_opened || (Reveals(segment.place) && plan.segments.back().holds_result);
   }
   RETURN_IF_ERROR(CheckAvailable(policy));
   plan.digest = digest::Sha256(CanonicalEncoding(plan));

@@ -44,7 +44,7 @@ struct Segment {
   std::vector<AcceleratorIdentity> accelerators;  // those that may serve it; empty for kEnclave
   std::vector<CrossingTensor> inputs;             // live tensors that enter, in the order of graph::Cut's inputs
   std::vector<CrossingTensor> outputs;            // and that leave
-  bool makes_result = false;                      // an output of the model is among `outputs`
+  bool holds_result = false;                      // an output of the model is among `outputs` or `inputs`
 };
 
 struct ResolvedPlan {

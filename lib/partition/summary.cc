@@ -25,7 +25,7 @@ std::vector<OpenedSegment> Summarize(const ResolvedPlan& plan) {
                       .last_node = segment.last_node_name,
                       .operators = {operators.begin(), operators.end()},
                       .revealed = segment.inputs,
-                      .result_opened = segment.makes_result});
+                      .result_opened = segment.holds_result});
   }
   return opened;
 }

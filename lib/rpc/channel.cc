@@ -15,6 +15,7 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/rpc/pem.h"
+#include "lib/rpc/runtime.h"
 
 namespace shoji::rpc {
 namespace {
@@ -72,6 +73,7 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ChannelCredentialsFor(
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateChannel(const Endpoint& endpoint, const ChannelOptions& options) {
+  KeepGrpcRunning();
   ASSIGN_OR_RETURN(const auto credentials, ChannelCredentialsFor(endpoint.security));
   const int max_message_bytes = static_cast<int>(std::min<size_t>(options.max_message_bytes, INT_MAX));
   grpc::ChannelArguments arguments;

@@ -9,6 +9,7 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -17,6 +18,7 @@
 #include "lib/base/file.h"
 #include "lib/base/status_macros.h"
 #include "lib/rpc/listener_claim.h"
+#include "lib/rpc/runtime.h"
 
 namespace shoji::rpc {
 namespace {
@@ -40,12 +42,28 @@ class ReflectionOption final : public grpc::ServerBuilderOption {
   Reflection reflection_;
 };
 
+int Milliseconds(std::chrono::milliseconds duration) {
+  return static_cast<int>(std::clamp<int64_t>(duration.count(), 1, INT_MAX));
+}
+
+// What a stranger can hold, before any handler has seen a call of his.
+void BoundConnections(const ServerOptions& options, grpc::ServerBuilder& builder) {
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(options.max_connection_idle));
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Milliseconds(options.handshake_timeout));
+  if (options.max_buffered_bytes.has_value()) {
+    grpc::ResourceQuota quota("server");
+    quota.Resize(*options.max_buffered_bytes);
+    builder.SetResourceQuota(quota);
+  }
+}
+
 void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
+  BoundConnections(options, builder);
   const int max_message_bytes = static_cast<int>(std::min<size_t>(options.max_message_bytes, INT_MAX));
   builder.SetMaxReceiveMessageSize(max_message_bytes);
   builder.SetMaxSendMessageSize(max_message_bytes);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
@@ -61,6 +79,7 @@ void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       const std::vector<grpc::Service*>& services) {
+  KeepGrpcRunning();
   std::unique_ptr<Server> out(new Server());
   grpc::ServerBuilder builder;
   Configure(options, builder);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,16 @@ struct ServerOptions {
   std::vector<Endpoint> listeners;
   // The largest message either way.
   size_t max_message_bytes = kDefaultMaxMessageBytes;
-  // On one connection at a time; more wait at the caller.
+  // On one connection at a time; more wait at the caller. gRPC holds only callers to it that acknowledge its SETTINGS.
   int max_concurrent_streams = 1024;
+  // Once messages that have not arrived whole hold more than this, all connections together, calls are cut off with
+  // RESOURCE_EXHAUSTED. No hard bound: gRPC's ResourceQuota lags behind several connections that fill it at a time.
+  // nullopt: never.
+  std::optional<size_t> max_buffered_bytes = std::nullopt;
+  // A connection without a call for so long is closed.
+  std::chrono::milliseconds max_connection_idle = std::chrono::hours(1);
+  // A connection that has not done its TLS and HTTP/2 handshakes by then is closed.
+  std::chrono::milliseconds handshake_timeout = std::chrono::seconds(20);
   // Server reflection (grpc.reflection.v1alpha), which lists every registered service.
   Reflection reflection = Reflection::kOff;
 };

@@ -1,8 +1,8 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// An adversary who owns the front end, against real processes: each attack gets its clear error, and the next honest request
-// its right answer.
+// An adversary who owns the front end, against real processes: each attack gets its clear error, and the next honest
+// request its right answer.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,10 +14,10 @@ namespace shoji {
 namespace {
 
 using ::testing::AnyOf;
-using ::testing::Eq;
-using ::testing::HasSubstr;
 using testing::Cluster;
 using testing::ClusterOptions;
+using ::testing::Eq;
+using ::testing::HasSubstr;
 using testing::RawClient;
 
 constexpr char kModel[] = "cifar10_resnet";
@@ -227,9 +227,9 @@ TEST(AdversaryEvidenceTest, EvidenceOfAnEnclaveWithAnotherSignerIsRefused) {
   const std::unique_ptr<Cluster> impostor = StartCluster("enclave-only");
   ASSERT_NE(honest, nullptr);
   ASSERT_NE(impostor, nullptr);
-  const testing::CommandResult result = testing::RunCommand(
-      {testing::BinDir() + "/shoji", "verify", "--server", impostor->address(), "--plaintext", "--allow-simulated",
-       "--simulated-key", honest->signer_public_key_file()});
+  const testing::CommandResult result =
+      testing::RunCommand({testing::BinDir() + "/shoji", "verify", "--server", impostor->address(), "--plaintext",
+                           "--allow-simulated", "--simulated-key", honest->signer_public_key_file()});
   EXPECT_EQ(result.exit_code, 3) << result.out << result.err;
   EXPECT_THAT(result.out + result.err, HasSubstr("signer"));
 }

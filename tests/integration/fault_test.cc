@@ -1,15 +1,15 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Processes die in the middle of requests. The client gets the right answer or a clear error before its deadline, and the
-// service resumes by itself when the process is back.
-#include <gtest/gtest.h>
-
+// Processes die in the middle of requests. The client gets the right answer or a clear error before its deadline, and
+// the service resumes by itself when the process is back.
 #include <array>
 #include <atomic>
 #include <cmath>
 #include <csignal>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/cluster.h"
 
@@ -61,8 +61,8 @@ class FaultTest : public ::testing::Test {
     return true;
   }
 
-  // Sends requests from `kClients` threads while `disturb` runs, and until `after` more were answered after it. Every one
-  // must end before its deadline, with the right answer or an error that says something.
+  // Sends requests from `kClients` threads while `disturb` runs, and until `after` more were answered after it. Every
+  // one must end before its deadline, with the right answer or an error that says something.
   struct Tally {
     int right = 0;
     int errors = 0;
@@ -98,7 +98,8 @@ class FaultTest : public ::testing::Test {
       EXPECT_TRUE(testing::WaitFor([&] { return right > 20; }));
       disturb();
       const int before = right;
-      EXPECT_TRUE(testing::WaitFor([&] { return right > before + 20; })) << "service did not resume" << cluster_->Logs();
+      EXPECT_TRUE(testing::WaitFor([&] { return right > before + 20; }))
+          << "service did not resume" << cluster_->Logs();
     }
     return {right, errors, wrong, late, mute};
   }

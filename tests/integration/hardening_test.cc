@@ -3,13 +3,14 @@
 
 // The hardening of a running enclave, seen from outside. What it may not do from inside is tested in
 // tests/unit/enclave_worker/hardening_test.cc, which tries it.
-#include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/cluster.h"
 #include "tests/support/raw_client.h"
@@ -43,8 +44,7 @@ class EnclaveHardeningTest : public ::testing::Test {
     // Once through everything, so that every thread there will be is there.
     testing::RawClient client(cluster_->address());
     ASSERT_TRUE(client.Attest("cifar10_resnet").ok());
-    ASSERT_TRUE(
-        client.Roundtrip(channel::RequestKind::kPicture, Bytes(size_t{3} * 32 * 32, 5), "cifar10_resnet").ok());
+    ASSERT_TRUE(client.Roundtrip(channel::RequestKind::kPicture, Bytes(size_t{3} * 32 * 32, 5), "cifar10_resnet").ok());
   }
   std::unique_ptr<Cluster> cluster_;
 };

@@ -1,11 +1,9 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What the front end and the accelerator handle, to the byte, while a marked picture is classified: the picture, the result
-// and the keys must not be among it, in any encoding they take on the way, but for what the policy opens. The same search
-// finds the mark under `open`, which shows that it can find.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
+// What the front end and the accelerator handle, to the byte, while a marked picture is classified: the picture, the
+// result and the keys must not be among it, in any encoding they take on the way, but for what the policy opens. The
+// same search finds the mark under `open`, which shows that it can find.
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +11,9 @@
 #include <fstream>
 #include <optional>
 #include <random>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "lib/base/file.h"
 #include "lib/crypto/hpke.h"
@@ -23,12 +24,12 @@
 namespace shoji {
 namespace {
 
-using ::testing::IsEmpty;
-using ::testing::UnorderedElementsAre;
 using testing::Cluster;
 using testing::ClusterOptions;
 using testing::ContainsAnyPart;
 using testing::Found;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 constexpr char kModel[] = "cifar10_resnet";
 
@@ -67,7 +68,8 @@ std::optional<Bytes> FindPrivateKey(pid_t pid, const crypto::HpkePublicKey& publ
       if (std::all_of(candidate.begin(), candidate.end(), [](uint8_t byte) { return byte == 0; })) {
         continue;
       }
-      if (crypto::internal::KeyPairOf(crypto::HpkePrivateKey(crypto::SecretBytes::CopyOf(candidate))).public_key == public_key) {
+      if (crypto::internal::KeyPairOf(crypto::HpkePrivateKey(crypto::SecretBytes::CopyOf(candidate))).public_key ==
+          public_key) {
         return Bytes(candidate.begin(), candidate.end());
       }
     }
@@ -117,21 +119,21 @@ class LeakTest : public ::testing::Test {
     ASSERT_TRUE(ContainsAnyPart(front_end_saw_, request->ciphertext, 16)) << "the tap must have seen the request";
   }
 
-  // The operator's signing key; the enclave's HPKE private key, out of the memory of the running enclave; and, made with that
-  // one, the key and nonce of this answer.
+  // The operator's signing key; the enclave's HPKE private key, out of the memory of the running enclave; and, made
+  // with that one, the key and nonce of this answer.
   void AddKeys(Cluster& cluster, const testing::RawClient& client, const channel::SealedRequest& request,
                const channel::SealedAnswer& answer) {
     const auto pem = ReadFile(cluster.dir().File("simulated.key"), 4096);
     ASSERT_TRUE(pem.ok());
     marks_.push_back({"simulated key", *pem, 16});
-    const std::optional<Bytes> private_key =
-        FindPrivateKey(cluster.enclave().pid(), client.manifest().hpke_public_key);
+    const std::optional<Bytes> private_key = FindPrivateKey(cluster.enclave().pid(), client.manifest().hpke_public_key);
     if (!private_key.has_value()) {
       ASSERT_NE(::geteuid(), 0U) << "the enclave's private key was not found in its locked memory";
       return;  // only root may read a process that is not dumpable
     }
     marks_.push_back({"HPKE private key", *private_key, 16});
-    const crypto::HpkeKeyPair pair = crypto::internal::KeyPairOf(crypto::HpkePrivateKey(crypto::SecretBytes::CopyOf(*private_key)));
+    const crypto::HpkeKeyPair pair =
+        crypto::internal::KeyPairOf(crypto::HpkePrivateKey(crypto::SecretBytes::CopyOf(*private_key)));
     const auto context = crypto::SetupBaseRecipient(client.initiator().enc(), pair,
                                                     channel::SessionInfo(client.initiator().manifest_digest()));
     ASSERT_TRUE(context.ok());

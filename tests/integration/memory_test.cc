@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Many requests in a row leave no process larger.
-#include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <array>
 #include <fstream>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/cluster.h"
 

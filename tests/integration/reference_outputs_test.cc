@@ -1,8 +1,8 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Every CIFAR-10 and MNIST reference model through the whole path, client to answer, under enclave-only, open, and a cut at
-// every node: enclave before it, open from it on.
+// Every CIFAR-10 and MNIST reference model through the whole path, client to answer, under enclave-only, open, and a
+// cut at every node: enclave before it, open from it on.
 #include <gtest/gtest.h>
 
 #include "lib/base/file.h"
@@ -37,8 +37,8 @@ std::vector<std::pair<std::string, std::string>> PoliciesFor(const std::string& 
   std::vector<std::pair<std::string, std::string>> out = {{"enclave", "  - {from: input, place: enclave}\n"},
                                                           {"open", "  - {from: input, place: open}\n"}};
   for (size_t i = 1; i < graph->nodes.size(); ++i) {
-    out.emplace_back("cut" + std::to_string(i),
-                     "  - {from: input, place: enclave}\n  - {from: " + Quoted(graph->nodes[i].name) + ", place: open}\n");
+    out.emplace_back("cut" + std::to_string(i), "  - {from: input, place: enclave}\n  - {from: " +
+                                                    Quoted(graph->nodes[i].name) + ", place: open}\n");
   }
   return out;
 }

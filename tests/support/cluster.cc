@@ -83,8 +83,8 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(ClusterOptions options) 
 absl::Status Cluster::MakeKeys() const {
   const CommandResult made =
       RunCommand({"/usr/bin/openssl", "genpkey", "-algorithm", "ed25519", "-out", dir_.File("simulated.key")});
-  const CommandResult published = RunCommand({"/usr/bin/openssl", "pkey", "-in", dir_.File("simulated.key"), "-pubout",
-                                              "-out", signer_public_key_file()});
+  const CommandResult published = RunCommand(
+      {"/usr/bin/openssl", "pkey", "-in", dir_.File("simulated.key"), "-pubout", "-out", signer_public_key_file()});
   if (made.exit_code != 0 || published.exit_code != 0) {
     return absl::InternalError("openssl cannot make a key: " + made.err + published.err);
   }
@@ -139,18 +139,16 @@ void Cluster::WriteConfigs() const {
   WriteText(dir_.File("server.yaml"), server.str() + options_.server_yaml);
   for (size_t a = 0; a < static_cast<size_t>(options_.num_accelerators); ++a) {
     const std::string name = Indexed("acc", a);
-    WriteText(dir_.File(name + ".yaml"),
-              "listen: {address: \"" + SocketOf(name) + "\"}\n" + options_.accelerator_yaml);
+    WriteText(dir_.File(name + ".yaml"), "listen: {address: \"" + SocketOf(name) + "\"}\n" + options_.accelerator_yaml);
   }
 }
 
 std::unique_ptr<Process> Cluster::StartDaemon(const std::string& binary, const std::string& name) const {
-  absl::StatusOr<std::unique_ptr<Process>> process =
-      Process::Start({{BinDir() + "/" + binary, "--config", dir_.File(name + ".yaml"), "--address-file",
-                       dir_.File(name + ".address")},
-                      dir_.File(name + ".log"),
-                      {},
-                      {}});
+  absl::StatusOr<std::unique_ptr<Process>> process = Process::Start(
+      {{BinDir() + "/" + binary, "--config", dir_.File(name + ".yaml"), "--address-file", dir_.File(name + ".address")},
+       dir_.File(name + ".log"),
+       {},
+       {}});
   SHOJI_CHECK(process.ok());
   return *std::move(process);
 }
@@ -172,8 +170,7 @@ void Cluster::StartServer() {
     const std::string any_port = "127.0.0.1:0";
     const size_t at = config.find(any_port);
     if (at != std::string::npos) {
-      WriteText(dir_.File("server.yaml"),
-                config.substr(0, at) + server_address_ + config.substr(at + any_port.size()));
+      WriteText(dir_.File("server.yaml"), config.substr(0, at) + server_address_ + config.substr(at + any_port.size()));
     }
   }
   server_ = StartDaemon("shoji-server", "server");
@@ -200,8 +197,8 @@ bool Cluster::Reload(size_t i) {
 }
 
 bool Cluster::WaitServing(std::chrono::milliseconds timeout) {
-  const std::unique_ptr<grpc::health::v1::Health::Stub> stub = grpc::health::v1::Health::NewStub(
-      grpc::CreateChannel(server_address_, grpc::InsecureChannelCredentials()));
+  const std::unique_ptr<grpc::health::v1::Health::Stub> stub =
+      grpc::health::v1::Health::NewStub(grpc::CreateChannel(server_address_, grpc::InsecureChannelCredentials()));
   return WaitFor(
       [&] {
         grpc::ClientContext context;
@@ -227,8 +224,7 @@ absl::StatusOr<std::unique_ptr<client::Session>> Cluster::OpenSession(const std:
   client::ServerSecurity security;
   security.plaintext = client::Plaintext::kAllow;
   client::GrpcTransportOptions transport_options;
-  ASSIGN_OR_RETURN(transport_options.server,
-                   client::PublicEndpoint(address(), security));
+  ASSIGN_OR_RETURN(transport_options.server, client::PublicEndpoint(address(), security));
   ASSIGN_OR_RETURN(std::unique_ptr<client::Transport> transport,
                    client::CreateGrpcTransport(transport_options, clock_));
   return client::Session::Create(std::move(options), std::move(transport));

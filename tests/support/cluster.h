@@ -1,8 +1,8 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The product as it is deployed: accelerators, enclaves and a front end, each a process of its own, over real sockets, with
-// a wiretap on every hop where a test asks for one.
+// The product as it is deployed: accelerators, enclaves and a front end, each a process of its own, over real sockets,
+// with a wiretap on every hop where a test asks for one.
 #pragma once
 
 #include <memory>
@@ -62,7 +62,7 @@ class Cluster {
 
   // Where clients connect: the front end, or the tap before it.
   std::string address() const;
-  Wiretap& client_tap() { return *client_tap_; }             // client <-> front end
+  Wiretap& client_tap() { return *client_tap_; }                    // client <-> front end
   Wiretap& enclave_tap(size_t i = 0) { return *enclave_taps_[i]; }  // front end <-> enclave
   Wiretap& accelerator_tap(size_t enclave, size_t accelerator) {    // enclave <-> accelerator
     return *accelerator_taps_[enclave * static_cast<size_t>(options_.num_accelerators) + accelerator];

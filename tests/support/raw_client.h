@@ -1,7 +1,8 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A client that does each step by hand, so that a test can alter, repeat or reorder what it sends. It appraises nothing.
+// A client that does each step by hand, so that a test can alter, repeat or reorder what it sends. It appraises
+// nothing.
 #pragma once
 
 #include <memory>

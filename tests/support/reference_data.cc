@@ -6,9 +6,8 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
-
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "lib/base/check.h"
 #include "lib/base/file.h"
@@ -71,7 +70,8 @@ ReferenceModel MnistModel() {
   size_t i = 0;
   for (const json& logits : reference["logits"]) {
     const auto begin = digits.begin() + static_cast<ptrdiff_t>(kHeader + i * kDigit);
-    model.cases.push_back({"digit " + std::to_string(i), Bytes(begin, begin + kDigit), logits.get<std::vector<float>>()});
+    model.cases.push_back(
+        {"digit " + std::to_string(i), Bytes(begin, begin + kDigit), logits.get<std::vector<float>>()});
     ++i;
   }
   return model;
@@ -84,7 +84,8 @@ bool HasReferenceData() { return std::filesystem::exists(ReferenceDataDir() + "/
 
 std::vector<ReferenceModel> SmallReferenceModels() {
   std::vector<ReferenceModel> models;
-  for (const char* name : {"cifar10_resnet20", "cifar10_resnet8_mlperftiny", "vgg8_cifar10", "vnncomp_cifar_resnet_4b"}) {
+  for (const char* name :
+       {"cifar10_resnet20", "cifar10_resnet8_mlperftiny", "vgg8_cifar10", "vnncomp_cifar_resnet_4b"}) {
     models.push_back(CifarModel(name));
   }
   models.push_back(MnistModel());

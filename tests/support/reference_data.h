@@ -19,7 +19,7 @@ std::string ReferenceDataDir();
 
 struct ReferenceCase {
   std::string name;
-  Bytes pixels;               // height x width x channels, 8 bit
+  Bytes pixels;                 // height x width x channels, 8 bit
   std::vector<float> expected;  // the model's raw outputs
 };
 

@@ -6,15 +6,14 @@
 //     relays connections until SIGTERM, then writes all bytes to PREFIX.sent and PREFIX.received
 //   shoji-wiretap report --picture FILE --preprocessing FILE --answer FILE.json --party NAME=PREFIX[,PREFIX...]...
 //     looks for the picture, in every encoding it takes on the way, and for the answer's scores, in what was recorded
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 #include "lib/base/file.h"
 #include "lib/base/status_macros.h"

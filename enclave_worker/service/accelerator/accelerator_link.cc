@@ -37,6 +37,24 @@ absl::Status Lost() { return absl::UnavailableError("the connection to the accel
 
 }  // namespace
 
+const char* NameOf(AcceleratorEvent event) {
+  switch (event) {
+    case AcceleratorEvent::kConnected:
+      return "connected";
+    case AcceleratorEvent::kLost:
+      return "lost";
+    case AcceleratorEvent::kUploaded:
+      return "uploaded";
+    case AcceleratorEvent::kUploadRefused:
+      return "upload_refused";
+    case AcceleratorEvent::kMalformed:
+      return "malformed_answer";
+    case AcceleratorEvent::kMisbehaved:
+      return "misbehaved";
+  }
+  return "unknown";
+}
+
 AcceleratorLink::AcceleratorLink(Options options, ReadinessSignal& readiness, const Clock& clock)
     : options_(std::move(options)), readiness_(readiness), clock_(clock) {}
 

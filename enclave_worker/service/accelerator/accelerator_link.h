@@ -41,6 +41,9 @@ enum class AcceleratorEvent : uint8_t {
   kMisbehaved,     // the stream was broken off by us
 };
 
+// "connected", "lost", ...
+const char* NameOf(AcceleratorEvent event);
+
 // The stream as the link sees it. Thread-safe.
 class LinkOutlet {
  public:

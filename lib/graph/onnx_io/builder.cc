@@ -3,7 +3,6 @@
 
 #include "lib/graph/onnx_io/builder.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -25,11 +24,12 @@ absl::Status CheckSize(const std::string& label, const Shape& shape, DataType ty
 
 GraphBuilder::GraphBuilder(BuilderLimits limits, std::unordered_set<std::string> names,
                            std::vector<std::string> outputs)
-    : limits_(limits), names_(std::move(names)), outputs_(std::move(outputs)) {}
+    : limits_(limits),
+      names_(std::move(names)),
+      outputs_(std::move(outputs)),
+      output_names_(outputs_.begin(), outputs_.end()) {}
 
-bool GraphBuilder::IsOutput(const std::string& name) const {
-  return std::find(outputs_.begin(), outputs_.end(), name) != outputs_.end();
-}
+bool GraphBuilder::IsOutput(const std::string& name) const { return output_names_.contains(name); }
 
 KnownValue* GraphBuilder::NewValue(const std::string& name) {
   values_.emplace_back();
@@ -125,6 +125,7 @@ std::string GraphBuilder::UniqueName(const std::string& wanted) {
 
 absl::StatusOr<Graph> GraphBuilder::Finish(const std::string& name) {
   graph_.name = name;
+  const std::unordered_set<ValueId> inputs(graph_.inputs.begin(), graph_.inputs.end());
   for (const std::string& output : outputs_) {
     KnownValue* value = Find(output);
     if (value == nullptr) {
@@ -133,10 +134,8 @@ absl::StatusOr<Graph> GraphBuilder::Finish(const std::string& name) {
     if (value->constant != nullptr) {
       return absl::UnimplementedError("output " + Quoted(output) + ": it does not depend on the input");
     }
-    for (const ValueId input : graph_.inputs) {
-      if (value->id == input) {
-        return absl::UnimplementedError("output " + Quoted(output) + ": it is an input");
-      }
+    if (inputs.contains(value->id)) {
+      return absl::UnimplementedError("output " + Quoted(output) + ": it is an input");
     }
     graph_.outputs.push_back(Use(*value));
   }

@@ -65,6 +65,7 @@ class GraphBuilder {
   const BuilderLimits limits_;
   std::unordered_set<std::string> names_;
   const std::vector<std::string> outputs_;
+  const std::unordered_set<std::string> output_names_;
   std::deque<KnownValue> values_;
   std::unordered_map<std::string, KnownValue*> by_name_;
   uint64_t folded_bytes_ = 0;

@@ -225,6 +225,21 @@ absl::Status CheckInputs(const ::onnx::GraphProto& graph) {
   return absl::OkStatus();
 }
 
+absl::Status CheckCount(int count, const std::string& what, size_t limit) {
+  if (static_cast<size_t>(count) > limit) {
+    return absl::ResourceExhaustedError("the ONNX graph has " + std::to_string(count) + " " + what + "; the limit is " +
+                                        std::to_string(limit));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckCounts(const ::onnx::GraphProto& graph, const ImportOptions& options) {
+  RETURN_IF_ERROR(CheckCount(graph.node_size(), "nodes", options.max_nodes));
+  RETURN_IF_ERROR(CheckCount(graph.input_size(), "inputs", options.max_values));
+  RETURN_IF_ERROR(CheckCount(graph.initializer_size(), "initializers", options.max_values));
+  return CheckCount(graph.output_size(), "outputs", options.max_values);
+}
+
 }  // namespace
 
 absl::Status CheckStructure(const ::onnx::ModelProto& model, const ImportOptions& options) {
@@ -233,10 +248,7 @@ absl::Status CheckStructure(const ::onnx::ModelProto& model, const ImportOptions
   if (graph.node_size() == 0 || graph.output_size() == 0) {
     return absl::InvalidArgumentError("the ONNX graph has no nodes or no outputs");
   }
-  if (static_cast<size_t>(graph.node_size()) > options.max_nodes) {
-    return absl::ResourceExhaustedError("the ONNX graph has " + std::to_string(graph.node_size()) +
-                                        " nodes; the limit is " + std::to_string(options.max_nodes));
-  }
+  RETURN_IF_ERROR(CheckCounts(graph, options));
   if (graph.sparse_initializer_size() != 0) {
     return absl::UnimplementedError("sparse initializers are not supported");
   }

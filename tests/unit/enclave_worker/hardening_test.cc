@@ -5,10 +5,13 @@
 #include "enclave_worker/hardening/hardening.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -117,11 +120,13 @@ bool OwnUserCanAttach(const std::function<void()>& harden) {
     if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) {
       ::_exit(1);
     }
-    ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);     // changing the user cleared it: as if started by that user
+    ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // changing the user cleared it: as if started by that user
     ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
     harden();
     (void)!::write(ready[1], "r", 1);
-    ::pause();
+    while (true) {
+      ::poll(nullptr, 0, -1);  // until it is killed; pause() is not on the filter's list
+    }
   }
   char byte = 0;
   EXPECT_EQ(::read(ready[0], &byte, 1), 1);
@@ -165,6 +170,17 @@ TEST(HardeningTest, DeniesForkingAndRaisingLimits) {
     return static_cast<long>(::setrlimit(RLIMIT_CORE, &limit));
   });
   ExpectDenied([] { return static_cast<long>(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); });
+}
+
+TEST(HardeningTest, DeniesRawSocketsAndTypingIntoATerminal) {
+  if (kSanitizerBuild) {
+    GTEST_SKIP() << "sanitizer builds run under a relaxed filter";
+  }
+  ExpectDenied([] { return static_cast<long>(::socket(AF_PACKET, SOCK_RAW, 0)); });
+  ExpectDenied([] { return static_cast<long>(::socket(AF_NETLINK, SOCK_RAW, 0)); });
+  ExpectDenied([] { return static_cast<long>(::ioctl(0, TIOCSTI, "x")); });
+  const int status = InHardenedChild([] { return ::socket(AF_INET, SOCK_STREAM, 0) >= 0 ? 0 : 1; });
+  EXPECT_EQ(status, 0);
 }
 
 TEST(HardeningTest, LeavesThreadsUsableAndFiltersEachOfThem) {

@@ -35,6 +35,8 @@ TEST(AcceleratorConfigTest, TheShippedFileSaysWhatTheDefaultsAre) {
   EXPECT_EQ(shipped->max_message_bytes, defaults->max_message_bytes);
   EXPECT_EQ(shipped->drain_timeout, defaults->drain_timeout);
   EXPECT_EQ(shipped->max_model_memory, defaults->max_model_memory);
+  EXPECT_EQ(shipped->max_model_macs, defaults->max_model_macs);
+  EXPECT_EQ(shipped->tenants.quotas.memory, defaults->tenants.quotas.memory);
   EXPECT_EQ(shipped->tenants.max_tenants, defaults->tenants.max_tenants);
   EXPECT_EQ(shipped->tenants.quotas.num_models, defaults->tenants.quotas.num_models);
   EXPECT_EQ(shipped->tenants.quotas.model_bytes, defaults->tenants.quotas.model_bytes);
@@ -47,7 +49,8 @@ TEST(AcceleratorConfigTest, TakesEveryValue) {
       "listen: {address: '127.0.0.1:0'}\n"
       "compute: {workers: 3, threads: 2}\n"
       "limits: {queue: 5, max_message: 8MiB, drain_timeout: 4s}\n"
-      "quotas: {tenants: 1, models: 2, model_bytes: 3MiB, model_memory: 4MiB, executions: 5, execution_bytes: 6MiB}\n");
+      "quotas: {tenants: 1, models: 2, model_bytes: 3MiB, memory: 7MiB, model_memory: 4MiB, model_macs: 8,\n"
+      "         executions: 5, execution_bytes: 6MiB}\n");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->num_workers, 3U);
   EXPECT_EQ(config->threads_per_run, 2);
@@ -57,7 +60,9 @@ TEST(AcceleratorConfigTest, TakesEveryValue) {
   EXPECT_EQ(config->tenants.max_tenants, 1U);
   EXPECT_EQ(config->tenants.quotas.num_models, 2U);
   EXPECT_EQ(config->tenants.quotas.model_bytes, 3U << 20);
+  EXPECT_EQ(config->tenants.quotas.memory, 7U << 20);
   EXPECT_EQ(config->max_model_memory, 4 << 20);
+  EXPECT_EQ(config->max_model_macs, 8U);
   EXPECT_EQ(config->tenants.quotas.num_executions, 5U);
   EXPECT_EQ(config->tenants.quotas.execution_bytes, 6U << 20);
   EXPECT_EQ(config->tenants.quotas.message_bytes, config->max_message_bytes);
@@ -81,6 +86,7 @@ TEST(AcceleratorConfigTest, RefusesWrongTypesAndValuesOutOfRange) {
   EXPECT_THAT(ErrorOf(listen + "limits: {max_message: 1KiB}"), HasSubstr("limits.max_message"));
   EXPECT_THAT(ErrorOf(listen + "limits: {drain_timeout: 4}"), HasSubstr("limits.drain_timeout"));
   EXPECT_THAT(ErrorOf(listen + "quotas: {tenants: 0}"), HasSubstr("quotas.tenants"));
+  EXPECT_THAT(ErrorOf(listen + "quotas: {model_macs: 0}"), HasSubstr("quotas.model_macs"));
   EXPECT_THAT(ErrorOf(listen + "quotas: 7"), HasSubstr("quotas"));
   EXPECT_THAT(ErrorOf("compute: {workers: 1}"), HasSubstr("listen"));
 }

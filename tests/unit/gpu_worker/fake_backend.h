@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -64,8 +65,10 @@ class FakeBackend final : public Backend {
 
   Gate run_gate;
   Gate load_gate;
-  std::atomic<int> num_models{0};  // alive
-  std::atomic<int> num_runs{0};    // begun
+  std::atomic<int> num_models{0};          // alive
+  std::atomic<int> num_runs{0};            // begun
+  std::atomic<int> num_stopped{0};         // of those begun
+  std::atomic<uint64_t> model_memory{10};  // of each
 
  private:
   class FakeModel final : public Model {
@@ -73,9 +76,13 @@ class FakeBackend final : public Backend {
     FakeModel(FakeBackend& backend, std::string text) : backend_(backend), text_(std::move(text)) {}
     ~FakeModel() override { --backend_.num_models; }
 
-    absl::StatusOr<std::vector<Tensor>> Run(std::vector<Tensor> inputs, SteadyTime /*deadline*/) override {
+    absl::StatusOr<std::vector<Tensor>> Run(std::vector<Tensor> inputs, const StopCheck& stop) override {
       ++backend_.num_runs;
       backend_.run_gate.Pass();
+      if (absl::Status status = stop(); !status.ok()) {
+        ++backend_.num_stopped;
+        return status;
+      }
       std::vector<Tensor> outputs;
       if (text_ == "big") {
         outputs.emplace_back(DataType::kFloat32, Shape({1 << 20}));
@@ -91,6 +98,8 @@ class FakeBackend final : public Backend {
       }
       return outputs;
     }
+
+    uint64_t memory_bytes() const override { return backend_.model_memory; }
 
    private:
     FakeBackend& backend_;

@@ -472,6 +472,66 @@ TEST_F(TenantTest, ClosingFreesEverythingWhileExecutionsRun) {
   EXPECT_TRUE(answers.empty());
 }
 
+TEST_F(TenantTest, ClosingStopsWhatRuns) {
+  Answers answers;
+  const auto tenant = Attach(answers);
+  Upload(*tenant, 1, "add 1");
+  ExpectUploaded(answers, 1);
+  backend_.run_gate.Close();
+  ASSERT_TRUE(tenant->Handle(Execute(2, "add 1")).ok());
+  ASSERT_TRUE(tenant->Handle(Execute(3, "add 1")).ok());
+  backend_.run_gate.AwaitWaiting(2);
+  tenant->Close();
+  backend_.run_gate.Open();
+  Answers others;
+  const auto other = Attach(others);
+  backend_.load_gate.Close();  // two loads hold both threads, so that neither is in a run any more
+  Upload(*other, 1, "add 1");
+  Upload(*other, 2, "add 2");
+  backend_.load_gate.AwaitWaiting(2);
+  EXPECT_EQ(backend_.num_stopped, 2);
+  backend_.load_gate.Open();
+}
+
+TEST_F(TenantTest, AnExecutionWhoseTimeoutPassesWhileItRunsIsStopped) {
+  Answers answers;
+  const auto tenant = Attach(answers);
+  Upload(*tenant, 1, "add 1");
+  ExpectUploaded(answers, 1);
+  backend_.run_gate.Close();
+  ASSERT_TRUE(tenant->Handle(Execute(2, "add 1", {1}, 1000)).ok());
+  backend_.run_gate.AwaitWaiting(1);
+  clock_.Advance(std::chrono::milliseconds(2));
+  backend_.run_gate.Open();
+  ExpectFailure(answers, 2, absl::StatusCode::kDeadlineExceeded, "timeout passed during its execution");
+  EXPECT_EQ(backend_.num_stopped, 1);
+}
+
+TEST_F(TenantTest, AClaimedSizeTakesNoMemoryBeforeItsBytesCome) {
+  Answers answers;
+  const auto tenant = Attach(answers, {.model_bytes = uint64_t{1} << 62});
+  ASSERT_TRUE(tenant->Handle(Begin(1, DigestOf("add 1"), uint64_t{1} << 61)).ok());
+  ASSERT_TRUE(tenant->Handle(Chunk(1, "add 1")).ok());
+  EXPECT_TRUE(answers.empty());
+  ASSERT_TRUE(tenant->Handle(End(1)).ok());
+  ExpectFailure(answers, 1, absl::StatusCode::kInvalidArgument, "fewer bytes");
+}
+
+TEST_F(TenantTest, RefusesModelsThatTogetherTakeMoreMemoryThanTheQuota) {
+  Answers answers;
+  const auto tenant = Attach(answers, {.memory = 25});
+  Upload(*tenant, 1, "add 1");
+  ExpectUploaded(answers, 1);
+  Upload(*tenant, 2, "add 2");
+  ExpectUploaded(answers, 2);
+  Upload(*tenant, 3, "add 3");
+  ExpectFailure(answers, 3, absl::StatusCode::kResourceExhausted, "quotas.memory");
+  ASSERT_TRUE(tenant->Handle(Unload(4, "add 1")).ok());
+  EXPECT_TRUE(answers.Next().has_unload_reply());
+  Upload(*tenant, 5, "add 3");  // the refused one left nothing behind
+  ExpectUploaded(answers, 5);
+}
+
 TEST_F(TenantTest, ADrainingTenantFinishesWhatRunsAndRefusesNewWork) {
   Answers answers;
   const auto tenant = Attach(answers);

@@ -46,19 +46,22 @@ TEST(ServerConfigTest, MinimalConfigurationTakesDefaults) {
   EXPECT_EQ(config->enclaves[0].endpoint.address.path, "/etc/shoji/run/e0.sock");
   EXPECT_FALSE(config->tokens_file.has_value());
   EXPECT_EQ(config->limits.max_in_flight, 64U);
+  EXPECT_EQ(config->limits.max_buffered_bytes, size_t{512} << 20);
 }
 
 TEST(ServerConfigTest, ReadsEveryKey) {
   const absl::StatusOr<Config> config =
       Read(std::string(kMinimal) +
            "auth: {tokens_file: tokens.txt}\n"
-           "limits: {in_flight: 3, queue: 0, max_message: 1MiB, max_deadline: 5s, drain_timeout: 0s}\n"
+           "limits: {in_flight: 3, queue: 0, max_message: 1MiB, max_buffered: 4MiB, max_deadline: 5s, "
+           "drain_timeout: 0s}\n"
            "log: {level: debug, format: json}\n");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(*config->tokens_file, "/etc/shoji/tokens.txt");
   EXPECT_EQ(config->limits.max_in_flight, 3U);
   EXPECT_EQ(config->limits.max_queue, 0U);
   EXPECT_EQ(config->limits.max_message_bytes, size_t{1} << 20);
+  EXPECT_EQ(config->limits.max_buffered_bytes, size_t{4} << 20);
   EXPECT_EQ(config->limits.max_deadline, std::chrono::seconds(5));
   EXPECT_EQ(config->log.format, telemetry::LogFormat::kJson);
 }
@@ -74,6 +77,14 @@ TEST(ServerConfigTest, ErrorsNameFileLineAndKey) {
               HasSubstr("key 'limits.max_message': must be a size"));
   EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "log: {level: loud}\n"), HasSubstr("key 'log.level'"));
   EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "auth: {}\n"), HasSubstr("the key 'tokens_file' is missing"));
+}
+
+TEST(ServerConfigTest, BufferHoldsAtLeastFourOfTheLargestMessages) {
+  EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "limits: {max_message: 2MiB, max_buffered: 7MiB}\n"),
+              HasSubstr("key 'limits.max_buffered': must be a size"));
+  const absl::StatusOr<Config> config = Read(std::string(kMinimal) + "limits: {max_message: 1GiB}\n");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->limits.max_buffered_bytes, size_t{4} << 30);
 }
 
 TEST(ServerConfigTest, TwoEnclavesOfOneNameAreRefused) {

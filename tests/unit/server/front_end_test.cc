@@ -304,6 +304,15 @@ TEST_F(FrontEndTest, OversizeRequestIsRefusedAndTheNextOneServed) {
   EXPECT_TRUE(Infer({.ciphertext = std::string(63 * 1024, 'x')}).status.ok());
 }
 
+TEST_F(FrontEndTest, RequestBeyondTheBufferIsCutOffBeforeItIsWhole) {
+  config().limits.max_message_bytes = size_t{16} << 20;
+  config().limits.max_buffered_bytes = size_t{1} << 20;
+  StartReady();
+  EXPECT_FALSE(Infer({.ciphertext = std::string(size_t{15} << 20, 'x')}).status.ok());
+  EXPECT_EQ(enclave().num_infers(), 0U);
+  EXPECT_TRUE(Infer().status.ok());
+}
+
 TEST_F(FrontEndTest, SecondServerOnOnePortIsRefusedWithAClearError) {
   StartReady();
   config().listen.address = front_end().addresses().front();

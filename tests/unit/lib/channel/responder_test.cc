@@ -231,6 +231,8 @@ TEST(ResponderTest, AFullTableOfSessionsInUseRefusesAndIdleOnesGiveWay) {
   Harness harness(options);
   const std::unique_ptr<Initiator> a = harness.Connected();
   const std::unique_ptr<Initiator> b = harness.Connected();
+  ASSERT_EQ(harness.Ask(*a), kNone);
+  ASSERT_EQ(harness.Ask(*b), kNone);
   harness.clock.Advance(seconds(59));
   EXPECT_EQ(ReasonOf(harness.Hello(*harness.NewClient()).status()), Reason::kSessionLimit);
   EXPECT_EQ(harness.Ask(*a), kNone);  // used: not idle any more
@@ -238,6 +240,66 @@ TEST(ResponderTest, AFullTableOfSessionsInUseRefusesAndIdleOnesGiveWay) {
   EXPECT_TRUE(harness.Connect(*harness.NewClient()).ok());
   EXPECT_EQ(harness.Ask(*a), kNone);
   EXPECT_EQ(harness.Ask(*b), Reason::kUnknownSession);
+}
+
+ResponderOptions TableOf(size_t max_live_sessions) {
+  ResponderOptions options = kShort;
+  options.max_live_sessions = max_live_sessions;
+  return options;
+}
+
+TEST(ResponderTest, SessionsOpenedAndAbandonedGiveWayOldestFirst) {
+  Harness harness(TableOf(3));
+  const std::unique_ptr<Initiator> used = harness.Connected();
+  const std::unique_ptr<Initiator> oldest = harness.Connected();
+  ASSERT_EQ(harness.Ask(*used), kNone);
+  harness.clock.Advance(seconds(5));
+  const std::unique_ptr<Initiator> newer = harness.Connected();
+  harness.clock.Advance(seconds(4));
+  EXPECT_EQ(ReasonOf(harness.Hello(*harness.NewClient()).status()), Reason::kSessionLimit);
+  harness.clock.Advance(seconds(1));  // kUnusedTimeout after `oldest` was opened
+  EXPECT_TRUE(harness.Connect(*harness.NewClient()).ok());
+  EXPECT_EQ(ReasonOf(harness.Hello(*harness.NewClient()).status()), Reason::kSessionLimit);
+  EXPECT_EQ(harness.responder->num_live_sessions(), 3u);
+  EXPECT_EQ(harness.Ask(*oldest), Reason::kUnknownSession);
+  EXPECT_EQ(harness.Ask(*newer), kNone);
+  EXPECT_EQ(harness.Ask(*used), kNone);
+}
+
+TEST(ResponderTest, ASessionThatCarriedARequestNeverGivesWayToANewOne) {
+  Harness harness(TableOf(1));
+  const std::unique_ptr<Initiator> used = harness.Connected();
+  ASSERT_EQ(harness.Ask(*used), kNone);
+  harness.clock.Advance(seconds(900));
+  EXPECT_EQ(ReasonOf(harness.Hello(*harness.NewClient()).status()), Reason::kSessionLimit);
+  EXPECT_EQ(harness.Ask(*used), kNone);
+}
+
+TEST(ResponderTest, AnUnusedSessionKeepsItsPlaceWhileThereIsRoom) {
+  Harness harness(TableOf(2));
+  const std::unique_ptr<Initiator> unused = harness.Connected();
+  harness.clock.Advance(seconds(900));
+  EXPECT_TRUE(harness.Connect(*harness.NewClient()).ok());
+  harness.responder->Tick();
+  EXPECT_EQ(harness.Ask(*unused), kNone);
+}
+
+TEST(ResponderTest, AForgedHelloOrRequestChangesNoClaimToAPlace) {
+  Harness harness(TableOf(1));
+  const std::unique_ptr<Initiator> unused = harness.Connected();
+  harness.clock.Advance(seconds(10));
+  const std::unique_ptr<Initiator> other = harness.NewClient();
+  const absl::Status forged_hello = harness.responder
+                                        ->OpenSession(other->key_id(), other->manifest_digest(), other->enc(),
+                                                      WithFlippedBit(other->sealed_hello(), 0))
+                                        .status();
+  EXPECT_EQ(ReasonOf(forged_hello), Reason::kOpenFailed);
+  SealedRequest forged = unused->Seal("model", AsBytes("question")).value();
+  forged.ciphertext[0] ^= 1;
+  EXPECT_EQ(ReasonOf(harness.responder->Open(forged).status()), Reason::kOpenFailed);
+  EXPECT_EQ(harness.responder->num_live_sessions(), 1u);
+  EXPECT_TRUE(harness.Connect(*other).ok());
+  EXPECT_EQ(harness.Ask(*unused), Reason::kUnknownSession);
 }
 
 TEST(ResponderTest, AnUnauthenticatedRequestDoesNotKeepASessionAlive) {

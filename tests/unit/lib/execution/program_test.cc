@@ -399,6 +399,34 @@ TEST(ProgramTest, RunRefusesWrongInputsAndForeignWorkspaces) {
   EXPECT_TRUE(absl::IsInvalidArgument(program->Run(std::span(inputs, 1), *foreign).status()));
 }
 
+TEST(ProgramTest, RunStopsBeforeTheStepThatItIsTold) {
+  for (const Backend backend : {Backend::kOneDnn, Backend::kReference}) {
+    const std::unique_ptr<Program> program = Compile(ResidualNetwork().graph(), backend);
+    const std::unique_ptr<Workspace> workspace = program->NewWorkspace();
+    const Tensor input = RandomTensor(Shape({1, 3, 16, 16}), 1);
+    const Tensor* const inputs[] = {&input};
+    int num_asked = 0;
+    ASSERT_TRUE(program->Run(inputs, *workspace, [&] { return ++num_asked, absl::OkStatus(); }).ok());
+    EXPECT_GT(num_asked, 2);
+    int left = 2;
+    const auto stopped = program->Run(
+        inputs, *workspace, [&] { return --left > 0 ? absl::OkStatus() : absl::DeadlineExceededError("too late"); });
+    EXPECT_TRUE(absl::IsDeadlineExceeded(stopped.status())) << stopped.status();
+    EXPECT_EQ(left, 0);
+    EXPECT_TRUE(program->Run(inputs, *workspace).ok());  // as if nothing had been
+  }
+}
+
+TEST(ProgramTest, SaysHowMuchMemoryItTakes) {
+  const std::unique_ptr<Program> program = Compile(ResidualNetwork().graph());
+  EXPECT_EQ(program->workspace_bytes(), program->NewWorkspace()->size_bytes());
+  GraphBuilder b;
+  const ValueId weight = b.Weight(Shape({1, 10}));
+  const ValueId sum = b.Node(Op::kAdd, {b.Input(Shape({1, 10})), weight}, Shape({1, 10}));
+  b.Output(b.Node(Op::kMul, {sum, weight}, Shape({1, 10})));
+  EXPECT_EQ(Compile(b.graph(), Backend::kReference)->constant_bytes(), 40U);  // read twice, there once
+}
+
 TEST(ProgramTest, CompileRefusesGraphsOverTheWorkspaceLimit) {
   for (const Backend backend : {Backend::kOneDnn, Backend::kReference}) {
     GraphBuilder b;

@@ -18,6 +18,7 @@
 namespace shoji::graph {
 namespace {
 
+using shoji::testing::OnnxBuilder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -82,6 +83,31 @@ TEST_F(CutTest, CostCountsMultiplicationsAndSharedWeightsOnce) {
   EXPECT_EQ(stem.parameters, 4U * 3 * 9);
   EXPECT_EQ(stem.parameter_bytes, 4U * 4 * 3 * 9);
   EXPECT_EQ(CostOf(graph_, At("fc"), graph_.nodes.size()).macs, 16U);
+}
+
+TEST_F(CutTest, OperationsCountEveryNode) {
+  EXPECT_EQ(CostOf(graph_, 0, 1).operations, CostOf(graph_, 0, 1).macs);
+  const Cost relu = CostOf(graph_, At("stem_relu"), At("stem_relu") + 1);
+  EXPECT_EQ(relu.macs, 0U);
+  EXPECT_EQ(relu.operations, 8U * 8 * 4);
+  EXPECT_EQ(CostOf(graph_, At("pool"), At("pool") + 1).operations, 8U * 8 * 4);
+  for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+    EXPECT_GT(CostOf(graph_, i, i + 1).operations, 0U) << graph_.nodes[i].name;
+  }
+}
+
+TEST(CostTest, PoolingCountsItsWindowsAndReductionsWhatTheySum) {
+  const absl::StatusOr<Graph> graph = ImportOnnx(OnnxBuilder()
+                                                     .Input("x", {1, 2, 8, 8})
+                                                     .Node("MaxPool", {"x"}, {"m"})
+                                                     .Attribute("kernel_shape", std::vector<int64_t>{3, 5})
+                                                     .Node("ReduceMean", {"m"}, {"y"})
+                                                     .Output("y")
+                                                     .Build());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  EXPECT_EQ(CostOf(*graph, 0, 1).operations, 2U * 6 * 4 * 3 * 5);
+  EXPECT_EQ(CostOf(*graph, 1, 2).operations, 2U * 6 * 4);
+  EXPECT_EQ(CostOf(*graph, 0, 2).macs, 0U);
 }
 
 }  // namespace

@@ -274,6 +274,18 @@ TEST(OnnxImportHostileTest, TooManyNodesAreRefused) {
   ExpectRefused(builder, kExhausted, "the ONNX graph has 2 nodes; the limit is 1", {.max_nodes = 1});
 }
 
+TEST(OnnxImportHostileTest, TooManyInputsInitializersOrOutputsAreRefused) {
+  OnnxBuilder inputs;
+  inputs.Input("x", {1, 3}).Input("z", {1, 3}).Node("Relu", {"x"}, {"y"}).Output("y");
+  ExpectRefused(inputs, kExhausted, "the ONNX graph has 2 inputs; the limit is 1", {.max_values = 1});
+  OnnxBuilder weights;
+  weights.Input("x", {1, 3}).Weight("v", {3}).Weight("w", {3}).Node("Add", {"x", "w"}, {"y"}).Output("y");
+  ExpectRefused(weights, kExhausted, "the ONNX graph has 2 initializers; the limit is 1", {.max_values = 1});
+  OnnxBuilder outputs;
+  outputs.Input("x", {1, 3}).Node("Relu", {"x"}, {"y"}).Node("Relu", {"y"}, {"z"}).Output("y").Output("z");
+  ExpectRefused(outputs, kExhausted, "the ONNX graph has 2 outputs; the limit is 1", {.max_values = 1});
+}
+
 TEST(OnnxImportHostileTest, NamesAreCleanedAndCutInMessages) {
   OnnxBuilder builder;
   builder.Input("x", {1, 3}).Node("Einsum", {"x"}, {"y"}).Named("evil\n\x1b[2J" + std::string(500, 'a')).Output("y");

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -42,13 +43,15 @@ class RpcServerTest : public ::testing::Test {
   Endpoint Unix(const std::string& name) const { return {*ParseAddress("unix:" + name, folder_.path()), {}}; }
   static Endpoint Tcp() { return {*ParseAddress("127.0.0.1:0"), {}}; }
 
-  // The status of a health check.
-  static grpc::Status Check(const Endpoint& endpoint) {
+  // The status of a health check of `service`.
+  static grpc::Status Check(const Endpoint& endpoint, const std::string& service = "") {
     const auto channel = CreateChannel(endpoint, {});
     EXPECT_TRUE(channel.ok()) << channel.status();
     grpc::ClientContext context;
+    HealthCheckRequest request;
+    request.set_service(service);
     HealthCheckResponse response;
-    return grpc::health::v1::Health::NewStub(*channel)->Check(&context, HealthCheckRequest(), &response);
+    return grpc::health::v1::Health::NewStub(*channel)->Check(&context, request, &response);
   }
 
   ScratchFolder folder_;
@@ -72,6 +75,34 @@ TEST_F(RpcServerTest, ServesEveryListener) {
   }
 }
 
+TEST_F(RpcServerTest, MessageBeyondTheBufferIsCutOffAndTheNextOneServed) {
+  const std::string large(size_t{15} << 20, 'x');
+  ServerOptions options;
+  options.listeners = {Unix("x.sock")};
+  options.max_buffered_bytes = size_t{256} << 20;
+  auto server = Server::Start(options, {health_.service()});
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ(Check(Unix("x.sock"), large).error_code(), grpc::StatusCode::NOT_FOUND);  // it arrived
+  server->reset();
+  options.max_buffered_bytes = size_t{1} << 20;
+  server = Server::Start(options, {health_.service()});
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ(Check(Unix("x.sock"), large).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(Check(Unix("x.sock")).ok());
+}
+
+TEST_F(RpcServerTest, IdleConnectionIsClosed) {
+  ServerOptions options;
+  options.listeners = {Unix("x.sock")};
+  options.max_connection_idle = std::chrono::milliseconds(1);
+  const auto server = Server::Start(options, {health_.service()});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto channel = *CreateChannel(Unix("x.sock"), {});
+  const auto soon = std::chrono::system_clock::now() + std::chrono::seconds(30);
+  ASSERT_TRUE(channel->WaitForConnected(soon));
+  EXPECT_TRUE(channel->WaitForStateChange(GRPC_CHANNEL_READY, soon));
+}
+
 TEST_F(RpcServerTest, TcpPortInUseIsRefused) {
   const auto first = Start(Tcp());
   ASSERT_TRUE(first.ok()) << first.status();
@@ -87,23 +118,55 @@ TEST_F(RpcServerTest, LiveUnixSocketIsRefusedAndKeepsServing) {
   EXPECT_TRUE(Check(Unix("x.sock")).ok());
 }
 
-// A Unix socket that was bound here and not by the server.
+// A Unix socket that gRPC knows nothing of.
 class BareSocket {
  public:
-  explicit BareSocket(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
+  BareSocket() : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)) {}
+  explicit BareSocket(const std::string& path) : BareSocket() {
+    const sockaddr_un address = AddressOf(path);
     EXPECT_EQ(::bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
   }
   BareSocket(const BareSocket&) = delete;
   BareSocket& operator=(const BareSocket&) = delete;
   ~BareSocket() { ::close(fd_); }
   void Listen() const { EXPECT_EQ(::listen(fd_, 1), 0); }
+  void Connect(const std::string& path) const {
+    const sockaddr_un address = AddressOf(path);
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  }
+  // What the peer sends until it closes.
+  std::string ReadToEnd() const {
+    std::string out;
+    char buffer[4096];
+    for (ssize_t n = 0; (n = ::read(fd_, buffer, sizeof(buffer))) > 0;) {
+      out.append(buffer, static_cast<size_t>(n));
+    }
+    return out;
+  }
 
  private:
+  static sockaddr_un AddressOf(const std::string& path) {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
+    return address;
+  }
+
   int fd_;
 };
+
+TEST_F(RpcServerTest, SilentConnectionIsToldTheStreamsItMayHaveAndClosed) {
+  ServerOptions options;
+  options.listeners = {Unix("x.sock")};
+  options.max_concurrent_streams = 7;
+  options.handshake_timeout = std::chrono::milliseconds(200);
+  const auto server = Server::Start(options, {health_.service()});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const BareSocket client;
+  client.Connect(folder_.File("x.sock"));
+  constexpr char kMaxConcurrentStreams[] = {0, 3, 0, 0, 0, 7};  // of SETTINGS, RFC 9113 section 6.5.2
+  EXPECT_THAT(client.ReadToEnd(), HasSubstr(std::string(kMaxConcurrentStreams, sizeof(kMaxConcurrentStreams))));
+}
 
 TEST_F(RpcServerTest, LiveSocketOfAnotherProgramIsRefused) {
   const BareSocket other(folder_.File("x.sock"));

@@ -1,0 +1,13 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+namespace shoji::rpc {
+
+// Keeps gRPC's runtime up until the process ends. Without it the runtime goes down with the last channel or server, and
+// grpc_shutdown may then wait ten seconds for threads of its own. Channels and servers of this library call it by
+// themselves. Thread-safe.
+void KeepGrpcRunning();
+
+}  // namespace shoji::rpc
