@@ -61,6 +61,9 @@ TEST_F(EnclaveHardeningTest, EveryThreadHasNoNewPrivilegesAndAFilter) {
 }
 
 TEST_F(EnclaveHardeningTest, KeysAreLockedInMemory) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers ignore mlock";
+#endif
   std::ifstream in("/proc/" + std::to_string(cluster_->enclave().pid()) + "/status");
   std::string line;
   long kib = 0;

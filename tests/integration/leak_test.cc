@@ -43,11 +43,12 @@ Bytes MarkedPicture() {
   return out;
 }
 
-// The X25519 private key of `public_key` in the page-locked memory of process `pid`: every aligned 32 bytes are tried.
+// The X25519 private key of `public_key` in the memory for secrets of process `pid`: every aligned 32 bytes are tried.
 std::optional<Bytes> FindPrivateKey(pid_t pid, const crypto::HpkePublicKey& public_key) {
   const std::string proc = "/proc/" + std::to_string(pid);
   std::ifstream smaps(proc + "/smaps");
   std::ifstream memory(proc + "/mem", std::ios::binary);
+  constexpr uint64_t kMaxArena = uint64_t{2} << 20;
   uint64_t begin = 0;
   uint64_t end = 0;
   for (std::string line; std::getline(smaps, line);) {
@@ -57,7 +58,8 @@ std::optional<Bytes> FindPrivateKey(pid_t pid, const crypto::HpkePublicKey& publ
       begin = from;
       end = to;
     }
-    if (line.rfind("VmFlags:", 0) != 0 || line.find(" lo") == std::string::npos) {
+    // Left out of dumps (" dd") and of the arena's size: sanitizers ignore mlock, and map large pieces of their own.
+    if (line.rfind("VmFlags:", 0) != 0 || line.find(" dd") == std::string::npos || end - begin > kMaxArena) {
       continue;
     }
     Bytes pages(end - begin);
