@@ -237,8 +237,8 @@ struct Figure {
 std::vector<Figure> FiguresOf(const std::vector<Contender>& contenders, const std::string& prefix) {
   const auto quantile = [&](size_t contender, double q) { return Quantile(contenders[contender].samples, q); };
   const double latency_us = quantile(0, 0.5);
-  const double echo_us = quantile(1, 0.5);
-  const double hot_echo_us = quantile(2, 0.5);
+  const double paced_echo_us = quantile(1, 0.5);
+  const double echo_us = quantile(2, 0.5);
   const double kernel_us = quantile(3, 0.5);
   const double daemon_us = latency_us - kernel_us;
   return {
@@ -247,11 +247,11 @@ std::vector<Figure> FiguresOf(const std::vector<Contender>& contenders, const st
       {prefix + "kernel_us", kernel_us, "the bare kernels, one thread, median"},
       {prefix + "kernel_p90_us", quantile(3, 0.9), "the same, 90th percentile"},
       {prefix + "daemon_us", daemon_us, "the daemon's own: latency - kernel"},
-      {prefix + "echo_us", echo_us, "gRPC echo, same sizes, hops and pace, median"},
-      {prefix + "echo_p90_us", quantile(1, 0.9), "the same, 90th percentile"},
-      {prefix + "hot_echo_us", hot_echo_us, "gRPC echo, same sizes and hops, back to back, median"},
+      {prefix + "paced_echo_us", paced_echo_us, "gRPC echo, same sizes, hops and pace, median"},
+      {prefix + "paced_echo_p90_us", quantile(1, 0.9), "the same, 90th percentile"},
+      {prefix + "echo_us", echo_us, "gRPC echo, same sizes and hops, back to back, median"},
       {prefix + "daemon_over_echo", daemon_us / echo_us, "aim: at most 1.5"},
-      {prefix + "daemon_over_hot_echo", daemon_us / hot_echo_us, ""},
+      {prefix + "daemon_over_paced_echo", daemon_us / paced_echo_us, ""},
   };
 }
 
