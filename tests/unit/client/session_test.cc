@@ -275,6 +275,30 @@ TEST_F(SessionTest, RefusesToGoOnWithAWeakerPolicy) {
   EXPECT_TRUE(Infer(*session).ok());
 }
 
+TEST_F(SessionTest, RefusesToGoOnWithAnotherNetworkBehindTheSameOpenedNames) {
+  FakeModel model = MakeFakeModel();
+  model.manifest.opened = {Opens("conv5")};
+  server_.Restart(model);
+  const auto session = GoodSession();
+  FakeModel other = model;
+  other.manifest.model_digest[0] ^= 1;
+  server_.Reload(other);
+  EXPECT_TRUE(IsRefusal(Infer(*session).status()));
+}
+
+TEST_F(SessionTest, TellsOnceWhatThePolicyShowsAndToWhom) {
+  FakeModel model = MakeFakeModel();
+  model.manifest.opened = {Opens("conv5")};
+  server_.Restart(model);
+  Session::Options options = GoodOptions();
+  std::vector<std::string> told;
+  options.warn = [&](const std::string& text) { told.push_back(text); };
+  const auto session = Create(std::move(options));
+  ASSERT_TRUE(session.ok()) << session.status();
+  ASSERT_EQ(told.size(), 2U);
+  EXPECT_THAT(told[1], HasSubstr("to the accelerators of"));
+}
+
 TEST_F(SessionTest, RefusesToGoOnWhenMoreIsShownOrToMore) {
   FakeModel model = MakeFakeModel();
   model.manifest.opened = {Opens("conv5")};

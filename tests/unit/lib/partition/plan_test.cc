@@ -87,6 +87,23 @@ TEST_F(PlanTest, SegmentsCoverTheGraphAndCarryTheirLiveTensors) {
   EXPECT_FALSE(plan->result_opened);
 }
 
+TEST_F(PlanTest, AnOutputThatEntersAnOpenSegmentOpensTheResult) {
+  graph::Graph graph = graph_;
+  for (graph::ValueId id = 0; id < graph.values.size(); ++id) {
+    if (graph.values[id].name == "pool_out") {
+      graph.outputs.push_back(id);
+    }
+  }
+  ASSERT_EQ(graph.outputs.size(), graph_.outputs.size() + 1);
+  PartitionPolicy policy;
+  policy.model = "m";
+  policy.segments = {FromInput(Placement::kEnclave), From("flatten", Placement::kOpen),
+                     From("fc", Placement::kEnclave)};
+  const absl::StatusOr<ResolvedPlan> plan = Resolve(policy, graph, {{"acc", "op", {}}});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_TRUE(plan->result_opened);
+}
+
 TEST_F(PlanTest, OpenLastSegmentOpensTheResult) {
   const absl::StatusOr<ResolvedPlan> plan =
       ResolveSegments({FromInput(Placement::kEnclave), From("fc", Placement::kOpen)});
