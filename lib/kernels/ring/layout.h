@@ -7,7 +7,7 @@
 //   activations  [height][width][channels]              one byte a value, channels padded
 //   limbs        [height][num_limbs][plane]             plane = [width][channels], padded to 64 bytes; limb l holds
 //                                                       bits 8l .. 8l+7 of the ring element of each value
-//   words        [height][width][channels][word]        ring elements, little-endian, 3 or 4 bytes each, channels padded
+//   words        [height][width][channels][word]        ring elements, little-endian, 3 or 4 bytes, channels padded
 //
 // Channels are padded to a multiple of 4. What lies in the padding of activations and limbs never matters (the weights
 // there are zero) and may be anything; in words it is zero.

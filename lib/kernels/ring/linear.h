@@ -64,15 +64,16 @@ class LinearKernel {
   virtual size_t scratch_bytes(size_t num_limbs) const = 0;
 
   // Output rows `rows` of W * u mod 2^Bits(ring), where u is the element that the limbs stand for, into
-  // `words` (WordRowBytes(geometry, ring) a row of `rows`; the first byte is that of rows.begin). Branch-free on values.
-  // Reads nothing outside `input.limbs` and writes nothing outside `words` and `scratch`; sizes are checked and abort.
+  // `words` (WordRowBytes(geometry, ring) a row of `rows`; the first byte is that of rows.begin). Branch-free on
+  // values. Reads nothing outside `input.limbs` and writes nothing outside `words` and `scratch`; sizes are checked and
+  // abort.
   virtual void Run(Ring ring, const LinearInput& input, RowRange rows, std::span<uint8_t> words,
                    std::span<uint8_t> scratch) const = 0;
 };
 
 // Runs adversarial cases (255 and 254 against +-127 with sums beyond 2^24, all limbs, paddings, groups, strides) on
 // the kernels of `isa` and compares them with plain integer loops. INTERNAL names the first case that differs: then do
-// not serve. Takes some 10 ms.
+// not serve. Takes some 30 ms.
 absl::Status SelfTest(Isa isa);
 
 }  // namespace shoji::kernels::ring

@@ -1,0 +1,111 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "lib/kernels/ring/linear.h"
+
+#include <string>
+
+#include "lib/base/status_macros.h"
+#include "lib/kernels/ring/blocked_kernel.h"
+#include "lib/kernels/ring/ops.h"
+#include "lib/tensor/shape.h"
+
+namespace shoji::kernels::ring {
+namespace {
+
+// What the input of one tile may take of scratch memory. Only windows that no network has reach so far.
+constexpr double kMaxTileBytes = 1U << 30;
+constexpr double kTilePixels = 16;
+
+absl::Status CheckGeometry(const ConvGeometry& g, size_t num_weights) {
+  if (g.batch != 1) {
+    return absl::InvalidArgumentError("a ring kernel works on one item, not on " + std::to_string(g.batch));
+  }
+  if (g.group < 1) {
+    return absl::InvalidArgumentError("a convolution in " + std::to_string(g.group) + " groups");
+  }
+  ASSIGN_OR_RETURN(const Shape x, Shape::Create({1, g.in_channels, g.input[0], g.input[1]}));
+  ASSIGN_OR_RETURN(const Shape y, Shape::Create({1, g.out_channels, g.output[0], g.output[1]}));
+  ASSIGN_OR_RETURN(const Shape w,
+                   Shape::Create({g.out_channels, g.in_channels / g.group, g.window.kernel[0], g.window.kernel[1]}));
+  RETURN_IF_ERROR(MakeConvGeometry(x, w, y, g.group, g.window).status());
+  if (x.num_elements() == 0 || y.num_elements() == 0 || w.num_elements() == 0) {
+    return absl::InvalidArgumentError("a convolution of " + x.ToString() + " to " + y.ToString() + " has no values");
+  }
+  if (w.num_elements() != num_weights) {
+    return absl::InvalidArgumentError(std::to_string(num_weights) + " weights where there are " + w.ToString());
+  }
+  const double reach = kTilePixels * static_cast<double>(g.window.strides[1]) + static_cast<double>(g.window.Span(1));
+  const double words = reach * static_cast<double>(g.window.kernel[0]) * static_cast<double>(g.in_channels + 3);
+  if (words * sizeof(uint32_t) > kMaxTileBytes) {
+    return absl::InvalidArgumentError("a window that reaches over " + std::to_string(g.window.Span(1)) + " positions");
+  }
+  return absl::OkStatus();
+}
+
+const Ops& WordOps(Isa isa) {
+  switch (isa) {
+    case Isa::kPortable:
+      return WordOpsPortable();
+    case Isa::kAvx2:
+      return WordOpsAvx2();
+    case Isa::kAvx512Vnni:
+      return WordOpsAvx512();
+  }
+  return WordOpsPortable();
+}
+
+}  // namespace
+
+const char* NameOf(Isa isa) {
+  switch (isa) {
+    case Isa::kPortable:
+      return "portable";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512Vnni:
+      return "avx512_vnni";
+  }
+  return "unknown";
+}
+
+// The compiler's own test asks the operating system too, whether it saves these registers.
+bool IsSupported(Isa isa) {
+  switch (isa) {
+    case Isa::kPortable:
+      return true;
+    case Isa::kAvx2:
+      return __builtin_cpu_supports("avx2") != 0;
+    case Isa::kAvx512Vnni:
+      return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+             __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+             __builtin_cpu_supports("avx512vnni") != 0;
+  }
+  return false;
+}
+
+Isa BestIsa() {
+  for (const Isa isa : {Isa::kAvx512Vnni, Isa::kAvx2}) {
+    if (IsSupported(isa)) {
+      return isa;
+    }
+  }
+  return Isa::kPortable;
+}
+
+absl::StatusOr<std::unique_ptr<LinearKernel>> LinearKernel::Create(const ConvGeometry& geometry,
+                                                                   std::span<const int8_t> weights, Isa isa) {
+  if (!IsSupported(isa)) {
+    return absl::UnimplementedError("this CPU cannot run the ring kernels for " + std::string(NameOf(isa)));
+  }
+  RETURN_IF_ERROR(CheckGeometry(geometry, weights.size()));
+  if (DepthwiseKernel::Takes(geometry)) {
+    return std::make_unique<DepthwiseKernel>(geometry, weights, WordOps(isa));
+  }
+  if (isa == Isa::kAvx512Vnni && BlockedKernel::Takes(geometry, LimbOpsAvx512Vnni())) {
+    return std::make_unique<BlockedKernel>(geometry, weights, LimbOpsAvx512Vnni());
+  }
+  return std::make_unique<BlockedKernel>(geometry, weights, WordOps(isa));
+}
+
+}  // namespace shoji::kernels::ring

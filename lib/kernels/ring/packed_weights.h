@@ -1,0 +1,51 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Weights in the order in which the inner loops read them. Immutable and thread-safe.
+//
+// Output channels of a group are cut into panels of at most `panel_vectors` vectors; a panel is
+// [kernel row][kernel column][step][output channel, padded to whole vectors][input channel of the step], zero where
+// there is no such channel. Panels start at multiples of 64 bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "lib/kernels/geometry.h"
+#include "lib/kernels/ring/ops.h"
+
+namespace shoji::kernels::ring {
+
+struct Panel {
+  size_t first_channel = 0;  // of the output
+  size_t channels = 0;       // to store; without groups the last panel includes the output's padding
+  size_t vectors = 0;
+  size_t first_input = 0;  // channel
+  size_t offset = 0;       // of its weights
+};
+
+class PackedWeights {
+ public:
+  // `weights` are [out_channels][in_channels / group][kernel height][kernel width].
+  PackedWeights(const ConvGeometry& geometry, std::span<const int8_t> weights, const Ops& ops, size_t panel_vectors);
+
+  const std::vector<Panel>& panels() const { return panels_; }
+  const int8_t* WeightsOf(const Panel& panel) const { return base() + panel.offset; }
+  // Steps of the inner loop for one tap.
+  size_t steps() const { return steps_; }
+  size_t size_bytes() const { return bytes_.size(); }
+
+ private:
+  const int8_t* base() const { return bytes_.data() + base_; }
+  void PlacePanels(const ConvGeometry& geometry, const Ops& ops, size_t panel_vectors);
+  void FillPanel(const ConvGeometry& geometry, std::span<const int8_t> weights, const Ops& ops, const Panel& panel);
+
+  size_t steps_ = 0;
+  size_t base_ = 0;  // aligns
+  std::vector<Panel> panels_;
+  std::vector<int8_t> bytes_;
+};
+
+}  // namespace shoji::kernels::ring
