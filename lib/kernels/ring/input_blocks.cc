@@ -34,7 +34,7 @@ InputBlocks::InputBlocks(const ConvGeometry& geometry, const Ops& ops, size_t nu
   ChooseExtents(tile_pixels);
   const size_t scratch_limb = ScratchLimbBytes(columns_per_block_);
   limb_bytes_ = in_place_ ? PlaneBytes(g_.input[1], g_.in_channels) : scratch_limb;
-  slot_bytes_ = in_place_ ? num_limbs_ * limb_bytes_ : this->num_limbs() * scratch_limb;
+  slot_bytes_ = in_place_ ? num_limbs_ * limb_bytes_ : NumPlanes() * scratch_limb;
 }
 
 // The largest block that fits, in blocks of about the same size; whole rows where possible.
@@ -71,7 +71,7 @@ size_t InputBlocks::ScratchLimbBytes(int64_t columns) const {
 }
 
 size_t InputBlocks::BlockBytes(int64_t rows, int64_t columns) const {
-  return NumSlots(rows) * num_limbs() * ScratchLimbBytes(columns);
+  return NumSlots(rows) * NumPlanes() * ScratchLimbBytes(columns);
 }
 
 size_t InputBlocks::scratch_bytes() const {
@@ -89,7 +89,7 @@ void InputBlocks::Begin(const LinearInput& input, std::span<uint8_t> scratch) {
   slots_ = aligned + AlignUp(table);
   // The first slot, as if it lay above the input.
   LoadArgs padding;
-  padding.num_limbs = num_limbs();
+  padding.num_limbs = NumPlanes();
   padding.left =
       in_place_ ? limb_bytes_ : static_cast<size_t>(InputColumns(columns_per_block_)) * PaddedChannels(g_.in_channels);
   padding.padding = input.padding;

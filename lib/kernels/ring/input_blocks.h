@@ -38,8 +38,8 @@ class InputBlocks {
 
   size_t pixel_bytes() const { return pixel_bytes_; }
   size_t limb_bytes() const { return limb_bytes_; }
-  // Of the loops: words are joined from their limbs.
-  size_t num_limbs() const { return ops_.element_bytes == 1 ? num_limbs_ : 1; }
+  // Of the input.
+  size_t num_limbs() const { return num_limbs_; }
 
   // Starts a run on `input`. Both outlive it.
   void Begin(const LinearInput& input, std::span<uint8_t> scratch);
@@ -48,6 +48,8 @@ class InputBlocks {
   const uint8_t* const* RowsOf(int64_t row) const;
 
  private:
+  // Limbs that stay apart in scratch memory.
+  size_t NumPlanes() const { return ops_.element_bytes == 1 ? num_limbs_ : 1; }
   void ChooseExtents(size_t tile_pixels);
   size_t NumSlots(int64_t rows) const;
   int64_t InputColumns(int64_t columns) const;

@@ -208,7 +208,7 @@ void Tile(const TileArgs& a) {
   TileOfPixels<kPixels>(a);
 }
 
-constexpr Ops kLimbOps = {1, 4, kLanes, kPixels, kVectors, kNarrowPixels, kNarrowVectors, &Load, &Tile, nullptr};
+constexpr Ops kLimbOps = {1, 4, 1, kLanes, kPixels, kVectors, kNarrowPixels, kNarrowVectors, &Load, &Tile, nullptr};
 
 }  // namespace
 

@@ -55,6 +55,26 @@ const Ops& WordOps(Isa isa) {
   return WordOpsPortable();
 }
 
+// The fastest loops for layers that fill their steps.
+const Ops& StepOps(Isa isa) {
+  switch (isa) {
+    case Isa::kPortable:
+      return PairOpsPortable();
+    case Isa::kAvx2:
+      return PairOpsAvx2();
+    case Isa::kAvx512Vnni:
+      return LimbOpsAvx512Vnni();
+  }
+  return PairOpsPortable();
+}
+
+// A layer of one position reads each weight once, from memory, where wide ones take twice the time. AVX2 multiplies
+// words fast enough to keep up; SSE2 does not.
+bool WantsStepOps(const ConvGeometry& g, Isa isa) {
+  const bool one_position = g.output[0] == 1 && g.output[1] == 1;
+  return BlockedKernel::Takes(g, StepOps(isa)) && !(one_position && isa == Isa::kAvx2);
+}
+
 }  // namespace
 
 const char* NameOf(Isa isa) {
@@ -102,8 +122,8 @@ absl::StatusOr<std::unique_ptr<LinearKernel>> LinearKernel::Create(const ConvGeo
   if (DepthwiseKernel::Takes(geometry)) {
     return std::make_unique<DepthwiseKernel>(geometry, weights, WordOps(isa));
   }
-  if (isa == Isa::kAvx512Vnni && BlockedKernel::Takes(geometry, LimbOpsAvx512Vnni())) {
-    return std::make_unique<BlockedKernel>(geometry, weights, LimbOpsAvx512Vnni());
+  if (WantsStepOps(geometry, isa)) {
+    return std::make_unique<BlockedKernel>(geometry, weights, StepOps(isa));
   }
   return std::make_unique<BlockedKernel>(geometry, weights, WordOps(isa));
 }

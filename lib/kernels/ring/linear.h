@@ -22,9 +22,9 @@ namespace shoji::kernels::ring {
 
 // Which implementation computes. All give the same bits.
 enum class Isa : uint8_t {
-  kPortable,    // uint32 arithmetic, any CPU
+  kPortable,    // 16-bit halves, Horner's rule in the accumulator; any CPU, as all have SSE2
   kAvx2,        // the same source, compiled for AVX2
-  kAvx512Vnni,  // byte limbs, Horner's rule in the accumulator
+  kAvx512Vnni,  // byte limbs instead of halves
 };
 // "portable", "avx2", "avx512_vnni".
 const char* NameOf(Isa isa);

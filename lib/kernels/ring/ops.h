@@ -31,8 +31,8 @@ struct LoadArgs {
 struct TileArgs {
   const uint8_t* const* rows = nullptr;  // for each kernel row, the input row it meets
   size_t offset = 0;                     // in bytes, of the tile's first position and channel in all of them
-  size_t limb_bytes = 0;                 // from one limb to the next
-  size_t num_limbs = 1;
+  size_t limb_bytes = 0;                 // from one limb to the next, where limbs stay apart
+  size_t num_limbs = 1;                  // of the input
   size_t kernel_rows = 1;
   size_t taps = 1;       // of a kernel row
   size_t tap_bytes = 0;  // from one tap to the next
@@ -40,7 +40,8 @@ struct TileArgs {
   size_t pixel_bytes = 0;
   size_t pixels = 1;
   size_t vectors = 1;
-  const int8_t* weights = nullptr;  // [kernel row][tap][step][vectors][lanes][channels of a step]
+  // [kernel row][tap][step][vectors][lanes][channels of a step], Ops::weight_bytes each, at a multiple of 64 bytes
+  const int8_t* weights = nullptr;
   uint8_t* words = nullptr;
   size_t word_bytes = 4;
   size_t pixel_words_bytes = 0;  // from one position to the next in the output
@@ -64,8 +65,9 @@ struct DepthwiseArgs {
 };
 
 struct Ops {
-  size_t element_bytes = 1;  // of a value in scratch memory: 1 (limbs stay apart) or 4 (joined to words)
+  size_t element_bytes = 1;  // of a value in scratch memory: 1 (limbs stay apart) or 4 (joined)
   size_t step_channels = 1;  // input channels that one step of the inner loop takes
+  size_t weight_bytes = 1;   // of a packed weight: 1 (as it came) or 2 (widened)
   size_t lanes = 1;          // output channels of a vector
   size_t max_pixels = 1;     // of a tile
   size_t max_vectors = 1;    // of a tile with max_pixels
@@ -73,9 +75,11 @@ struct Ops {
   size_t narrow_vectors = 0;
   void (*load)(const LoadArgs&) = nullptr;
   void (*tile)(const TileArgs&) = nullptr;
-  void (*depthwise)(const DepthwiseArgs&) = nullptr;  // null where elements are not words
+  void (*depthwise)(const DepthwiseArgs&) = nullptr;  // null where it takes more than words
 };
 
+const Ops& PairOpsPortable();
+const Ops& PairOpsAvx2();
 const Ops& WordOpsPortable();
 const Ops& WordOpsAvx2();
 const Ops& WordOpsAvx512();

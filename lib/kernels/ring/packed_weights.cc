@@ -4,6 +4,7 @@
 #include "lib/kernels/ring/packed_weights.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "lib/kernels/ring/layout.h"
 
@@ -43,7 +44,7 @@ void PackedWeights::PlacePanels(const ConvGeometry& geometry, const Ops& ops, si
       panel.first_input = group * inputs;
       panel.offset = offset;
       panels_.push_back(panel);
-      const size_t bytes = Taps(geometry) * steps_ * panel.vectors * ops.lanes * ops.step_channels;
+      const size_t bytes = Taps(geometry) * steps_ * panel.vectors * ops.lanes * ops.step_channels * ops.weight_bytes;
       offset += (bytes + kAlignment - 1) / kAlignment * kAlignment;
     }
   }
@@ -66,8 +67,14 @@ void PackedWeights::FillPanel(const ConvGeometry& geometry, std::span<const int8
       const int8_t* from = weights.data() + (o * inputs + i) * taps;
       for (size_t tap = 0; tap < taps; ++tap) {
         const size_t step = tap * steps_ + i / ops.step_channels;
-        out[(step * panel_channels + (o - panel.first_channel)) * ops.step_channels + i % ops.step_channels] =
-            from[tap];
+        const size_t at =
+            (step * panel_channels + (o - panel.first_channel)) * ops.step_channels + i % ops.step_channels;
+        if (ops.weight_bytes == 1) {
+          out[at] = from[tap];
+        } else {
+          const int16_t wide = from[tap];
+          std::memcpy(out + at * sizeof(wide), &wide, sizeof(wide));
+        }
       }
     }
   }

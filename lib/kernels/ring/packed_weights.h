@@ -5,7 +5,8 @@
 //
 // Output channels of a group are cut into panels of at most `panel_vectors` vectors; a panel is
 // [kernel row][kernel column][step][output channel, padded to whole vectors][input channel of the step], zero where
-// there is no such channel. Panels start at multiples of 64 bytes.
+// there is no such channel. Weights are bytes, or wider where the loops would have to widen them. Panels start at
+// multiples of 64 bytes.
 #pragma once
 
 #include <cstddef>

@@ -6,6 +6,6 @@ nm "$1" | awk '
   /^[^ ]*\.o:$/ { isa = ($0 ~ /_(portable|avx)/); objects += isa }
   isa && $2 ~ /^[WVu]$/ { print "mergeable symbol " $3; bad = 1 }
   END {
-    if (objects != 4) { print objects + 0 " objects of 4 found"; bad = 1 }
+    if (objects != 6) { print objects + 0 " objects of 6 found"; bad = 1 }
     exit bad
   }'

@@ -135,6 +135,22 @@ TEST_P(RingKernelTest, SumsWrapAroundAtTheRingsSize) {
   }
 }
 
+TEST_P(RingKernelTest, ElementsAroundTheBordersOfTheirHalvesAreExact) {
+  constexpr std::array<uint32_t, 10> kElements = {0,       1,          0x7FFF,     0x8000,     0xFFFF,
+                                                  0x10000, 0x7FFF7FFF, 0x7FFF8000, 0x80008000, 0xFFFFFFFF};
+  const ConvGeometry g = MakeGeometry(4, 19, 1, {3, 13});
+  for (const Form& form : kForms) {
+    RandomLayer layer(g, form.num_limbs, 29);
+    const size_t plane = PlaneBytes(g.input[1], g.in_channels);
+    for (size_t i = 0; i < layer.limbs.size(); ++i) {
+      const uint32_t element = kElements[i % plane % kElements.size()];
+      layer.limbs[i] = static_cast<uint8_t>(element >> (8 * (i / plane % form.num_limbs)));
+    }
+    const LinearInput input = layer.input(form.padding);
+    EXPECT_EQ(RunWhole(GetParam(), g, layer.weights, form.ring, input), Reference(g, layer.weights, form.ring, input));
+  }
+}
+
 TEST_P(RingKernelTest, RowRangesGiveTheRowsOfTheWhole) {
   for (const ConvGeometry& g :
        {MakeGeometry(5, 35, 1, {11, 9}, kSame3x3), MakeGeometry(300, 5, 1, {17, 20}, kSame3x3),
@@ -296,8 +312,18 @@ TEST_P(RingKernelTest, PackedWeightsAreNotMuchLargerThanTheWeights) {
   const ConvGeometry g = MakeGeometry(64, 64, 1, {8, 8}, kSame3x3);
   const RandomLayer layer(g, 1, 1);
   const size_t bytes = Create(layer)->weight_bytes();
-  EXPECT_GE(bytes, layer.weights.size());
-  EXPECT_LE(bytes, layer.weights.size() + 128);
+  // Without VNNI they are packed as 16-bit numbers.
+  const size_t packed = layer.weights.size() * (GetParam() == Isa::kAvx512Vnni ? 1 : 2);
+  EXPECT_GE(bytes, packed);
+  EXPECT_LE(bytes, packed + 128);
+}
+
+TEST_P(RingKernelTest, DenseLayersKeepTheirWeightsAsBytesWhereMemoryIsTheLimit) {
+  if (GetParam() == Isa::kPortable) {
+    GTEST_SKIP() << "multiplication is";
+  }
+  const RandomLayer layer(MakeGeometry(256, 64, 1, {1, 1}), 1, 1);
+  EXPECT_LE(Create(layer)->weight_bytes(), layer.weights.size() + 128);
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, RingKernelTest, testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512Vnni),
