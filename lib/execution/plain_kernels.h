@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // From nodes to geometries and reference kernels: the one place where the shapes and attributes of a node are checked
-// against each other. Private to this folder.
+// against each other. For this folder and lib/quantization.
 #pragma once
 
 #include "absl/status/status.h"

@@ -1,7 +1,7 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The memory of one run and the kernels bound to it. Private to this folder and its tests.
+// The memory of one run and the kernels bound to it. Private to this folder and its tests; lib/quantization uses Arena.
 #pragma once
 
 #include <cstddef>

@@ -21,7 +21,11 @@ inline double LogCheckErrorBound(const kernels::ConvGeometry& geometry) {
          std::log2(static_cast<double>(kCheckPrime));
 }
 
-// What an error bound may be at most; a layer that exceeds it is refused at load.
+// What an error bound may be at most; a layer whose one check exceeds it is checked twice, with secrets drawn
+// independently, which doubles the exponent.
 inline constexpr double kMaxLogCheckErrorBound = -40;
+inline int NumChecks(const kernels::ConvGeometry& geometry) {
+  return LogCheckErrorBound(geometry) > kMaxLogCheckErrorBound ? 2 : 1;
+}
 
 }  // namespace shoji::quantization

@@ -20,7 +20,7 @@
 namespace shoji::quantization {
 
 struct LinearLayer {
-  std::string name;  // of the Conv, Gemm or MatMul in the model's graph
+  std::string name;                // of the Conv, Gemm or MatMul in the model's graph
   kernels::ConvGeometry geometry;  // batch 1; see lib/kernels/ring/layout.h for Gemm and MatMul
   std::vector<int8_t> weights;     // [out_channels][in_channels / group][kernel height][kernel width]
   uint8_t input_zero_point = 0;

@@ -1,9 +1,10 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A part of a model in int8: a list of steps over a frame of values. Linear layers with constant weights are LinearLayers,
-// whose arithmetic is exact, so that a step may be computed here or anywhere else with the same bits; everything else is
-// computed here, by kernels that give the same bits on every CPU. Which values are bytes and which stay float32:
+// A part of a model in int8: a list of steps over a frame of values. Linear layers with constant weights are
+// LinearLayers, whose arithmetic is exact, so that a step may be computed here or anywhere else with the same bits;
+// everything else is computed here, by kernels that give the same bits on every CPU. Which values are bytes and which
+// stay float32:
 //
 //   - a value is kept in 8 bits where a linear layer, or an operator that works on bytes for one, reads it; it needs a
 //     calibrated range then;
@@ -49,8 +50,10 @@ struct ByteTensor {
 struct LinearStep {
   LinearLayer layer;
   std::optional<kernels::PoolGeometry> max_pool;
-  Slot input = 0;   // bytes
-  Slot output = 0;  // bytes, or float32 [out channels ...] row-major as ONNX orders it, as layer.quantized_output says
+  Slot input = 0;  // bytes
+  // Bytes, or where layer.quantized_output is false float32 [out channels][output height][output width], row-major. (A
+  // Gemm or MatMul of several rows is brought into ONNX's order by a local step.)
+  Slot output = 0;
 };
 
 // Anything else.

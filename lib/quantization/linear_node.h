@@ -1,0 +1,48 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Conv, Gemm and MatMul with constant weights, in one form, and that form in int8. Private to this folder and its
+// tests.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lib/graph/graph.h"
+#include "lib/kernels/geometry.h"
+#include "lib/quantization/activation_ranges.h"
+#include "lib/quantization/byte_kernels.h"
+#include "lib/quantization/linear_layer.h"
+
+namespace shoji::quantization {
+
+// y = factor * (W x) + bias, with real numbers; the weights stay where the graph has them. Valid as long as the graph.
+struct LinearNode {
+  kernels::ConvGeometry geometry;
+  const float* weights = nullptr;
+  size_t channel_stride = 1;  // from one output channel's weights to the next
+  size_t element_stride = 1;  // within a channel
+  size_t per_channel = 1;
+  std::vector<double> factor;  // one an output channel
+  std::vector<double> bias;
+};
+
+// None where the node is no linear layer with constant weights, or one that the layouts of lib/kernels/ring do not
+// hold (batches, a transposed activation, a bias that differs from row to row). Requires a checked graph.
+std::optional<LinearNode> AsLinear(const graph::Graph& graph, const graph::Node& node);
+
+// What the layer gives: bytes, or float32 where there are no parameters.
+struct LinearOutput {
+  std::optional<QuantizationParameters> parameters;
+  ByteOutput bytes;
+};
+
+// Weights: symmetric per channel, round half to even. INVALID_ARGUMENT names the layer whose accumulator fits neither
+// ring, or whose weights are not finite.
+absl::StatusOr<LinearLayer> QuantizeLinear(const std::string& name, const LinearNode& node,
+                                           const QuantizationParameters& input, const LinearOutput& output);
+
+}  // namespace shoji::quantization

@@ -1,0 +1,72 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Computes a linear step in the enclave: the ring kernel on the bytes themselves, then what linear_layer.h defines.
+// Private to this folder and its tests.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lib/kernels/ring/linear.h"
+#include "lib/quantization/byte_kernels.h"
+#include "lib/quantization/program.h"
+
+namespace shoji::quantization {
+
+// Immutable and thread-safe. `layer` outlives it.
+class LinearRunner {
+ public:
+  static absl::StatusOr<std::unique_ptr<LinearRunner>> Create(const LinearLayer& layer,
+                                                              const std::optional<kernels::PoolGeometry>& max_pool,
+                                                              kernels::ring::Isa isa);
+
+  const kernels::ring::LinearKernel& kernel() const { return *kernel_; }
+  size_t scratch_bytes() const;
+
+  // `input` as activations of lib/kernels/ring/layout.h; `scratch` is aligned to 64 bytes. To bytes, for layers with
+  // quantized output, or to float32 [out channels][positions].
+  void Run(std::span<const uint8_t> input, std::span<uint8_t> output, std::span<uint8_t> scratch) const;
+  void Run(std::span<const uint8_t> input, std::span<float> output, std::span<uint8_t> scratch) const;
+
+ private:
+  // How the scratch memory is used: each part at its offset.
+  struct Scratch {
+    size_t input = 0;  // rows padded to 64 bytes, where the kernel wants them so
+    size_t kernel = 0;
+    size_t words = 0;
+    size_t bytes = 0;  // the result before max pooling
+    size_t total = 0;
+  };
+
+  LinearRunner(const LinearLayer& layer, kernels::ring::Isa isa);
+  void SetFactors();
+  void SetScratch(bool has_pool);
+  template <typename Consume>
+  void ForChunks(std::span<const uint8_t> input, std::span<uint8_t> scratch, const Consume& consume) const;
+  void ToBytes(std::span<const uint32_t> words, uint8_t* out) const;
+  int64_t SumOf(uint32_t word, size_t channel) const;
+
+  const LinearLayer& layer_;
+  const ByteKernels& bytes_;
+  std::unique_ptr<kernels::ring::LinearKernel> kernel_;
+  std::optional<PoolLoop> pool_;
+  // Whether every sum with its bias fits 32 bits; then the factors below give it without lifting.
+  bool is_narrow_ = false;
+  std::vector<int64_t> weight_sums_;  // zero point * sum of weights
+  std::vector<int32_t> offsets_;
+  std::vector<float> multipliers_;
+  ChannelFactors factors_;
+  int64_t rows_per_chunk_ = 1;
+  Scratch scratch_;
+};
+
+// The loop of a max pooling over bytes.
+PoolLoop PoolLoopOf(const kernels::PoolGeometry& geometry);
+
+}  // namespace shoji::quantization

@@ -1,0 +1,21 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "lib/base/bytes.h"
+#include "lib/quantization/activation_ranges.h"
+
+namespace shoji::ranges_file {
+
+// The ranges in the file at `path`, for the model whose ONNX file is `onnx`. FAILED_PRECONDITION when they were taken
+// from another file; other errors as LoadRanges.
+absl::StatusOr<quantization::ActivationRanges> LoadRangesOf(ByteSpan onnx, const std::string& path);
+
+// "there is no <path>; make it with: shoji-model calibrate --model <model_path> --preprocessing FILE --images DIR"
+std::string HowToMakeRanges(const std::string& model_path);
+
+}  // namespace shoji::ranges_file

@@ -1,0 +1,145 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "lib/quantization/linear_node.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/lib/execution/graph_builder.h"
+
+namespace shoji::quantization {
+namespace {
+
+using execution::GraphBuilder;
+using execution::RandomTensor;
+using graph::Op;
+using graph::ValueId;
+using kernels::ring::Ring;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// A dense layer of `weights` [out][in] and `bias`.
+struct Dense {
+  Dense(int64_t in, int64_t out, std::vector<float> w, std::vector<double> b) : weights(std::move(w)) {
+    node.geometry.in_channels = in;
+    node.geometry.out_channels = out;
+    node.weights = weights.data();
+    node.per_channel = node.channel_stride = static_cast<size_t>(in);
+    node.factor.assign(static_cast<size_t>(out), 1);
+    node.bias = std::move(b);
+  }
+  std::vector<float> weights;
+  LinearNode node;
+};
+
+LinearOutput BytesOf(const QuantizationParameters& parameters) { return {parameters, {parameters.zero_point, 0, 255}}; }
+
+TEST(LinearNodeTest, EveryChannelSpansItsOwnWeights) {
+  Dense dense(2, 3, {1, -0.5F, 0.02F, 0.01F, -4, 4}, {0, 0, 0});
+  const auto layer = QuantizeLinear("fc", dense.node, {0.5F, 10}, BytesOf({0.25F, 3}));
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  EXPECT_THAT(layer->weights, ElementsAre(127, -64, 127, 64, -127, 127));  // halves go to the even neighbour
+  EXPECT_THAT(layer->multiplier, ElementsAre(static_cast<float>(0.5 * (1 / 127.0) / 0.25),
+                                             static_cast<float>(0.5 * (static_cast<double>(0.02F) / 127.0) / 0.25),
+                                             static_cast<float>(0.5 * (4 / 127.0) / 0.25)));
+}
+
+TEST(LinearNodeTest, ExtremesAreReachedByTheWorstInputs) {
+  Dense dense(3, 1, {127, -127, 1}, {0});
+  const auto layer = QuantizeLinear("fc", dense.node, {1, 100}, {});
+  ASSERT_TRUE(layer.ok());
+  // x' from -100 to 155.
+  EXPECT_THAT(layer->hi, ElementsAre(127 * 155 + 127 * 100 + 155));
+  EXPECT_THAT(layer->lo, ElementsAre(-127 * 100 - 127 * 155 - 100));
+}
+
+TEST(LinearNodeTest, BiasIsInUnitsOfTheAccumulator) {
+  Dense dense(1, 2, {127, 12.7F}, {3, -3});
+  const auto layer = QuantizeLinear("fc", dense.node, {0.5F, 0}, {});
+  ASSERT_TRUE(layer.ok());
+  EXPECT_THAT(layer->bias, ElementsAre(6, -60));
+}
+
+TEST(LinearNodeTest, ChannelOfZerosKeepsItsBias) {
+  Dense dense(2, 2, {0, 0, 0, 0}, {0.7, 0});
+  const auto layer = QuantizeLinear("fc", dense.node, {0.02F, 0}, {});
+  ASSERT_TRUE(layer.ok());
+  EXPECT_THAT(layer->weights, Each(0));
+  EXPECT_FLOAT_EQ(static_cast<float>(layer->bias[0]) * layer->multiplier[0], 0.7F);
+  EXPECT_EQ(layer->bias[1], 0);
+  EXPECT_GT(layer->multiplier[1], 0);
+}
+
+TEST(LinearNodeTest, BiasThatDwarfsTheWeightsStaysInBounds) {
+  Dense dense(1, 1, {1e-20F}, {1e6});
+  const auto layer = QuantizeLinear("fc", dense.node, {1e-3F, 0}, {});
+  ASSERT_TRUE(layer.ok());
+  EXPECT_LE(std::abs(layer->bias[0]), int64_t{1} << 30);
+  EXPECT_FLOAT_EQ(static_cast<float>(layer->bias[0]) * layer->multiplier[0], 1e6F);
+}
+
+TEST(LinearNodeTest, RingIsTheSmallestThatHoldsEveryChannel) {
+  // 255 * 127 * 518 is the largest multiple below 2^24.
+  const auto ring_of = [](int64_t in, uint8_t zero_point) {
+    Dense dense(in, 2, std::vector<float>(static_cast<size_t>(2 * in), 1), {0, 0});
+    std::fill(dense.weights.begin() + in, dense.weights.end(), 0.0F);
+    dense.weights[static_cast<size_t>(in)] = 1;
+    return QuantizeLinear("fc", dense.node, {1, zero_point}, {});
+  };
+  for (const uint8_t zero_point : {uint8_t{0}, uint8_t{100}, uint8_t{255}}) {
+    EXPECT_EQ(ring_of(518, zero_point)->ring, Ring::k24);
+    EXPECT_EQ(ring_of(519, zero_point)->ring, Ring::k32);
+    EXPECT_EQ(ring_of(132'621, zero_point)->ring, Ring::k32);
+    const auto too_long = ring_of(132'625, zero_point);
+    EXPECT_TRUE(absl::IsInvalidArgument(too_long.status()));
+    EXPECT_THAT(std::string(too_long.status().message()), HasSubstr("layer fc"));
+  }
+}
+
+TEST(LinearNodeTest, NumbersThatAreTooLargeAreRefused) {
+  Dense infinite(1, 1, {std::numeric_limits<float>::infinity()}, {0});
+  EXPECT_TRUE(absl::IsInvalidArgument(QuantizeLinear("fc", infinite.node, {1, 0}, {}).status()));
+  Dense large(1, 1, {3e38F}, {0});
+  EXPECT_TRUE(absl::IsInvalidArgument(QuantizeLinear("fc", large.node, {1e10F, 0}, {}).status()));
+  Dense bias(1, 1, {1}, {std::nan("")});
+  EXPECT_TRUE(absl::IsInvalidArgument(QuantizeLinear("fc", bias.node, {1, 0}, {}).status()));
+}
+
+TEST(LinearNodeTest, GemmWithATransposedActivationIsNoLinearLayer) {
+  GraphBuilder b;
+  graph::GemmAttributes attributes;
+  attributes.trans_a = true;
+  b.Node(Op::kGemm, {b.Input(Shape({4, 3})), b.Weight(Shape({4, 5}))}, Shape({3, 5}), attributes);
+  EXPECT_FALSE(AsLinear(b.graph(), b.graph().nodes[0]).has_value());
+}
+
+TEST(LinearNodeTest, GemmWithABiasARowIsNoLinearLayer) {
+  GraphBuilder b;
+  const ValueId x = b.Input(Shape({3, 4}));
+  b.Node(Op::kGemm, {x, b.Weight(Shape({4, 5})), b.Weight(Shape({3, 1}))}, Shape({3, 5}), graph::GemmAttributes());
+  b.Node(Op::kGemm, {x, b.Weight(Shape({4, 5})), b.Weight(Shape({1, 5}))}, Shape({3, 5}), graph::GemmAttributes());
+  b.Node(Op::kGemm, {x, b.Weight(Shape({4, 5})), b.Weight(Shape({1}))}, Shape({3, 5}), graph::GemmAttributes());
+  EXPECT_FALSE(AsLinear(b.graph(), b.graph().nodes[0]).has_value());
+  EXPECT_TRUE(AsLinear(b.graph(), b.graph().nodes[1]).has_value());
+  EXPECT_TRUE(AsLinear(b.graph(), b.graph().nodes[2]).has_value());
+}
+
+TEST(LinearNodeTest, WeightsThatAreComputedMakeNoLinearLayer) {
+  GraphBuilder b;
+  const ValueId x = b.Input(Shape({3, 4}));
+  const ValueId w = b.Input(Shape({4, 5}));
+  b.Node(Op::kMatMul, {x, w}, Shape({3, 5}));
+  b.Node(Op::kMatMul, {b.Weight(Shape({3, 4})), w}, Shape({3, 5}));
+  EXPECT_FALSE(AsLinear(b.graph(), b.graph().nodes[0]).has_value());
+  EXPECT_FALSE(AsLinear(b.graph(), b.graph().nodes[1]).has_value());
+}
+
+}  // namespace
+}  // namespace shoji::quantization
