@@ -22,6 +22,10 @@
 
 namespace shoji::enclave {
 
+namespace row_kernels {
+struct RowToUnmask;
+}
+
 enum class CodecIsa : uint8_t { kPortable, kAvx512 };
 bool IsSupported(CodecIsa isa);
 CodecIsa BestCodecIsa();
@@ -38,10 +42,12 @@ class LayerCodec {
 
   // Row `row` of the masked input: limbs of (q - z) + r mod 2^k, r from `key` under layer number `index`. `q` is that
   // row of activations; `out` has LimbRowBytes(geometry, WordBytes(ring)).
-  void MaskRow(const PadKey& key, uint64_t index, int64_t row, std::span<const uint8_t> q, std::span<uint8_t> out) const;
+  void MaskRow(const PadKey& key, uint64_t index, int64_t row, std::span<const uint8_t> q,
+               std::span<uint8_t> out) const;
   // Row `row` of r alone, as limbs: what makes the pad, and the other operator's share.
   void RandomRow(const PadKey& key, uint64_t index, int64_t row, std::span<uint8_t> out) const;
-  // Row of the input in the clear (placement `verified`): one limb, the bytes q.
+  // Row of the input in the clear (placement `verified`): one limb, the bytes q; all padding is zero, whatever `q` has
+  // there.
   void ClearRow(std::span<const uint8_t> q, std::span<uint8_t> out) const;
 
   // What is subtracted from an answer to unmask it: the words of W * r (a pad, or the other operator's answer), or,
@@ -57,6 +63,10 @@ class LayerCodec {
 
  private:
   struct Constants;
+  void Unmask(const UnmaskInput& in, int64_t row, OutputSum* check, uint8_t* q, float* y) const;
+  // `position`: the number of the part's first position in the output; num_terms: as OutputSum::Reserve.
+  void UnmaskPart(row_kernels::RowToUnmask& part, OutputSum* check, size_t position, size_t num_terms) const;
+
   const quantization::LinearLayer& layer_;
   const CodecIsa isa_;
   const std::unique_ptr<const Constants> constants_;

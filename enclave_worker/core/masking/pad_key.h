@@ -11,6 +11,10 @@
 
 namespace shoji::enclave {
 
+namespace row_kernels {
+struct RowToMask;
+}
+
 // AES-256-CTR instructions, chosen at run time; both give the same bytes.
 enum class KeystreamKind : uint8_t { kOpenSsl, kVaes };
 bool IsSupported(KeystreamKind kind);
@@ -30,10 +34,15 @@ class PadKey {
   PadKey(PadKey&&) noexcept = default;
   PadKey& operator=(PadKey&&) noexcept = default;
 
-  // Bytes [offset, offset + out.size()) of the layer's keystream. `offset` is a multiple of 64.
+  KeystreamKind kind() const { return kind_; }
+  // Bytes [offset, offset + out.size()) of the layer's keystream. `offset` is a multiple of kAlignment.
+  static constexpr uint64_t kAlignment = 64;
   void Generate(uint64_t layer, uint64_t offset, std::span<uint8_t> out) const;
+  // For LayerCodec: the keystream with a row added, in one pass. Only with kVaes.
+  void GenerateAndAdd(uint64_t layer, uint64_t offset, const row_kernels::RowToMask& row, uint8_t* out) const;
 
  private:
+  static constexpr uint64_t kBlockSize = 16;
   using Key = crypto::FixedSecret<struct PadKeyTag, 32>;
   PadKey(Key key, KeystreamKind kind);
 
