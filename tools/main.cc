@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "tools/calibrate_command.h"
 #include "tools/plan_command.h"
 
 namespace {
@@ -20,6 +21,7 @@ int Run(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = 0;
   shoji::tools::AddPlanCommand(app, exit_code);
+  shoji::tools::AddCalibrateCommand(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

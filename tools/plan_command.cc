@@ -4,6 +4,7 @@
 #include "tools/plan_command.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <set>
@@ -13,42 +14,99 @@
 
 #include "lib/base/file.h"
 #include "lib/base/status_macros.h"
+#include "lib/digest/sha2.h"
 #include "lib/graph/onnx_import.h"
 #include "lib/partition/plan.h"
 #include "lib/policy_file/policy_file.h"
+#include "lib/ranges_file/model_ranges.h"
+#include "lib/ranges_file/ranges_file.h"
+#include "tools/plan_layers.h"
 #include "tools/plan_report.h"
 
 namespace shoji::tools {
 namespace {
 
 constexpr size_t kMaxModelBytes = size_t{1} << 31;
+constexpr char kOfAnotherOperator[] = "of another operator";
 
 struct PlanOptions {
   std::string policy;
   std::string model;
+  std::string ranges;  // empty: beside the model, where there is one
   std::string output = "text";
 };
 
-// The deployment is not known here, so the accelerators that the policy names stand for it; one without a name where
-// the policy leaves the choice open.
+partition::AcceleratorIdentity StandIn(const std::string& name) {
+  return {.name = name,
+          .operator_name = "the operator of " + name,
+          .public_key = ToBytes("the key of " + name),
+          .address = name,
+          .link = partition::LinkSecurity::kMutualTls};
+}
+
+// The deployment is not known here, so the accelerators that the policy names stand for it, each of an operator of its
+// own; where it names none, one without a name; with `shares` a second one.
 std::vector<partition::AcceleratorIdentity> AcceleratorsOf(const partition::PartitionPolicy& policy) {
   std::set<std::string> names;
   for (const partition::SegmentPolicy& segment : policy.segments) {
     names.insert(segment.accelerators.begin(), segment.accelerators.end());
   }
+  if (names.empty()) {
+    names.insert("");
+  }
+  if (names.size() == 1 && policy.masking.source == partition::MaskSource::kShares) {
+    names.insert(kOfAnotherOperator);
+  }
   std::vector<partition::AcceleratorIdentity> accelerators;
   accelerators.reserve(names.size());
   for (const std::string& name : names) {
-    accelerators.push_back({name, "", {}});
-  }
-  if (accelerators.empty()) {
-    accelerators.emplace_back();
+    accelerators.push_back(StandIn(name));
   }
   return accelerators;
 }
 
+// What the stand-ins were made up with is no part of a plan.
+void ForgetStandIns(partition::ResolvedPlan& plan) {
+  for (partition::Segment& segment : plan.segments) {
+    std::erase_if(segment.accelerators, [](const auto& accelerator) { return accelerator.name == kOfAnotherOperator; });
+    for (partition::AcceleratorIdentity& accelerator : segment.accelerators) {
+      accelerator = {.name = accelerator.name};
+    }
+  }
+  plan.digest = digest::Sha256(partition::CanonicalEncoding(plan));
+}
+
 absl::Status InFile(const absl::Status& status, const std::string& path) {
   return {status.code(), path + ": " + std::string(status.message())};
+}
+
+// Fills in the layers of `report.plan`, or why they are missing.
+absl::Status AddLayers(const PlanOptions& options, ByteSpan onnx, const graph::Graph& graph, PlanReport& report) {
+  const std::vector<partition::Region> regions = partition::RegionsOf(report.plan);
+  const bool quantized =
+      std::any_of(regions.begin(), regions.end(), [](const auto& region) { return region.quantized; });
+  if (!quantized) {
+    report.layers.emplace();
+    return absl::OkStatus();
+  }
+  const std::string path = options.ranges.empty() ? ranges_file::RangesPathOf(options.model) : options.ranges;
+  const absl::StatusOr<quantization::ActivationRanges> ranges = ranges_file::LoadRangesOf(onnx, path);
+  if (options.ranges.empty() && absl::IsNotFound(ranges.status())) {
+    report.layers_missing = "int8 needs calibrated ranges, and " + ranges_file::HowToMakeRanges(options.model);
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(ranges.status());
+  absl::StatusOr<std::vector<LayerPlan>> layers = PlanLayers(report.plan, graph, *ranges);
+  if (!layers.ok()) {
+    return InFile(layers.status(), options.model);
+  }
+  absl::StatusOr<std::vector<PoolPlan>> pools = PoolsOf(report.plan, *layers);
+  if (!pools.ok()) {
+    return InFile(pools.status(), options.policy);
+  }
+  report.layers = *std::move(layers);
+  report.pools = *std::move(pools);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> MakePlan(const PlanOptions& options) {
@@ -58,11 +116,15 @@ absl::StatusOr<std::string> MakePlan(const PlanOptions& options) {
   if (!graph.ok()) {
     return InFile(graph.status(), options.model);
   }
-  const absl::StatusOr<partition::ResolvedPlan> plan = partition::Resolve(policy, *graph, AcceleratorsOf(policy));
+  absl::StatusOr<partition::ResolvedPlan> plan = partition::Resolve(policy, *graph, AcceleratorsOf(policy));
   if (!plan.ok()) {
     return InFile(plan.status(), options.policy);
   }
-  return options.output == "json" ? PlanAsJson(*plan, *graph) : PlanAsText(*plan, *graph);
+  PlanReport report;
+  report.plan = *std::move(plan);
+  ForgetStandIns(report.plan);
+  RETURN_IF_ERROR(AddLayers(options, file, *graph, report));
+  return options.output == "json" ? ReportAsJson(report, *graph) : ReportAsText(report, *graph);
 }
 
 int RunPlan(const PlanOptions& options) {
@@ -83,6 +145,10 @@ void AddPlanCommand(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("plan", "Show what a policy makes of a model: what runs where, who sees what");
   command->add_option("--policy", options->policy, "partition policy (YAML)")->required()->type_name("FILE");
   command->add_option("--model", options->model, "the model the policy is for (ONNX)")->required()->type_name("FILE");
+  command
+      ->add_option("--ranges", options->ranges,
+                   "calibrated ranges of the model, for int8 (YAML); default: the file beside the model")
+      ->type_name("FILE");
   command->add_option("--output", options->output, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();

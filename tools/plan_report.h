@@ -3,16 +3,27 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "lib/graph/graph.h"
 #include "lib/partition/plan.h"
+#include "tools/plan_layers.h"
 
 namespace shoji::tools {
 
-// `plan`, resolved for `graph`, for people. Ends in a line break.
-std::string PlanAsText(const partition::ResolvedPlan& plan, const graph::Graph& graph);
+struct PlanReport {
+  partition::ResolvedPlan plan;
+  // Of its int8 segments; nullopt: not known, because `layers_missing`.
+  std::optional<std::vector<LayerPlan>> layers;
+  std::string layers_missing;
+  std::vector<PoolPlan> pools;
+};
+
+// `report`, whose plan was resolved for `graph`, for people. Ends in a line break.
+std::string ReportAsText(const PlanReport& report, const graph::Graph& graph);
 // The same for programs: one JSON object.
-std::string PlanAsJson(const partition::ResolvedPlan& plan, const graph::Graph& graph);
+std::string ReportAsJson(const PlanReport& report, const graph::Graph& graph);
 
 }  // namespace shoji::tools

@@ -10,6 +10,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/digest/sha2.h"
 #include "lib/graph/cut.h"
+#include "lib/partition/shares.h"
 
 namespace shoji::partition {
 namespace {
@@ -91,10 +92,21 @@ absl::Status CheckVerify(const PartitionPolicy& policy, size_t index, const std:
   return absl::OkStatus();
 }
 
+absl::Status CheckPrecision(const SegmentPolicy& segment, const std::string& label) {
+  const bool offloads = segment.place == Placement::kBlinded || segment.place == Placement::kVerified;
+  if (offloads && PrecisionOf(segment) != Precision::kInt8) {
+    return absl::InvalidArgumentError(label + ": `precision: " + NameOf(PrecisionOf(segment)) +
+                                      "` is refused because placement `" + NameOf(segment.place) +
+                                      "` is always int8 (masks and checks need integers); leave `precision` out");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckSegment(const PartitionPolicy& policy, size_t index) {
   const SegmentPolicy& segment = policy.segments[index];
   const std::string label = Label(index, segment);
   RETURN_IF_ERROR(CheckVerify(policy, index, label));
+  RETURN_IF_ERROR(CheckPrecision(segment, label));
   if (segment.confidential && segment.place != Placement::kEnclave) {
     return absl::InvalidArgumentError(label + ": `confidential` needs `place: enclave`, not `" + NameOf(segment.place) +
                                       "`");
@@ -107,13 +119,9 @@ absl::Status CheckSegment(const PartitionPolicy& policy, size_t index) {
 
 absl::Status CheckSegmentAvailable(const SegmentPolicy& segment, size_t index) {
   const std::string number = " of segment " + std::to_string(index + 1) + " is not available yet";
-  if (segment.place == Placement::kBlinded || segment.place == Placement::kVerified) {
-    return absl::UnimplementedError("placement `" + std::string(NameOf(segment.place)) + "`" + number +
-                                    "; `enclave` and `open` are");
-  }
-  if (segment.precision != Precision::kFloat32) {
-    return absl::UnimplementedError("precision `" + std::string(NameOf(segment.precision)) + "`" + number +
-                                    "; `float32` is");
+  if (segment.place == Placement::kOpen && PrecisionOf(segment) != Precision::kFloat32) {
+    return absl::UnimplementedError("precision `" + std::string(NameOf(PrecisionOf(segment))) +
+                                    "` in the open placement" + number + "; `float32` is");
   }
   if (segment.confidential) {
     return absl::UnimplementedError("`confidential`" + number);
@@ -136,7 +144,8 @@ absl::StatusOr<std::vector<AcceleratorIdentity>> ChooseAccelerators(
   }
   if (accelerators.empty()) {
     return absl::InvalidArgumentError(label + ": placement `" + NameOf(segment.place) +
-                                      "` needs an accelerator, and the deployment has none");
+                                      "` needs an accelerator, and the deployment has none; name one, or say "
+                                      "`place: enclave`");
   }
   if (segment.accelerators.empty()) {
     return accelerators;
@@ -191,7 +200,7 @@ bool TakesOutput(const graph::Graph& graph, const Segment& segment) {
 Segment ResolveSegment(const SegmentPolicy& policy, const graph::Graph& graph, size_t first, size_t end) {
   Segment segment;
   segment.place = policy.place;
-  segment.precision = policy.precision;
+  segment.precision = PrecisionOf(policy);
   segment.verify =
       policy.place == Placement::kVerified || (policy.place == Placement::kBlinded && policy.verify.value_or(true));
   segment.confidential = policy.confidential;
@@ -265,11 +274,27 @@ absl::StatusOr<ResolvedPlan> Resolve(const PartitionPolicy& policy, const graph:
     const size_t end = i + 1 < firsts.size() ? firsts[i + 1] : graph.nodes.size();
     plan.segments.push_back(ResolveSegment(segment, graph, firsts[i], end));
     ASSIGN_OR_RETURN(plan.segments.back().accelerators, ChooseAccelerators(segment, Label(i, segment), accelerators));
+    if (segment.place == Placement::kBlinded && policy.masking.source == MaskSource::kShares) {
+      RETURN_IF_ERROR(CheckShareHolders(plan.segments.back().accelerators, Label(i, segment)));
+    }
     plan.result_opened = plan.result_opened || (Reveals(segment.place) && plan.segments.back().holds_result);
   }
   RETURN_IF_ERROR(CheckAvailable(policy));
   plan.digest = digest::Sha256(CanonicalEncoding(plan));
   return plan;
+}
+
+std::vector<Region> RegionsOf(const ResolvedPlan& plan) {
+  std::vector<Region> regions;
+  for (size_t i = 0; i < plan.segments.size(); ++i) {
+    const bool quantized = plan.segments[i].precision == Precision::kInt8;
+    if (quantized && !regions.empty() && regions.back().quantized) {
+      regions.back().end_segment = i + 1;
+    } else {
+      regions.push_back({i, i + 1, quantized});
+    }
+  }
+  return regions;
 }
 
 Bytes CanonicalEncoding(const ResolvedPlan& plan) {

@@ -18,11 +18,20 @@
 
 namespace shoji::partition {
 
-// An accelerator of the deployment, as far as a plan is concerned: not its address.
+// How the link to an accelerator is protected, as far as it decides who may hold a share.
+enum class LinkSecurity : uint8_t {
+  kOther,      // a Unix socket, plaintext, or TLS in which only one side proves who it is
+  kMutualTls,  // over TCP; both sides prove who they are, and the enclave's end is inside it
+};
+
+// An accelerator of the deployment, as far as a plan is concerned.
 struct AcceleratorIdentity {
-  std::string name;
-  std::string operator_name;
-  Bytes public_key;  // pinned key of its operator; empty: none
+  std::string name = {};
+  std::string operator_name = {};
+  Bytes public_key = {};  // DER SubjectPublicKeyInfo to which its link is pinned; empty: not pinned
+  // Not part of what a plan promises: only to tell whether two operators are one (shares.h).
+  std::string address = {};
+  LinkSecurity link = LinkSecurity::kOther;
 };
 
 struct CrossingTensor {
@@ -59,11 +68,24 @@ struct ResolvedPlan {
 // Resolves `policy` for `graph`, with the deployment's accelerators. Errors explain themselves to the operator, and
 // call segments by their number from 1: NOT_FOUND (a node or accelerator that does not exist; suggests near names),
 // INVALID_ARGUMENT (segments out of order or empty, first segment not at the input, `verify` where it has no meaning or
-// is forbidden, confidential outside the enclave, accelerators for the enclave, or none for a segment that needs one),
-// UNIMPLEMENTED (`blinded`, `verified`, int8, confidential: not available yet), reported only for a policy that is
-// otherwise in order.
+// is forbidden, float32 where it is, confidential outside the enclave, accelerators for the enclave, or none for a
+// segment that needs one; one operator that could see both shares: shares.h), UNIMPLEMENTED (int8 in an open segment,
+// confidential: not available yet), reported only for a policy that is otherwise in order.
 absl::StatusOr<ResolvedPlan> Resolve(const PartitionPolicy& policy, const graph::Graph& graph,
                                      const std::vector<AcceleratorIdentity>& accelerators);
+
+// A run of segments that the enclave compiles as one.
+struct Region {
+  size_t first_segment = 0;  // in ResolvedPlan::segments
+  size_t end_segment = 0;
+  bool quantized = false;
+  bool operator==(const Region&) const = default;
+};
+
+// The segments of `plan` in order, each in one region. Neighbours that all compute in int8 are one region, so that
+// where a policy cuts between them changes no bit: what lies between two layers is quantized once, for the whole
+// region. Every float32 segment is a region of its own.
+std::vector<Region> RegionsOf(const ResolvedPlan& plan);
 
 // All that a plan promises and nothing else: not addresses, accelerator names or pool sizes. In one unambiguous
 // encoding:

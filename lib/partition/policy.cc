@@ -3,6 +3,8 @@
 
 #include "lib/partition/policy.h"
 
+#include <algorithm>
+
 namespace shoji::partition {
 
 const char* NameOf(Placement placement) {
@@ -37,6 +39,23 @@ const char* NameOf(MaskSource source) {
       return "shares";
   }
   return "?";
+}
+
+Precision PrecisionOf(const SegmentPolicy& segment) {
+  const bool offloads = segment.place == Placement::kBlinded || segment.place == Placement::kVerified;
+  return segment.precision.value_or(offloads ? Precision::kInt8 : Precision::kFloat32);
+}
+
+PartitionPolicy DefaultPolicy(const std::string& model) {
+  PartitionPolicy policy;
+  policy.model = model;
+  policy.segments.emplace_back().place = Placement::kBlinded;
+  return policy;
+}
+
+bool NeedsRanges(const PartitionPolicy& policy) {
+  return std::any_of(policy.segments.begin(), policy.segments.end(),
+                     [](const SegmentPolicy& segment) { return PrecisionOf(segment) == Precision::kInt8; });
 }
 
 }  // namespace shoji::partition

@@ -42,8 +42,11 @@ struct SegmentPolicy {
   std::optional<bool> verify;             // only for blinded
   std::vector<std::string> accelerators;  // names from the deployment; empty: any
   bool confidential = false;
-  Precision precision = Precision::kFloat32;
+  // Empty: float32, and int8 where linear layers are masked or checked, which is possible on integers only.
+  std::optional<Precision> precision;
 };
+// What the segment really computes in.
+Precision PrecisionOf(const SegmentPolicy& segment);
 
 enum class MaskSource : uint8_t { kPads, kShares };
 enum class OnPoolEmpty : uint8_t { kEnclave, kWait, kReject };
@@ -63,5 +66,10 @@ struct PartitionPolicy {
   std::vector<SegmentPolicy> segments;  // in graph order
   MaskingPolicy masking;
 };
+
+// The policy of a model that has none of its own: every linear layer on the accelerators, masked and checked.
+PartitionPolicy DefaultPolicy(const std::string& model);
+// Whether a segment computes in int8, which takes calibrated ranges.
+bool NeedsRanges(const PartitionPolicy& policy);
 
 }  // namespace shoji::partition

@@ -12,6 +12,8 @@
 namespace shoji::partition {
 
 // What one segment shows to those who run its accelerators: the manifest states it, and `shoji-model plan` prints it.
+// Of an `open` segment they see everything; of a `verified` one what its linear layers take in and give, from which the
+// rest follows. Of a `blinded` one they see nothing, so it has no entry.
 struct OpenedSegment {
   size_t index = 0;  // in ResolvedPlan::segments
   std::string first_node;

@@ -87,7 +87,9 @@ absl::StatusOr<SegmentPolicy> ReadSegment(const Node& node) {
     }
   }
   ASSIGN_OR_RETURN(segment.confidential, fields.BoolOr("confidential", false));
-  ASSIGN_OR_RETURN(segment.precision, fields.EnumOr<Precision>("precision", Precision::kFloat32, kPrecisions));
+  if (fields.Has("precision")) {
+    ASSIGN_OR_RETURN(segment.precision, fields.Enum<Precision>("precision", kPrecisions));
+  }
   return segment;
 }
 

@@ -10,7 +10,7 @@
 //       verify: true                    # blinded only
 //       accelerators: [gpu0]            # default: any of the deployment
 //       confidential: false             # enclave only
-//       precision: float32              # float32 | int8
+//       precision: int8                 # float32 | int8; default: int8 for blinded and verified, which take no other
 //   masking:
 //     source: pads                      # pads | shares
 //     pool: {requests: 64, memory: 4GiB, on_empty: enclave}   # enclave | wait | reject

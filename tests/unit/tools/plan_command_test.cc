@@ -4,13 +4,18 @@
 // Runs the real shoji-model binary.
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lib/base/file.h"
+#include "lib/digest/sha2.h"
+#include "lib/graph/onnx_import.h"
+#include "lib/ranges_file/ranges_file.h"
 #include "tests/support/onnx_builder.h"
 #include "tests/support/process.h"
 
@@ -19,6 +24,9 @@ namespace {
 
 using shoji::testing::CommandResult;
 using shoji::testing::RunCommand;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -36,6 +44,29 @@ class PlanCommandTest : public ::testing::Test {
                                      folder_.File("policy.yaml"), "--model", folder_.File("model.onnx")};
     argv.insert(argv.end(), more.begin(), more.end());
     return RunCommand(argv);
+  }
+
+  // Ranges for every value of the model at hand.
+  ranges_file::RangesFile RangesOf(ByteSpan model) const {
+    ranges_file::RangesFile file{.model = digest::Sha256(model), .num_images = 1, .ranges = {}};
+    const graph::Graph graph = graph::ImportOnnx(model).value();
+    for (const graph::Value& value : graph.values) {
+      if (value.constant == nullptr) {
+        file.ranges[value.name] = {-4, 4};
+      }
+    }
+    return file;
+  }
+  void WriteModelAndRanges(ByteSpan model) const {
+    Write("model.onnx", model);
+    Write("model.ranges.yaml", AsBytes(ranges_file::ToYaml(RangesOf(model))));
+  }
+  nlohmann::json PlanJson(const std::string& policy, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {"--output", "json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const CommandResult result = Plan(policy, arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return nlohmann::json::parse(result.out, nullptr, false);
   }
 
   const shoji::testing::TempDir folder_;
@@ -99,10 +130,10 @@ TEST_F(PlanCommandTest, MisspelledKeyFailsWithFileLineAndNearKey) {
   EXPECT_THAT(result.err, HasSubstr("place"));
 }
 
-TEST_F(PlanCommandTest, PlacementThatIsNotAvailableYetIsRefused) {
-  const CommandResult result = Plan("model: small\nsegments: [{from: input, place: blinded}]\n");
+TEST_F(PlanCommandTest, WhatIsNotAvailableYetIsRefused) {
+  const CommandResult result = Plan("model: small\nsegments: [{from: input, place: enclave, confidential: true}]\n");
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("placement `blinded` of segment 1 is not available yet"));
+  EXPECT_THAT(result.err, HasSubstr("`confidential` of segment 1 is not available yet"));
 }
 
 TEST_F(PlanCommandTest, CorruptModelIsNamed) {
@@ -125,6 +156,191 @@ TEST_F(PlanCommandTest, WrongUsageExitsWithTwo) {
   EXPECT_EQ(RunCommand({SHOJI_MODEL_BINARY, "paln"}).exit_code, 2);
   EXPECT_EQ(Plan(kPolicy, {"--output", "xml"}).exit_code, 2);
   EXPECT_EQ(RunCommand({SHOJI_MODEL_BINARY, "--help"}).exit_code, 0);
+}
+
+constexpr char kBlinded[] = "model: small\nsegments: [{from: input, place: blinded}]\n";
+
+// The lines of `text` that start with `name`, blanks squeezed.
+std::vector<std::string> LinesOf(const std::string& text, const std::string& name) {
+  std::vector<std::string> out;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string squeezed;
+    for (std::string word; words >> word;) {
+      squeezed += (squeezed.empty() ? "" : " ") + word;
+    }
+    if (squeezed.starts_with(name)) {
+      out.push_back(squeezed);
+    }
+  }
+  return out;
+}
+
+class PlanLayersTest : public PlanCommandTest {
+ protected:
+  void SetUp() override { WriteModelAndRanges(shoji::testing::SmallResNet()); }
+};
+
+TEST_F(PlanLayersTest, BlindedLayersShowRingTrafficPadAndErrorBound) {
+  const CommandResult result = Plan(kBlinded);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("accelerator sees   numbers that are uniformly random, and the weights"));
+  EXPECT_THAT(result.out, HasSubstr("closed: only the enclave and the client see the answer"));
+  // 8 rows of 3 limb planes of 64 bytes go out, 8 x 8 positions of 4 channels in words of 3 bytes come in.
+  EXPECT_THAT(LinesOf(result.out, "stem_conv"),
+              ElementsAre(AllOf(HasSubstr("stem_conv 1 blinded 2^24 [-"), EndsWith("] 1,536 768 768 2^-48.1 once"))));
+  EXPECT_THAT(LinesOf(result.out, "fc"), ElementsAre(EndsWith("] 192 12 12 2^-52.0 once")));
+  EXPECT_THAT(LinesOf(result.out, "each request"), ElementsAre("each request 4,800 2,316 2,316"));
+  EXPECT_THAT(result.out,
+              HasSubstr("pool of segment 1: pads for 64 requests, 148,224 bytes (masking.pool allows 64 and "
+                        "4,294,967,296)"));
+}
+
+TEST_F(PlanLayersTest, JsonHoldsTheSameFigures) {
+  const nlohmann::json plan = PlanJson(kBlinded);
+  EXPECT_EQ(plan["masking_source"], "pads");
+  ASSERT_EQ(plan["layers"].size(), 4U);
+  const nlohmann::json& stem = plan["layers"][0];
+  EXPECT_EQ(stem["name"], "stem_conv");
+  EXPECT_EQ(stem["segment"], 0);
+  EXPECT_EQ(stem["place"], "blinded");
+  EXPECT_EQ(stem["ring_bits"], 24);
+  EXPECT_LT(stem["accumulator_lo"], 0);
+  EXPECT_GT(stem["accumulator_hi"], 0);
+  EXPECT_EQ(stem["bytes_out"], 1536);
+  EXPECT_EQ(stem["bytes_in"], 768);
+  EXPECT_EQ(stem["pad_bytes"], 768);
+  EXPECT_EQ(stem["num_checks"], 1);
+  EXPECT_NEAR(stem["log2_error_bound"].get<double>(), -48.09, 0.01);
+  EXPECT_EQ(plan["bytes_out_per_request"], 4800);
+  EXPECT_EQ(plan["bytes_in_per_request"], 2316);
+  EXPECT_EQ(plan["pad_bytes_per_request"], 2316);
+  ASSERT_EQ(plan["pools"].size(), 1U);
+  EXPECT_EQ(plan["pools"][0]["requests"], 64);
+}
+
+TEST_F(PlanLayersTest, ALayerBelongsToTheSegmentThatHoldsItsNode) {
+  const nlohmann::json plan = PlanJson(
+      "model: small\nsegments:\n  - {from: input, place: blinded}\n  - {from: block1_conv2, place: verified}\n"
+      "  - {from: pool, place: enclave}\n  - {from: fc, place: enclave, precision: int8}\n");
+  ASSERT_EQ(plan["layers"].size(), 4U);
+  const std::vector<std::pair<std::string, int>> expected = {
+      {"stem_conv", 0}, {"block1_conv1", 0}, {"block1_conv2", 1}, {"fc", 3}};
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(plan["layers"][i]["name"], expected[i].first);
+    EXPECT_EQ(plan["layers"][i]["segment"], expected[i].second);
+  }
+  EXPECT_EQ(plan["layers"][2]["bytes_out"], 8 * 64);  // one plane a row, in the clear
+  EXPECT_EQ(plan["layers"][2]["pad_bytes"], 0);
+  EXPECT_EQ(plan["layers"][2]["num_checks"], 1);
+  EXPECT_EQ(plan["layers"][3]["bytes_out"], 0);
+  EXPECT_EQ(plan["layers"][3]["num_checks"], 0);
+  EXPECT_TRUE(plan["layers"][3]["ring_bits"].is_null());
+}
+
+TEST_F(PlanLayersTest, RegionsApartHavePoolsOfTheirOwn) {
+  const nlohmann::json plan = PlanJson(
+      "model: small\nsegments:\n  - {from: input, place: blinded}\n  - {from: block1_conv2, place: blinded}\n"
+      "  - {from: pool, place: enclave}\n  - {from: fc, place: blinded}\nmasking: {pool: {memory: 3KiB}}\n");
+  ASSERT_EQ(plan["pools"].size(), 2U);
+  EXPECT_EQ(plan["pools"][0]["first_segment"], 0);
+  EXPECT_EQ(plan["pools"][0]["end_segment"], 2);
+  EXPECT_EQ(plan["pools"][0]["pad_bytes"], 3 * 768);
+  EXPECT_EQ(plan["pools"][0]["requests"], 1);
+  EXPECT_EQ(plan["pools"][1]["pad_bytes"], 12);
+  EXPECT_EQ(plan["pools"][1]["requests"], 64);
+}
+
+TEST_F(PlanLayersTest, SharesGoToBothOperatorsAndTakeNoPads) {
+  const std::string policy = std::string(kBlinded) + "masking: {source: shares}\n";
+  const nlohmann::json plan = PlanJson(policy);
+  EXPECT_EQ(plan["masking_source"], "shares");
+  EXPECT_EQ(plan["bytes_out_per_request"], 2 * 4800);
+  EXPECT_EQ(plan["bytes_in_per_request"], 2 * 2316);
+  EXPECT_EQ(plan["pad_bytes_per_request"], 0);
+  EXPECT_TRUE(plan["pools"].empty());
+  EXPECT_THAT(Plan(policy).out, HasSubstr("shares of two operators that must not collude"));
+}
+
+TEST_F(PlanLayersTest, StandInsLeaveNoTraceInTheDigest) {
+  const std::string one = "model: small\nsegments: [{from: input, place: blinded, accelerators: [gpu0]}]\n";
+  EXPECT_EQ(PlanJson(kBlinded)["plan_digest"], PlanJson(one)["plan_digest"]);
+}
+
+TEST_F(PlanLayersTest, SharesForOneAcceleratorAreRefused) {
+  const CommandResult result = Plan(
+      "model: small\nsegments: [{from: input, place: blinded, accelerators: [gpu0]}]\n"
+      "masking: {source: shares}\n");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("needs accelerators of at least two operators"));
+}
+
+TEST_F(PlanLayersTest, UncheckedLayersAreSaidLoudly) {
+  const CommandResult result = Plan("model: small\nsegments: [{from: input, place: blinded, verify: false}]\n");
+  EXPECT_THAT(result.out, HasSubstr("answers            NOT CHECKED"));
+  EXPECT_THAT(LinesOf(result.out, "stem_conv"), ElementsAre(EndsWith("] 1,536 768 768 - NO")));
+}
+
+TEST_F(PlanLayersTest, LargeOutputsAreCheckedTwiceAndLargeSumsTakeTheWideRing) {
+  shoji::testing::OnnxBuilder builder;
+  builder.Input("input", {1, 1, 1, 5000}).Weight("w", {1, 1, 1, 1}).Weight("fc.w", {2, 5000});
+  builder.Node("Conv", {"input", "w"}, {"conv_out"}).Named("conv");
+  builder.Node("Flatten", {"conv_out"}, {"flatten_out"}).Named("flatten");
+  builder.Node("Gemm", {"flatten_out", "fc.w"}, {"logits"}).Named("fc").Attribute("transB", int64_t{1});
+  WriteModelAndRanges(builder.Output("logits").Build());
+  const CommandResult result = Plan(kBlinded);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(LinesOf(result.out, "conv"), ElementsAre(AllOf(HasSubstr("2^24"), EndsWith("2^-79.4 twice"))));
+  EXPECT_THAT(LinesOf(result.out, "fc"), ElementsAre(AllOf(HasSubstr("2^32"), EndsWith("once"))));
+}
+
+TEST_F(PlanLayersTest, PoolWithoutRoomForOneRequestIsRefused) {
+  const CommandResult result = Plan(std::string(kBlinded) + "masking: {pool: {memory: 2KiB}}\n");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("policy.yaml: masking.pool holds not even one pad: a request needs one of 2316"));
+}
+
+TEST_F(PlanLayersTest, Float32NeedsNoRanges) {
+  Write("model.ranges.yaml", AsBytes("not ranges"));
+  const nlohmann::json plan = PlanJson(kPolicy);
+  EXPECT_TRUE(plan["layers"].is_array());
+  EXPECT_TRUE(plan["layers"].empty());
+  EXPECT_TRUE(plan["masking_source"].is_null());
+}
+
+TEST_F(PlanCommandTest, WithoutRangesTheRestIsShownAndHowToMakeThem) {
+  const CommandResult result = Plan(kBlinded);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("segment 1: blinded, int8\n"));
+  EXPECT_THAT(result.out, HasSubstr("layers               not shown: int8 needs calibrated ranges, and there is no " +
+                                    folder_.File("model.ranges.yaml") + "; make it with: shoji-model calibrate"));
+  const nlohmann::json plan = PlanJson(kBlinded);
+  EXPECT_TRUE(plan["layers"].is_null());
+  EXPECT_THAT(plan["layers_missing"].get<std::string>(), HasSubstr("shoji-model calibrate"));
+}
+
+TEST_F(PlanCommandTest, RangesMayLieElsewhereAndMustBeOfThisModel) {
+  ranges_file::RangesFile ranges = RangesOf(shoji::testing::SmallResNet());
+  Write("other.yaml", AsBytes(ranges_file::ToYaml(ranges)));
+  EXPECT_EQ(PlanJson(kBlinded, {"--ranges", folder_.File("other.yaml")})["layers"].size(), 4U);
+  ranges.model.fill(7);
+  Write("other.yaml", AsBytes(ranges_file::ToYaml(ranges)));
+  const CommandResult foreign = Plan(kBlinded, {"--ranges", folder_.File("other.yaml")});
+  EXPECT_EQ(foreign.exit_code, 1);
+  EXPECT_THAT(foreign.err, HasSubstr("other.yaml holds the ranges of another model file"));
+  const CommandResult missing = Plan(kBlinded, {"--ranges", folder_.File("none.yaml")});
+  EXPECT_EQ(missing.exit_code, 1);
+  EXPECT_THAT(missing.err, HasSubstr("none.yaml"));
+}
+
+TEST_F(PlanCommandTest, ValueWithoutARangeIsNamed) {
+  ranges_file::RangesFile ranges = RangesOf(shoji::testing::SmallResNet());
+  ranges.ranges.erase("input");
+  Write("model.ranges.yaml", AsBytes(ranges_file::ToYaml(ranges)));
+  const CommandResult result = Plan(kBlinded);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("model.onnx: "), HasSubstr("input")));
 }
 
 }  // namespace

@@ -192,6 +192,14 @@ TEST_F(PlanTest, UncheckedBlindedBeforeOpenIsRefused) {
   blinded.verify = false;
   ExpectRefused({blinded, From("pool", Placement::kEnclave), From("fc", Placement::kOpen)},
                 absl::StatusCode::kInvalidArgument, "`verify: false` is refused because segment 3 is `open`");
+  ExpectRefused({blinded, From("fc", Placement::kVerified)}, absl::StatusCode::kInvalidArgument,
+                "`verify: false` is refused because segment 2 is `verified`");
+}
+
+TEST_F(PlanTest, UncheckedBlindedAfterOpenIsAllowed) {
+  SegmentPolicy blinded = From("pool", Placement::kBlinded);
+  blinded.verify = false;
+  EXPECT_TRUE(ResolveSegments({FromInput(Placement::kOpen), blinded, From("fc", Placement::kBlinded)}).ok());
 }
 
 TEST_F(PlanTest, ConfidentialOutsideTheEnclaveIsRefused) {
@@ -202,15 +210,116 @@ TEST_F(PlanTest, ConfidentialOutsideTheEnclaveIsRefused) {
 
 TEST_F(PlanTest, WhatIsNotAvailableYetSaysSo) {
   constexpr absl::StatusCode kCode = absl::StatusCode::kUnimplemented;
-  ExpectRefused({FromInput(Placement::kEnclave), From("fc", Placement::kBlinded)}, kCode,
-                "placement `blinded` of segment 2 is not available yet");
-  ExpectRefused({FromInput(Placement::kVerified)}, kCode, "placement `verified` of segment 1 is not available yet");
-  SegmentPolicy int8 = FromInput(Placement::kEnclave);
+  SegmentPolicy int8 = FromInput(Placement::kOpen);
   int8.precision = Precision::kInt8;
-  ExpectRefused({int8}, kCode, "precision `int8` of segment 1 is not available yet");
+  ExpectRefused({int8}, kCode, "precision `int8` in the open placement of segment 1 is not available yet");
   SegmentPolicy confidential = FromInput(Placement::kEnclave);
   confidential.confidential = true;
   ExpectRefused({confidential}, kCode, "`confidential` of segment 1 is not available yet");
+}
+
+TEST_F(PlanTest, MaskedAndCheckedSegmentsAreInt8AndCheckedByThemselves) {
+  SegmentPolicy unchecked = From("fc", Placement::kBlinded);
+  unchecked.verify = false;
+  const absl::StatusOr<ResolvedPlan> plan =
+      ResolveSegments({FromInput(Placement::kVerified), From("block1_conv1", Placement::kBlinded),
+                       From("pool", Placement::kEnclave), unchecked});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->segments[0].precision, Precision::kInt8);
+  EXPECT_EQ(plan->segments[1].precision, Precision::kInt8);
+  EXPECT_EQ(plan->segments[2].precision, Precision::kFloat32);
+  EXPECT_EQ(plan->segments[3].precision, Precision::kInt8);
+  EXPECT_TRUE(plan->segments[0].verify);
+  EXPECT_TRUE(plan->segments[1].verify);
+  EXPECT_FALSE(plan->segments[2].verify);
+  EXPECT_FALSE(plan->segments[3].verify);
+  EXPECT_EQ(plan->segments[1].accelerators.size(), 2U);
+}
+
+TEST_F(PlanTest, EnclaveSegmentMayComputeInInt8) {
+  SegmentPolicy int8 = FromInput(Placement::kEnclave);
+  int8.precision = Precision::kInt8;
+  const absl::StatusOr<ResolvedPlan> plan = ResolveSegments({int8});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->segments[0].precision, Precision::kInt8);
+  EXPECT_FALSE(plan->segments[0].verify);
+}
+
+TEST_F(PlanTest, Float32IsRefusedWhereMasksAndChecksNeedIntegers) {
+  for (const Placement place : {Placement::kBlinded, Placement::kVerified}) {
+    SegmentPolicy segment = From("fc", place);
+    segment.precision = Precision::kFloat32;
+    ExpectRefused({FromInput(Placement::kEnclave), segment}, absl::StatusCode::kInvalidArgument,
+                  "segment 2 (from `fc`): `precision: float32` is refused because placement `" +
+                      std::string(NameOf(place)) + "` is always int8");
+    segment.precision = Precision::kInt8;
+    EXPECT_TRUE(ResolveSegments({FromInput(Placement::kEnclave), segment}).ok());
+  }
+}
+
+TEST_F(PlanTest, BlindedSegmentsRevealNothing) {
+  const ResolvedPlan plan = ResolveSegments({FromInput(Placement::kBlinded)}).value();
+  EXPECT_FALSE(plan.result_opened);
+  EXPECT_THAT(Summarize(plan), IsEmpty());
+}
+
+TEST_F(PlanTest, VerifiedSegmentsRevealWhatEntersThemAndTheAnswerTheyMake) {
+  const ResolvedPlan plan =
+      ResolveSegments({FromInput(Placement::kVerified), From("pool", Placement::kBlinded)}).value();
+  EXPECT_FALSE(plan.result_opened);
+  const std::vector<OpenedSegment> opened = Summarize(plan);
+  ASSERT_EQ(opened.size(), 1U);
+  EXPECT_EQ(opened[0].revealed.at(0).name, "input");
+  EXPECT_THAT(opened[0].operators, ElementsAre("alice", "bob"));
+  EXPECT_FALSE(opened[0].result_opened);
+  const ResolvedPlan whole = ResolveSegments({FromInput(Placement::kVerified)}).value();
+  EXPECT_TRUE(whole.result_opened);
+  EXPECT_TRUE(Summarize(whole).at(0).result_opened);
+}
+
+TEST_F(PlanTest, DefaultPolicyMasksAndChecksFromInputToOutput) {
+  const PartitionPolicy policy = DefaultPolicy("small");
+  const absl::StatusOr<ResolvedPlan> plan = Resolve(policy, graph_, accelerators_);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->model, "small");
+  ASSERT_EQ(plan->segments.size(), 1U);
+  EXPECT_EQ(plan->segments[0].place, Placement::kBlinded);
+  EXPECT_TRUE(plan->segments[0].verify);
+  EXPECT_FALSE(plan->result_opened);
+}
+
+TEST_F(PlanTest, MaskingSettingsWithoutABlindedSegmentAreFine) {
+  PartitionPolicy policy = PolicyOf({FromInput(Placement::kEnclave), From("fc", Placement::kVerified)});
+  policy.masking.source = MaskSource::kShares;
+  EXPECT_TRUE(Resolve(policy, graph_, accelerators_).ok());
+}
+
+TEST_F(PlanTest, NeighboursInInt8AreOneRegion) {
+  SegmentPolicy int8 = After("block1_relu1", Placement::kEnclave);
+  int8.precision = Precision::kInt8;
+  const ResolvedPlan plan = ResolveSegments({FromInput(Placement::kEnclave), From("stem_relu", Placement::kEnclave),
+                                             From("block1_conv1", Placement::kBlinded), int8,
+                                             From("pool", Placement::kOpen), From("fc", Placement::kVerified)})
+                                .value();
+  EXPECT_THAT(RegionsOf(plan), ElementsAre(Region{0, 1, false}, Region{1, 2, false}, Region{2, 4, true},
+                                           Region{4, 5, false}, Region{5, 6, true}));
+}
+
+TEST_F(PlanTest, WhatCrossesInsideARegionIsAsAnywhere) {
+  const ResolvedPlan plan =
+      ResolveSegments({FromInput(Placement::kBlinded), From("block1_conv2", Placement::kVerified)}).value();
+  ASSERT_EQ(plan.segments[1].inputs.size(), 2U);
+  EXPECT_EQ(plan.segments[1].inputs[0].name, "stem_relu_out");
+  EXPECT_EQ(plan.segments[1].inputs[0].type, DataType::kFloat32);
+}
+
+TEST_F(PlanTest, RangesAreNeededWhereASegmentIsInt8) {
+  EXPECT_FALSE(NeedsRanges(PolicyOf({FromInput(Placement::kEnclave), From("fc", Placement::kOpen)})));
+  EXPECT_TRUE(NeedsRanges(PolicyOf({FromInput(Placement::kEnclave), From("fc", Placement::kBlinded)})));
+  EXPECT_TRUE(NeedsRanges(PolicyOf({FromInput(Placement::kVerified)})));
+  SegmentPolicy int8 = FromInput(Placement::kEnclave);
+  int8.precision = Precision::kInt8;
+  EXPECT_TRUE(NeedsRanges(PolicyOf({int8})));
 }
 
 TEST_F(PlanTest, DigestIsThatOfTheCanonicalEncoding) {
@@ -263,6 +372,8 @@ TEST_F(CanonicalEncodingTest, EveryFieldThatMattersChangesIt) {
 TEST_F(CanonicalEncodingTest, AcceleratorNamesOrderAndPoolSizesDoNotChangeIt) {
   const std::vector<std::function<void(ResolvedPlan&)>> changes = {
       [](ResolvedPlan& p) { p.segments[1].accelerators[0].name = "renamed"; },
+      [](ResolvedPlan& p) { p.segments[1].accelerators[0].address = "elsewhere:1"; },
+      [](ResolvedPlan& p) { p.segments[1].accelerators[0].link = LinkSecurity::kMutualTls; },
       [](ResolvedPlan& p) { std::swap(p.segments[1].accelerators[0], p.segments[1].accelerators[1]); },
       [](ResolvedPlan& p) { p.segments[1].accelerators.push_back(p.segments[1].accelerators[0]); },
       [](ResolvedPlan& p) { p.masking.pool_requests = 1; },

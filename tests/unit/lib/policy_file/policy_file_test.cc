@@ -59,6 +59,7 @@ masking:
   EXPECT_EQ(policy->segments[2].start.kind, StartPoint::Kind::kAfter);
   EXPECT_EQ(policy->segments[2].start.node, "pool5");
   EXPECT_FALSE(policy->segments[2].verify.has_value());
+  EXPECT_FALSE(policy->segments[2].precision.has_value());
   EXPECT_TRUE(policy->segments[3].confidential);
   EXPECT_EQ(policy->masking.source, MaskSource::kShares);
   EXPECT_EQ(policy->masking.pool_requests, 12U);
@@ -84,6 +85,8 @@ TEST(PolicyFileTest, UnknownKeysNameFileLineAndNearKey) {
 TEST(PolicyFileTest, WrongTypesAndWordsAreRefused) {
   ExpectRefused("model: m\nsegments:\n  - {from: input, place: opne}\n", "3", "open");
   ExpectRefused("model: m\nsegments:\n  - {from: input, place: blinded, verify: maybe}\n", "3", "verify");
+  ExpectRefused("model: m\nsegments:\n  - {from: input, place: blinded, precision: int4}\n", "3", "int8");
+  ExpectRefused("model: m\nsegments: [{from: input, place: open}]\nmasking: {source: share}\n", "3", "shares");
   ExpectRefused("model: [a]\nsegments:\n  - {from: input, place: open}\n", "1", "model");
   ExpectRefused("model: m\nsegments: open\n", "2", "segments");
   ExpectRefused("model: m\nsegments:\n  - {from: input, place: open, accelerators: gpu0}\n", "3", "accelerators");
@@ -114,24 +117,49 @@ TEST(PolicyFileTest, MissingFileIsNamed) {
 }
 
 // The policies that ship, against the model that ships.
-TEST(ShippedPoliciesTest, ResolveForTheBuiltInModel) {
-  const std::string root = std::string(SHOJI_SOURCE_DIR) + "/";
-  const absl::StatusOr<Bytes> model = ReadFile(root + "models/cifar10_resnet.onnx", size_t{1} << 26);
-  if (!model.ok()) {
-    GTEST_SKIP() << model.status().message();
+class ShippedPoliciesTest : public ::testing::Test {
+ protected:
+  static absl::StatusOr<partition::ResolvedPlan> ResolveShipped(const PartitionPolicy& policy) {
+    const absl::StatusOr<Bytes> model = ReadFile(Root() + "models/cifar10_resnet.onnx", size_t{1} << 26);
+    if (!model.ok()) {
+      return model.status();
+    }
+    const absl::StatusOr<graph::Graph> graph = graph::ImportOnnx(*model);
+    if (!graph.ok()) {
+      return graph.status();
+    }
+    return partition::Resolve(policy, *graph, {partition::AcceleratorIdentity{.name = "local"}});
   }
-  const absl::StatusOr<graph::Graph> graph = graph::ImportOnnx(*model);
-  ASSERT_TRUE(graph.ok()) << graph.status();
+  static absl::StatusOr<partition::ResolvedPlan> ResolveShipped(const std::string& name) {
+    const absl::StatusOr<PartitionPolicy> policy = LoadPolicy(Root() + "config/policies/" + name + ".yaml");
+    return policy.ok() ? ResolveShipped(*policy) : policy.status();
+  }
+  static std::string Root() { return std::string(SHOJI_SOURCE_DIR) + "/"; }
+};
+
+TEST_F(ShippedPoliciesTest, ResolveForTheBuiltInModel) {
   for (const auto& [name, result_opened] :
-       {std::pair("enclave-only", false), std::pair("layer-partition", true), std::pair("open", true)}) {
-    const absl::StatusOr<PartitionPolicy> policy = LoadPolicy(root + "config/policies/" + name + ".yaml");
-    ASSERT_TRUE(policy.ok()) << policy.status();
-    EXPECT_EQ(policy->model, "cifar10_resnet");
-    const absl::StatusOr<partition::ResolvedPlan> plan =
-        partition::Resolve(*policy, *graph, {partition::AcceleratorIdentity{"local", "", {}}});
-    ASSERT_TRUE(plan.ok()) << plan.status();
+       {std::pair("enclave-only", false), std::pair("layer-partition", true), std::pair("open", true),
+        std::pair("origami", true), std::pair("slalom", false), std::pair("slalom-integrity", true)}) {
+    const absl::StatusOr<partition::ResolvedPlan> plan = ResolveShipped(name);
+    ASSERT_TRUE(plan.ok()) << name << ": " << plan.status();
+    EXPECT_EQ(plan->model, "cifar10_resnet");
     EXPECT_EQ(plan->result_opened, result_opened) << name;
   }
+}
+
+TEST_F(ShippedPoliciesTest, SlalomPromisesWhatTheDefaultPolicyPromises) {
+  EXPECT_EQ(ResolveShipped("slalom").value().digest,
+            ResolveShipped(partition::DefaultPolicy("cifar10_resnet")).value().digest);
+}
+
+TEST_F(ShippedPoliciesTest, OrigamiChecksWhatItMasksAndOpensTheRest) {
+  const partition::ResolvedPlan plan = ResolveShipped("origami").value();
+  ASSERT_EQ(plan.segments.size(), 2U);
+  EXPECT_EQ(plan.segments[0].place, Placement::kBlinded);
+  EXPECT_TRUE(plan.segments[0].verify);
+  EXPECT_EQ(plan.segments[1].place, Placement::kOpen);
+  EXPECT_EQ(plan.segments[1].inputs.at(0).shape, Shape({1, 64, 16, 16}));
 }
 
 }  // namespace
