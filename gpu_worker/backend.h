@@ -7,11 +7,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "gpu_worker/ring_layer.h"
 #include "lib/base/bytes.h"
 #include "lib/tensor/tensor.h"
 
@@ -21,7 +23,7 @@ namespace shoji::accelerator {
 // one never stops.
 using StopCheck = std::function<absl::Status()>;
 
-// A loaded sub-model. Thread-safe: any number of runs at the same time.
+// A loaded sub-model of an open segment. Thread-safe: any number of runs at the same time.
 class Model {
  public:
   Model() = default;
@@ -36,6 +38,26 @@ class Model {
   virtual uint64_t memory_bytes() const = 0;
 };
 
+// A loaded linear layer. It works where its input lies and its output goes, because the largest tensors of a network
+// pass here. Thread-safe: any number of runs at the same time.
+class LinearModel {
+ public:
+  LinearModel() = default;
+  LinearModel(const LinearModel&) = delete;
+  LinearModel& operator=(const LinearModel&) = delete;
+  virtual ~LinearModel() = default;
+
+  // Both uint8; see RingLayer.
+  virtual const Shape& input_shape() const = 0;
+  virtual const Shape& output_shape() const = 0;
+
+  // `limbs` and `words` have exactly the bytes of these shapes. What `stop` says when it ended the run, at the latest
+  // before the next rows of the output; what stands in `words` then is nobody's business.
+  virtual absl::Status Run(ByteSpan limbs, std::span<uint8_t> words, const StopCheck& stop) = 0;
+  // What it holds on to while it is loaded: its weights and the memory of one run, input and output included.
+  virtual uint64_t memory_bytes() const = 0;
+};
+
 // Makes models. Thread-safe.
 class Backend {
  public:
@@ -44,13 +66,15 @@ class Backend {
   Backend& operator=(const Backend&) = delete;
   virtual ~Backend() = default;
 
-  // "cpu", for Describe and the log.
+  // "cpu/avx2", for Describe and the log.
   virtual const std::string& name() const = 0;
 
   // Reads a serialized ONNX model, which may come from an adversary: INVALID_ARGUMENT, UNIMPLEMENTED (names node and
   // operator) or RESOURCE_EXHAUSTED (over the backend's bounds on the memory and the work of one model). Does not keep
   // `onnx`.
   virtual absl::StatusOr<std::unique_ptr<Model>> Load(ByteSpan onnx) = 0;
+  // Makes the kernel of `layer`, which an adversary may have chosen: RESOURCE_EXHAUSTED as above, INVALID_ARGUMENT.
+  virtual absl::StatusOr<std::unique_ptr<LinearModel>> LoadLinear(const RingLayer& layer) = 0;
 };
 
 }  // namespace shoji::accelerator

@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 #include "lib/base/status_macros.h"
 
@@ -17,20 +20,39 @@ constexpr uint64_t kMaxMacs = 1'000'000'000'000'000'000;
 // gRPC's own bound on a message.
 constexpr uint64_t kMaxMessageBytes = (uint64_t{1} << 31) - 1;
 
+// The kernel of linear layers: one that this CPU has.
+absl::Status ReadKernel(const config::Fields& compute, Config& config) {
+  const std::optional<config::Node> node = compute.Find("kernel");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  using kernels::ring::Isa;
+  const std::pair<std::string_view, std::optional<Isa>> names[] = {
+      {"auto", std::nullopt}, {"portable", Isa::kPortable}, {"avx2", Isa::kAvx2}, {"avx512_vnni", Isa::kAvx512Vnni}};
+  ASSIGN_OR_RETURN(const std::optional<Isa> isa, node->Enum<std::optional<Isa>>(names));
+  config.kernel = isa.value_or(config.kernel);
+  if (!kernels::ring::IsSupported(config.kernel)) {
+    return node->Error("this CPU cannot run " + std::string(kernels::ring::NameOf(config.kernel)) +
+                       "; its fastest is " + kernels::ring::NameOf(kernels::ring::BestIsa()));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadCompute(const config::Fields& top, Config& config) {
+  config.kernel = kernels::ring::BestIsa();
   config.num_workers = std::max(1U, std::thread::hardware_concurrency());
   const std::optional<config::Node> node = top.Find("compute");
   if (!node.has_value()) {
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"workers", "threads"}));
+  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"workers", "threads", "kernel"}));
   ASSIGN_OR_RETURN(const uint64_t workers, fields.Uint64Or("workers", 0, 0, 1024));
   if (workers != 0) {
     config.num_workers = workers;
   }
   ASSIGN_OR_RETURN(const uint64_t threads, fields.Uint64Or("threads", 1, 1, 1024));
   config.threads_per_run = static_cast<int>(threads);
-  return absl::OkStatus();
+  return ReadKernel(fields, config);
 }
 
 absl::Status ReadLimits(const config::Fields& top, Config& config) {

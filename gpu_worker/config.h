@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "gpu_worker/tenant_table.h"
 #include "lib/config/node.h"
+#include "lib/kernels/ring/linear.h"
 #include "lib/rpc/endpoint.h"
 #include "lib/telemetry/log.h"
 
@@ -20,6 +21,7 @@ struct Config {
   rpc::Endpoint listen;
   size_t num_workers = 1;
   int threads_per_run = 1;
+  kernels::ring::Isa kernel = kernels::ring::Isa::kPortable;  // of this CPU
   size_t max_queue = 256;
   size_t max_message_bytes = size_t{64} << 20;
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);

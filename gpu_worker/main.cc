@@ -16,6 +16,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/node.h"
+#include "lib/kernels/ring/linear.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/server.h"
 #include "lib/rpc/signal_waiter.h"
@@ -40,12 +41,17 @@ int Fail(const absl::Status& status, int exit_code) {
 }
 
 int Serve(const Config& config, const std::string& address_file) {
+  // Kernels that are nearly always right would go unnoticed in the clear, and get this host quarantined when masked.
+  if (const absl::Status exact = kernels::ring::SelfTest(config.kernel); !exact.ok()) {
+    return Fail(exact, kCannotServe);
+  }
   rpc::SignalWaiter signals;  // before any thread
   const RealClock clock;
   telemetry::Logger log("shoji-accelerator", config.log, clock);
   absl::StatusOr<std::unique_ptr<AcceleratorServer>> server =
       AcceleratorServer::Start(config,
                                CreateCpuBackend({.num_threads = config.threads_per_run,
+                                                 .isa = config.kernel,
                                                  .max_model_memory = config.max_model_memory,
                                                  .max_model_macs = config.max_model_macs}),
                                clock, log);
@@ -56,7 +62,8 @@ int Serve(const Config& config, const std::string& address_file) {
     log.Info("listening", {{"address", address.ToString()},
                            {"version", SHOJI_VERSION},
                            {"workers", config.num_workers},
-                           {"threads", config.threads_per_run}});
+                           {"threads", config.threads_per_run},
+                           {"kernel", kernels::ring::NameOf(config.kernel)}});
   }
   if (!address_file.empty()) {
     if (absl::Status status = rpc::WriteAddressFile(address_file, (*server)->addresses()); !status.ok()) {

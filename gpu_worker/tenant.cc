@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "lib/base/status_macros.h"
-#include "lib/rpc/tensor_proto.h"
 
 namespace shoji::accelerator {
 namespace {
@@ -134,6 +133,7 @@ absl::Status Tenant::BeginUpload(uint64_t id, const pb::UploadBegin& begin) {
   Upload& upload = uploads_[id];
   upload.digest = *ParseDigest(begin.digest());
   upload.size = begin.size();
+  upload.format = begin.format();
   model_bytes_ += begin.size();
   return absl::OkStatus();
 }
@@ -195,13 +195,13 @@ absl::Status Tenant::StartLoading(uint64_t id, Upload upload) {
     return absl::InvalidArgumentError("fewer bytes than the upload declared");
   }
   models_[upload.digest] = Entry{.size = upload.size, .model = nullptr};
-  RETURN_IF_ERROR(environment_.queue.Submit(id_, [self = shared_from_this(), id, digest = upload.digest,
-                                                  onnx = std::move(upload.data)] { self->Load(id, digest, onnx); }));
+  RETURN_IF_ERROR(environment_.queue.Submit(
+      id_, [self = shared_from_this(), id, upload = std::move(upload)] { self->Load(id, upload); }));
   loads_.insert(id);
   return absl::OkStatus();
 }
 
-absl::Status Tenant::CheckMemory(const Model& model) const {
+absl::Status Tenant::CheckMemory(const Executable& model) const {
   if (model.memory_bytes() > quotas_.memory - memory_) {
     return absl::ResourceExhaustedError("the sub-model takes " + std::to_string(model.memory_bytes()) +
                                         " bytes of memory beside " + std::to_string(memory_) + ", over the quota of " +
@@ -210,10 +210,11 @@ absl::Status Tenant::CheckMemory(const Model& model) const {
   return absl::OkStatus();
 }
 
-void Tenant::Load(uint64_t id, const digest::Sha256Digest& digest, const Bytes& onnx) {
-  absl::StatusOr<std::unique_ptr<Model>> model =
-      digest::Sha256(onnx) == digest
-          ? environment_.backend.Load(onnx)
+void Tenant::Load(uint64_t id, const Upload& upload) {
+  const digest::Sha256Digest& digest = upload.digest;
+  absl::StatusOr<std::unique_ptr<Executable>> model =
+      digest::Sha256(upload.data) == digest
+          ? LoadExecutable(environment_.backend, upload.format, upload.data)
           : absl::InvalidArgumentError("the uploaded bytes do not have the digest they were declared with");
   const absl::MutexLock lock(&mu_);
   const auto entry = models_.find(digest);
@@ -232,7 +233,7 @@ void Tenant::Load(uint64_t id, const digest::Sha256Digest& digest, const Bytes& 
   entry->second.model = *std::move(model);
   environment_.log.Info("model_loaded", {{"tenant", id_},
                                          {"digest", ShortName(digest)},
-                                         {"bytes", onnx.size()},
+                                         {"bytes", upload.size},
                                          {"models", models_.size()},
                                          {"tenant_bytes", model_bytes_},
                                          {"tenant_memory", memory_}});
@@ -291,20 +292,6 @@ absl::Status Tenant::Execute(uint64_t id, pb::Execute execute, SteadyTime receiv
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<Tensor>> Tenant::Compute(Model& model, pb::Execute execute, SteadyTime deadline) {
-  if (environment_.clock.SteadyNow() >= deadline) {
-    return absl::DeadlineExceededError("the request's timeout passed in the queue");
-  }
-  std::vector<Tensor> inputs;
-  inputs.reserve(static_cast<size_t>(execute.inputs_size()));
-  for (const pb::Tensor& input : execute.inputs()) {
-    ASSIGN_OR_RETURN(Tensor tensor, rpc::ParseTensor(input, quotas_.execution_bytes));
-    inputs.push_back(std::move(tensor));
-  }
-  execute.Clear();  // the copies above are all that a run needs
-  return model.Run(std::move(inputs), [this, deadline] { return CheckWanted(deadline); });
-}
-
 absl::Status Tenant::CheckWanted(SteadyTime deadline) const {
   if (closed_) {
     return absl::CancelledError("the stream has ended");
@@ -315,24 +302,22 @@ absl::Status Tenant::CheckWanted(SteadyTime deadline) const {
   return absl::OkStatus();
 }
 
-void Tenant::Run(uint64_t id, Model& model, pb::Execute execute, SteadyTime deadline) {
-  absl::StatusOr<std::vector<Tensor>> outputs = Compute(model, std::move(execute), deadline);
+void Tenant::Run(uint64_t id, Executable& model, pb::Execute execute, SteadyTime deadline) {
   pb::AttachResponse answer;
   answer.set_id(id);
-  if (outputs.ok()) {
-    pb::ExecuteReply& reply = *answer.mutable_execute_reply();
-    for (const Tensor& output : *outputs) {
-      rpc::WriteTensor(output, *reply.add_outputs());
-    }
-    if (answer.ByteSizeLong() > quotas_.message_bytes) {
-      outputs = absl::ResourceExhaustedError("the outputs are larger than a message may be (max_message)");
-    }
+  absl::Status status = absl::DeadlineExceededError("the request's timeout passed in the queue");
+  if (environment_.clock.SteadyNow() < deadline) {
+    const auto stop = [this, deadline] { return CheckWanted(deadline); };
+    status = model.Run(std::move(execute), quotas_.execution_bytes, stop, *answer.mutable_execute_reply());
+  }
+  if (status.ok() && answer.ByteSizeLong() > quotas_.message_bytes) {
+    status = absl::ResourceExhaustedError("the outputs are larger than a message may be (max_message)");
   }
   const absl::MutexLock lock(&mu_);
-  if (outputs.ok()) {
+  if (status.ok()) {
     Send(std::move(answer));
   } else {
-    SendFailure(id, outputs.status());
+    SendFailure(id, status);
   }
 }
 

@@ -13,19 +13,18 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "gpu_worker/backend.h"
+#include "gpu_worker/executable.h"
 #include "gpu_worker/work_queue.h"
 #include "lib/base/bytes.h"
 #include "lib/base/clock.h"
 #include "lib/digest/sha2.h"
 #include "lib/telemetry/log.h"
-#include "lib/tensor/tensor.h"
 #include "shoji/internal/v1/accelerator.pb.h"
 
 namespace shoji::accelerator {
@@ -33,8 +32,8 @@ namespace shoji::accelerator {
 // What one tenant may have at a time.
 struct TenantQuotas {
   uint64_t model_bytes = uint64_t{1} << 30;  // of all its sub-models, as declared at upload, uploads under way included
-  uint64_t memory = uint64_t{8} << 30;       // of all its sub-models, as Model::memory_bytes says
-  size_t num_models = 64;
+  uint64_t memory = uint64_t{8} << 30;       // of all its sub-models, as Executable::memory_bytes says
+  size_t num_models = 512;
   size_t num_executions = 32;                      // from receipt to answer
   uint64_t execution_bytes = uint64_t{256} << 20;  // of their inputs together
   size_t message_bytes = size_t{64} << 20;         // of one answer; what is received is bounded by the carrier
@@ -89,12 +88,13 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   struct Upload {
     digest::Sha256Digest digest = {};
     uint64_t size = 0;
+    internal::v1::SubModelFormat format = internal::v1::ONNX;
     Bytes data;
   };
   struct Entry {
     uint64_t size = 0;
     uint64_t memory = 0;
-    std::shared_ptr<Model> model;  // null while it loads; shared with the executions in flight
+    std::shared_ptr<Executable> model;  // null while it loads; shared with the executions in flight
   };
   // Beyond this many refused uploads whose end has not come yet, the stream is abused.
   static constexpr size_t kMaxRefusedUploads = 64;
@@ -109,7 +109,7 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   absl::Status AddChunk(uint64_t id, const internal::v1::UploadChunk& chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndUpload(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status StartLoading(uint64_t id, Upload upload) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status CheckMemory(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckMemory(const Executable& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Unload(uint64_t id, const internal::v1::Unload& unload) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Execute(uint64_t id, internal::v1::Execute execute, SteadyTime received)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -120,9 +120,8 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   void LogFailedUpload(const digest::Sha256Digest& digest, const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Run on the queue's threads.
-  void Load(uint64_t id, const digest::Sha256Digest& digest, const Bytes& onnx);
-  void Run(uint64_t id, Model& model, internal::v1::Execute execute, SteadyTime deadline);
-  absl::StatusOr<std::vector<Tensor>> Compute(Model& model, internal::v1::Execute execute, SteadyTime deadline);
+  void Load(uint64_t id, const Upload& upload);
+  void Run(uint64_t id, Executable& model, internal::v1::Execute execute, SteadyTime deadline);
   // Whether an execution may go on.
   absl::Status CheckWanted(SteadyTime deadline) const;
 

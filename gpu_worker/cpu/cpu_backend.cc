@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "gpu_worker/cpu/linear_model.h"
 #include "lib/base/checked_math.h"
 #include "lib/base/status_macros.h"
 #include "lib/execution/program.h"
@@ -91,7 +92,8 @@ absl::Status CheckWork(const graph::Graph& graph, uint64_t limit) {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(const CpuBackendOptions& options) : options_(options) {}
+  explicit CpuBackend(const CpuBackendOptions& options)
+      : name_(std::string("cpu/") + kernels::ring::NameOf(options.isa)), options_(options) {}
 
   const std::string& name() const override { return name_; }
 
@@ -107,8 +109,12 @@ class CpuBackend final : public Backend {
     return std::make_unique<CpuModel>(std::move(program), options_.max_idle_workspaces);
   }
 
+  absl::StatusOr<std::unique_ptr<LinearModel>> LoadLinear(const RingLayer& layer) override {
+    return CreateCpuLinearModel(layer, options_);
+  }
+
  private:
-  const std::string name_ = "cpu";
+  const std::string name_;
   const CpuBackendOptions options_;
 };
 

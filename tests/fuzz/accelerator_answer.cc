@@ -67,7 +67,7 @@ void RunStream(ByteSpan in) {
   const digest::Sha256Digest digest = {1};
   const uint8_t mode = in.empty() ? 0 : in[0];
   in = in.subspan(in.empty() ? 0 : 1);
-  link.Register(digest, std::make_shared<const Bytes>(Bytes{1, 2, 3}));
+  link.Register(digest, std::make_shared<const Bytes>(Bytes{1, 2, 3}), SubModelFormat::kOnnx);
   link.Connected(outlet);
   // How much of the upload is sent before the answers come: id 1.
   for (int i = 0; i < (mode & 3); ++i) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/base/bytes.h"
 #include "lib/base/check.h"
 #include "lib/partition/plan.h"
 #include "lib/partition/summary.h"
@@ -32,6 +33,40 @@ shoji::graph::Graph Chain() {
   return graph;
 }
 
+shoji::partition::AcceleratorIdentity Accelerator(const std::string& name, const std::string& operator_name) {
+  return {.name = name,
+          .operator_name = operator_name,
+          .public_key = shoji::ToBytes(operator_name),
+          .address = name,
+          .link = shoji::partition::LinkSecurity::kMutualTls};
+}
+
+// What holds of every plan, whatever the policy says.
+void CheckPlan(const shoji::partition::ResolvedPlan& plan, const shoji::graph::Graph& graph) {
+  using shoji::partition::Placement;
+  using shoji::partition::Precision;
+  SHOJI_CHECK(plan.segments.front().first_node == 0 && plan.segments.back().end_node == graph.nodes.size());
+  SHOJI_CHECK(plan.result_opened == shoji::partition::Reveals(plan.segments.back().place));
+  bool unchecked = false;
+  for (const auto& segment : plan.segments) {
+    const bool offloads = segment.place == Placement::kBlinded || segment.place == Placement::kVerified;
+    SHOJI_CHECK(!offloads || segment.precision == Precision::kInt8);
+    SHOJI_CHECK(segment.place != Placement::kOpen || segment.precision == Precision::kFloat32);
+    SHOJI_CHECK(segment.accelerators.empty() == (segment.place == Placement::kEnclave));
+    SHOJI_CHECK(!unchecked || !shoji::partition::Reveals(segment.place));
+    unchecked = unchecked || (segment.place == Placement::kBlinded && !segment.verify);
+    const bool shares =
+        segment.place == Placement::kBlinded && plan.masking.source == shoji::partition::MaskSource::kShares;
+    SHOJI_CHECK(!shares || segment.accelerators.size() == 2);
+  }
+  size_t covered = 0;
+  for (const auto& region : shoji::partition::RegionsOf(plan)) {
+    SHOJI_CHECK(region.first_segment == covered && region.end_segment > covered);
+    covered = region.end_segment;
+  }
+  SHOJI_CHECK(covered == plan.segments.size());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -42,16 +77,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     SHOJI_CHECK(!policy.status().message().empty());
     return 0;
   }
-  const auto plan = shoji::partition::Resolve(*policy, kGraph, {{"gpu0", "alice", {1}}, {"gpu1", "bob", {2}}});
+  const auto plan =
+      shoji::partition::Resolve(*policy, kGraph, {Accelerator("gpu0", "alice"), Accelerator("gpu1", "bob")});
   if (!plan.ok()) {
     return 0;
   }
-  SHOJI_CHECK(plan->segments.front().first_node == 0 && plan->segments.back().end_node == kGraph.nodes.size());
-  for (const auto& segment : plan->segments) {
-    SHOJI_CHECK(segment.place == shoji::partition::Placement::kEnclave ||
-                segment.place == shoji::partition::Placement::kOpen);
-  }
-  SHOJI_CHECK(plan->result_opened == !plan->segments.back().accelerators.empty());
+  CheckPlan(*plan, kGraph);
   (void)shoji::partition::Summarize(*plan);
   return 0;
 }

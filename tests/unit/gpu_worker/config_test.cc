@@ -31,6 +31,7 @@ TEST(AcceleratorConfigTest, TheShippedFileSaysWhatTheDefaultsAre) {
   EXPECT_EQ(shipped->listen.address.path, SHOJI_SOURCE_DIR "/config/run/accelerator.sock");
   EXPECT_EQ(shipped->num_workers, defaults->num_workers);
   EXPECT_EQ(shipped->threads_per_run, defaults->threads_per_run);
+  EXPECT_EQ(shipped->kernel, defaults->kernel);
   EXPECT_EQ(shipped->max_queue, defaults->max_queue);
   EXPECT_EQ(shipped->max_message_bytes, defaults->max_message_bytes);
   EXPECT_EQ(shipped->drain_timeout, defaults->drain_timeout);
@@ -47,13 +48,14 @@ TEST(AcceleratorConfigTest, TheShippedFileSaysWhatTheDefaultsAre) {
 TEST(AcceleratorConfigTest, TakesEveryValue) {
   const absl::StatusOr<Config> config = Read(
       "listen: {address: '127.0.0.1:0'}\n"
-      "compute: {workers: 3, threads: 2}\n"
+      "compute: {workers: 3, threads: 2, kernel: portable}\n"
       "limits: {queue: 5, max_message: 8MiB, drain_timeout: 4s}\n"
       "quotas: {tenants: 1, models: 2, model_bytes: 3MiB, memory: 7MiB, model_memory: 4MiB, model_macs: 8,\n"
       "         executions: 5, execution_bytes: 6MiB}\n");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->num_workers, 3U);
   EXPECT_EQ(config->threads_per_run, 2);
+  EXPECT_EQ(config->kernel, kernels::ring::Isa::kPortable);
   EXPECT_EQ(config->max_queue, 5U);
   EXPECT_EQ(config->max_message_bytes, 8U << 20);
   EXPECT_EQ(config->drain_timeout, std::chrono::seconds(4));
@@ -89,6 +91,33 @@ TEST(AcceleratorConfigTest, RefusesWrongTypesAndValuesOutOfRange) {
   EXPECT_THAT(ErrorOf(listen + "quotas: {model_macs: 0}"), HasSubstr("quotas.model_macs"));
   EXPECT_THAT(ErrorOf(listen + "quotas: 7"), HasSubstr("quotas"));
   EXPECT_THAT(ErrorOf("compute: {workers: 1}"), HasSubstr("listen"));
+}
+
+TEST(AcceleratorConfigTest, TheKernelIsTheFastestOfThisCpuUnlessNamed) {
+  using kernels::ring::Isa;
+  const std::string listen = "listen: {address: 'unix:x'}\n";
+  for (const char* text : {"", "compute: {workers: 1}", "compute: {kernel: auto}"}) {
+    const absl::StatusOr<Config> config = Read(listen + text);
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_EQ(config->kernel, kernels::ring::BestIsa()) << text;
+  }
+  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512Vnni}) {
+    const std::string name = kernels::ring::NameOf(isa);
+    const absl::StatusOr<Config> config = Read(listen + "compute:\n  kernel: " + name + "\n");
+    if (kernels::ring::IsSupported(isa)) {
+      ASSERT_TRUE(config.ok()) << config.status();
+      EXPECT_EQ(config->kernel, isa);
+    } else {
+      EXPECT_THAT(std::string(config.status().message()),
+                  ::testing::AllOf(HasSubstr("accelerator.yaml:3"), HasSubstr("compute.kernel"),
+                                   HasSubstr("this CPU cannot run " + name)));
+    }
+  }
+}
+
+TEST(AcceleratorConfigTest, AnUnknownKernelIsNamedWithFileLineAndKey) {
+  EXPECT_THAT(ErrorOf("listen: {address: 'unix:x'}\ncompute:\n  workers: 1\n  kernel: avx9\n"),
+              ::testing::AllOf(HasSubstr("accelerator.yaml:4"), HasSubstr("compute.kernel"), HasSubstr("portable")));
 }
 
 }  // namespace

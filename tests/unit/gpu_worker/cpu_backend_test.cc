@@ -41,7 +41,7 @@ std::vector<Tensor> Inputs(const std::vector<float>& values) {
 
 TEST(CpuBackendTest, LoadsAndRunsAnOnnxModel) {
   const auto backend = CreateCpuBackend({});
-  EXPECT_EQ(backend->name(), "cpu");
+  EXPECT_EQ(backend->name(), "cpu/portable");
   const auto model = backend->Load(SmallModel());
   ASSERT_TRUE(model.ok()) << model.status();
   const auto outputs = (*model)->Run(Inputs({3, -4}), {});

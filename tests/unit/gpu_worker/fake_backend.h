@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -63,6 +64,13 @@ class FakeBackend final : public Backend {
     return absl::InvalidArgumentError("not a model: line\nbreak \x80");
   }
 
+  // Adds 1 to every byte of its input, as far as the output goes.
+  absl::StatusOr<std::unique_ptr<LinearModel>> LoadLinear(const RingLayer& layer) override {
+    load_gate.Pass();
+    ++num_models;
+    return std::make_unique<FakeLinearModel>(*this, layer);
+  }
+
   Gate run_gate;
   Gate load_gate;
   std::atomic<int> num_models{0};          // alive
@@ -104,6 +112,34 @@ class FakeBackend final : public Backend {
    private:
     FakeBackend& backend_;
     const std::string text_;
+  };
+
+  class FakeLinearModel final : public LinearModel {
+   public:
+    FakeLinearModel(FakeBackend& backend, const RingLayer& layer)
+        : backend_(backend), input_shape_(layer.InputShape()), output_shape_(layer.OutputShape()) {}
+    ~FakeLinearModel() override { --backend_.num_models; }
+
+    const Shape& input_shape() const override { return input_shape_; }
+    const Shape& output_shape() const override { return output_shape_; }
+    absl::Status Run(ByteSpan limbs, std::span<uint8_t> words, const StopCheck& stop) override {
+      ++backend_.num_runs;
+      backend_.run_gate.Pass();
+      if (absl::Status status = stop(); !status.ok()) {
+        ++backend_.num_stopped;
+        return status;
+      }
+      for (size_t i = 0; i < std::min(limbs.size(), words.size()); ++i) {
+        words[i] = static_cast<uint8_t>(limbs[i] + 1);
+      }
+      return absl::OkStatus();
+    }
+    uint64_t memory_bytes() const override { return backend_.model_memory; }
+
+   private:
+    FakeBackend& backend_;
+    const Shape input_shape_;
+    const Shape output_shape_;
   };
 
   const std::string name_ = "fake";

@@ -14,6 +14,7 @@
 #include "lib/rpc/tensor_proto.h"
 #include "tests/support/fake_clock.h"
 #include "tests/unit/gpu_worker/fake_backend.h"
+#include "tests/unit/gpu_worker/linear_layers.h"
 
 namespace shoji::accelerator {
 namespace {
@@ -564,6 +565,28 @@ TEST_F(TenantTest, TheTableAdmitsNoMoreTenantsThanItsLimit) {
   table.Drain();
   table.Release(**second);
   EXPECT_TRUE(absl::IsUnavailable(table.Admit(answers).status()));
+}
+
+TEST_F(TenantTest, UploadsAndExecutesALinearLayer) {
+  Answers answers;
+  TenantQuotas quotas;
+  const AttachedTenant tenant = Attach(answers, quotas);
+  const std::string layer = testing::SmallLayer().SerializeAsString();
+  pb::AttachRequest begin = Begin(1, DigestOf(layer), layer.size());
+  begin.mutable_upload_begin()->set_format(pb::LINEAR_LAYER);
+  ASSERT_TRUE(tenant->Handle(begin).ok());
+  ASSERT_TRUE(tenant->Handle(Chunk(1, layer)).ok());
+  ASSERT_TRUE(tenant->Handle(End(1)).ok());
+  ExpectUploaded(answers, 1);
+  pb::AttachRequest execute = Execute(2, layer);
+  execute.mutable_execute()->clear_inputs();
+  rpc::WriteTensor(Tensor(DataType::kUint8, Shape({6, 4, 64})), *execute.mutable_execute()->add_inputs());
+  ASSERT_TRUE(tenant->Handle(execute).ok());
+  const pb::AttachResponse answer = answers.Next();
+  ASSERT_TRUE(answer.has_execute_reply()) << answer.DebugString();
+  EXPECT_EQ(answer.execute_reply().outputs(0).data(), std::string(3 * 128, '\1'));
+  ASSERT_TRUE(tenant->Handle(Execute(3, layer)).ok());
+  ExpectFailure(answers, 3, absl::StatusCode::kInvalidArgument, "uint8[6,4,64]");
 }
 
 }  // namespace
