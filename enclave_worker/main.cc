@@ -58,8 +58,7 @@ absl::StatusOr<std::vector<AcceleratorRegistry::Member>> ConnectAccelerators(con
     channel_options.max_message_bytes = config.max_message_bytes;
     ASSIGN_OR_RETURN(options.channel, rpc::CreateChannel(accelerator.endpoint, channel_options));
     AcceleratorRegistry::Member member;
-    member.identity.name = accelerator.name;
-    member.identity.operator_name = accelerator.operator_name;
+    member.identity = IdentityOf(accelerator);
     ASSIGN_OR_RETURN(member.accelerator, AcceleratorClient::Create(std::move(options), readiness, clock));
     members.push_back(std::move(member));
   }
@@ -79,6 +78,28 @@ absl::StatusOr<ModelSet> LoadModels(const EnclaveConfig& config, const ModelCont
   return models;
 }
 
+// An accelerator that lied, or left a request without an answer: each one a warning.
+EventSink LogEventsTo(telemetry::Logger& logger) {
+  return [&logger](const EnclaveEvent& event) {
+    logger.Write(event.kind == EnclaveEventKind::kCheckFailed ? telemetry::LogLevel::kWarning
+                                                              : telemetry::LogLevel::kInfo,
+                 NameOf(event.kind),
+                 std::vector<telemetry::LogField>{{"model", event.model},
+                                                  {"layer", event.layer},
+                                                  {"accelerator", event.accelerator},
+                                                  {"count", event.count}});
+  };
+}
+
+std::function<void(const Accelerator&, Offence, std::chrono::nanoseconds)> LogTermsTo(telemetry::Logger& logger) {
+  return [&logger](const Accelerator& accelerator, Offence offence, std::chrono::nanoseconds term) {
+    logger.Warning("quarantined",
+                   {{"accelerator", accelerator.name()},
+                    {"offence", NameOf(offence)},
+                    {"seconds", std::chrono::duration_cast<std::chrono::seconds>(term).count()}});
+  };
+}
+
 // Re-reads models, files and policies. Everything else needs a restart.
 absl::Status Reload(const std::string& path, const ModelContext& context, Enclave& enclave) {
   ASSIGN_OR_RETURN(const EnclaveConfig config, LoadEnclaveConfig(path));
@@ -95,6 +116,7 @@ void ServeUntilDrained(const Flags& flags, const ModelContext& context, Enclave&
       return;
     }
     if (signal == rpc::Signal::kReload) {
+      context.quarantine.ReleaseAll();
       const absl::Status reloaded = Reload(flags.config, context, enclave);
       if (reloaded.ok()) {
         logger.Info("reloaded", {{"config", flags.config}});
@@ -127,7 +149,17 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
   ASSIGN_OR_RETURN(std::vector<AcceleratorRegistry::Member> members,
                    ConnectAccelerators(config, readiness, clock, logger));
   AcceleratorRegistry accelerators(std::move(members));
-  const ModelContext context{accelerators, readiness, slots, clock, config.threads_per_run};
+  Quarantine quarantine(clock, {config.quarantine.first, config.quarantine.max, LogTermsTo(logger)});
+  PadFiller filler(static_cast<size_t>(config.filler_threads));
+  const ModelContext context{.accelerators = accelerators,
+                             .readiness = readiness,
+                             .slots = slots,
+                             .clock = clock,
+                             .quarantine = quarantine,
+                             .filler = filler,
+                             .events = LogEventsTo(logger),
+                             .threads_per_run = config.threads_per_run,
+                             .offload_timeout = config.offload_timeout};
   ASSIGN_OR_RETURN(ModelSet models, LoadModels(config, context));
   ASSIGN_OR_RETURN(const std::unique_ptr<Enclave> enclave,
                    Enclave::Create({&clock, config.sessions, SHOJI_VERSION}, std::move(models)));

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,6 +20,12 @@
 #include "lib/tensor/tensor.h"
 
 namespace shoji::enclave {
+
+// What a sub-model is, as it is uploaded; the values are those of shoji.internal.v1.SubModelFormat.
+enum class SubModelFormat : uint8_t {
+  kOnnx = 0,         // an open segment
+  kLinearLayer = 1,  // a serialized LinearLayer: one layer of a blinded or verified segment
+};
 
 // One accelerator. Thread-safe; many executions may be in flight.
 class Accelerator {
@@ -38,9 +45,10 @@ class Accelerator {
   // Executions under way, by which the least loaded is chosen.
   virtual size_t num_in_flight() const = 0;
 
-  // Registers an ONNX sub-model under its digest. Returns at once; the sub-model is uploaded when the accelerator is
-  // reachable, and again after every reconnect.
-  virtual void Register(const digest::Sha256Digest& digest, std::shared_ptr<const Bytes> onnx) = 0;
+  // Registers a sub-model under its digest, the SHA-256 of `bytes`. Returns at once; the sub-model is uploaded when the
+  // accelerator is reachable, and again after every reconnect.
+  virtual void Register(const digest::Sha256Digest& digest, std::shared_ptr<const Bytes> bytes,
+                        SubModelFormat format) = 0;
   // Frees it here and there.
   virtual void Unregister(const digest::Sha256Digest& digest) = 0;
 

@@ -26,17 +26,26 @@ AcceleratorGroup::AcceleratorGroup(std::vector<Accelerator*> accelerators, const
                                    const Clock& clock, const Options& options)
     : accelerators_(std::move(accelerators)), readiness_(readiness), clock_(clock), options_(options) {}
 
-bool AcceleratorGroup::Serves(const digest::Sha256Digest& digest) const {
-  return std::any_of(accelerators_.begin(), accelerators_.end(),
-                     [&](const Accelerator* accelerator) { return accelerator->Serves(digest); });
+bool AcceleratorGroup::Quarantined(const Accelerator& accelerator) const {
+  return options_.quarantine != nullptr && options_.quarantine->Holds(accelerator);
 }
 
-AcceleratorGroup::Candidate* AcceleratorGroup::Choose(std::vector<Candidate>& candidates,
-                                                      const digest::Sha256Digest& digest) {
+bool AcceleratorGroup::Serves(const digest::Sha256Digest& digest) const {
+  return std::any_of(accelerators_.begin(), accelerators_.end(), [&](const Accelerator* accelerator) {
+    return accelerator->Serves(digest) && !Quarantined(*accelerator);
+  });
+}
+
+bool AcceleratorGroup::Eligible(const Candidate& candidate, const Avoided& avoided) const {
+  return candidate.attempts_left > 0 && !avoided.contains(candidate.accelerator) &&
+         !Quarantined(*candidate.accelerator);
+}
+
+AcceleratorGroup::Candidate* AcceleratorGroup::Choose(std::vector<Candidate>& candidates, const Call& call) const {
   Candidate* best = nullptr;
   size_t best_load = 0;
   for (Candidate& candidate : candidates) {
-    if (candidate.attempts_left <= 0 || !candidate.accelerator->Serves(digest)) {
+    if (!Eligible(candidate, call.avoided) || !candidate.accelerator->Serves(call.digest)) {
       continue;
     }
     const size_t load = candidate.accelerator->num_in_flight();
@@ -48,10 +57,43 @@ AcceleratorGroup::Candidate* AcceleratorGroup::Choose(std::vector<Candidate>& ca
   return best;
 }
 
-absl::StatusOr<std::vector<Tensor>> AcceleratorGroup::Execute(const digest::Sha256Digest& digest,
-                                                              std::span<const Tensor* const> inputs,
-                                                              std::span<const partition::CrossingTensor> expected,
-                                                              SteadyTime deadline) const {
+void AcceleratorGroup::Blame(const Call& call, const Accelerator& accelerator, Offence offence) const {
+  call.avoided.insert(&accelerator);
+  if (options_.quarantine != nullptr) {
+    options_.quarantine->Punish(accelerator, offence);
+  }
+}
+
+absl::StatusOr<std::vector<Tensor>> AcceleratorGroup::Try(const Call& call, Attempt attempt, Candidate& candidate,
+                                                          SteadyTime now) const {
+  Accelerator& accelerator = *candidate.accelerator;
+  const SteadyTime::duration share = (call.deadline - now) / call.attempt_share;
+  const SteadyTime end = now + std::min<SteadyTime::duration>(share, options_.attempt_timeout);
+  absl::StatusOr<std::vector<Tensor>> outputs = attempt(accelerator, end);
+  if (outputs.ok() && HasForm(*outputs, call.expected)) {
+    return outputs;
+  }
+  const bool lost = absl::IsUnavailable(outputs.status());
+  candidate.attempts_left = lost ? candidate.attempts_left - 1 : 0;
+  if (lost && candidate.attempts_left == 0) {
+    call.avoided.insert(&accelerator);  // it breaks, or breaks off, whenever it is asked
+  }
+  if (outputs.ok() || absl::IsInvalidArgument(outputs.status())) {
+    Blame(call, accelerator, Offence::kMalformedAnswer);
+    return absl::InvalidArgumentError("the accelerator's answer is not of the form that was asked for");
+  }
+  if (absl::IsDeadlineExceeded(outputs.status()) && clock_.SteadyNow() >= end) {
+    // An attempt that was cut short by the caller's own deadline proves nothing against the accelerator.
+    if (share >= options_.attempt_timeout) {
+      Blame(call, accelerator, Offence::kNoAnswer);
+    } else {
+      call.avoided.insert(&accelerator);
+    }
+  }
+  return outputs;
+}
+
+absl::StatusOr<AcceleratorGroup::Answer> AcceleratorGroup::Run(const Call& call, Attempt attempt) const {
   std::vector<Candidate> candidates;
   for (Accelerator* accelerator : accelerators_) {
     candidates.push_back({.accelerator = accelerator, .attempts_left = options_.max_attempts_each});
@@ -60,26 +102,53 @@ absl::StatusOr<std::vector<Tensor>> AcceleratorGroup::Execute(const digest::Sha2
   while (true) {
     const uint64_t generation = readiness_.generation();  // before looking, so that no change is missed
     const SteadyTime now = clock_.SteadyNow();
-    if (now >= deadline) {
+    if (now >= call.deadline) {
       return ErrorOf(Reason::kDeadline);
     }
-    if (Candidate* chosen = Choose(candidates, digest); chosen != nullptr) {
-      absl::StatusOr<std::vector<Tensor>> outputs = chosen->accelerator->Execute(digest, inputs, deadline);
-      if (outputs.ok() && HasForm(*outputs, expected)) {
-        return outputs;
+    if (Candidate* chosen = Choose(candidates, call); chosen != nullptr) {
+      absl::StatusOr<std::vector<Tensor>> outputs = Try(call, attempt, *chosen, now);
+      if (outputs.ok()) {
+        return Answer{.outputs = *std::move(outputs), .from = chosen->accelerator};
       }
-      const bool lost = absl::IsUnavailable(outputs.status());
-      chosen->attempts_left = lost ? chosen->attempts_left - 1 : 0;
       continue;
     }
-    give_up = give_up.value_or(now + std::min(options_.patience, deadline - now));
-    const bool hopeless = std::all_of(candidates.begin(), candidates.end(),
-                                      [](const Candidate& candidate) { return candidate.attempts_left <= 0; });
+    give_up = give_up.value_or(now + std::min<SteadyTime::duration>(options_.patience, call.deadline - now));
+    const bool hopeless = std::none_of(candidates.begin(), candidates.end(),
+                                       [&](const Candidate& candidate) { return Eligible(candidate, call.avoided); });
     if (hopeless || now >= *give_up) {
       return ErrorOf(Reason::kNoAccelerator);
     }
     readiness_.AwaitChange(generation, absl::FromChrono(*give_up - now));
   }
+}
+
+absl::StatusOr<std::vector<Tensor>> AcceleratorGroup::Execute(const digest::Sha256Digest& digest,
+                                                              std::span<const Tensor* const> inputs,
+                                                              std::span<const partition::CrossingTensor> expected,
+                                                              SteadyTime deadline) const {
+  Avoided nobody;
+  const Call call{.digest = digest, .expected = expected, .deadline = deadline, .avoided = nobody};
+  absl::StatusOr<Answer> answer =
+      Run(call, [&](Accelerator& accelerator, SteadyTime end) { return accelerator.Execute(digest, inputs, end); });
+  if (!answer.ok()) {
+    return answer.status();
+  }
+  return std::move(answer->outputs);
+}
+
+absl::StatusOr<AcceleratorGroup::Answer> AcceleratorGroup::ExecuteOn(
+    const digest::Sha256Digest& digest, const MakeInputs& make_inputs,
+    std::span<const partition::CrossingTensor> expected, SteadyTime deadline, Avoided& avoided) const {
+  const Call call{.digest = digest, .expected = expected, .deadline = deadline, .attempt_share = 2, .avoided = avoided};
+  return Run(call, [&](Accelerator& accelerator, SteadyTime end) {
+    const std::vector<Tensor> inputs = make_inputs(accelerator);
+    std::vector<const Tensor*> views;
+    views.reserve(inputs.size());
+    for (const Tensor& input : inputs) {
+      views.push_back(&input);
+    }
+    return accelerator.Execute(digest, views, end);
+  });
 }
 
 }  // namespace shoji::enclave

@@ -24,10 +24,11 @@ Accelerator* AcceleratorRegistry::Find(const std::string& name) const {
 
 AcceleratorRegistry::Registration AcceleratorRegistry::Register(Accelerator& accelerator,
                                                                 const digest::Sha256Digest& digest,
-                                                                std::shared_ptr<const Bytes> onnx) {
+                                                                std::shared_ptr<const Bytes> bytes,
+                                                                SubModelFormat format) {
   const absl::MutexLock lock(&mu_);
   if (counts_[{&accelerator, digest}]++ == 0) {
-    accelerator.Register(digest, std::move(onnx));
+    accelerator.Register(digest, std::move(bytes), format);
   }
   return {*this, accelerator, digest};
 }

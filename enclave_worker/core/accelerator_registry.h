@@ -57,7 +57,7 @@ class AcceleratorRegistry {
   // Null when there is none of that name.
   Accelerator* Find(const std::string& name) const;
   Registration Register(Accelerator& accelerator, const digest::Sha256Digest& digest,
-                        std::shared_ptr<const Bytes> onnx);
+                        std::shared_ptr<const Bytes> bytes, SubModelFormat format);
 
  private:
   void Drop(Accelerator& accelerator, const digest::Sha256Digest& digest);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "enclave_worker/core/outgoing_layer.h"
 #include "enclave_worker/core/secret_tensors.h"
 #include "lib/partition/plan.h"
 #include "lib/tensor/tensor.h"
@@ -20,5 +21,18 @@ namespace shoji::enclave {
 // any other placement, or one whose inputs are not there: nothing is sent.
 absl::StatusOr<std::vector<const Tensor*>> OpenSegmentInputs(const partition::Segment& segment,
                                                              const SecretTensors& live);
+
+// The input of one linear layer of a `blinded` or `verified` segment, as an accelerator gets it.
+//
+// Blinded: x' + r mod 2^k, or r alone. Either is uniformly random and independent of x', because r is exactly uniform over
+// the ring and used once (pad_pool.h says why), so whoever sees one of them, and nothing else that depends on r, learns
+// nothing. With `shares` two operators get one each; that they are never the same one is the plan's business
+// (lib/partition/plan.h) and LayerOffload's.
+// Verified: x in the clear, because the policy opens exactly these segments: see OpenSegmentInputs.
+//
+// What an accelerator answered before has passed its check: a stage that verifies builds the next message while it
+// checks, but comes here only afterwards. INTERNAL for a message that is not complete, or whose form is not its
+// segment's: nothing is sent.
+absl::StatusOr<Tensor> LayerInput(const partition::Segment& segment, OutgoingLayer message);
 
 }  // namespace shoji::enclave

@@ -5,31 +5,17 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 #include <utility>
 
-#include "enclave_worker/core/accelerator_group.h"
-#include "enclave_worker/core/declassify.h"
+#include "enclave_worker/core/float_stages.h"
+#include "enclave_worker/core/quantized_stage.h"
 #include "lib/base/reason.h"
 #include "lib/base/status_macros.h"
 #include "lib/graph/cut.h"
-#include "lib/graph/onnx_export.h"
 #include "lib/graph/onnx_import.h"
 
 namespace shoji::enclave {
-
-// A segment made ready. Either `program` (enclave) or `group` (open) is set.
-struct Model::Stage {
-  partition::Segment segment;
-  // Live tensors that no later stage reads.
-  std::vector<std::string> dead_afterwards;
-
-  std::unique_ptr<execution::Program> program;
-  std::unique_ptr<WorkspacePool> workspaces;
-
-  digest::Sha256Digest digest = {};
-  std::unique_ptr<AcceleratorGroup> group;
-  std::vector<AcceleratorRegistry::Registration> registrations;
-};
 
 namespace {
 
@@ -37,30 +23,16 @@ absl::Status InModel(const std::string& model, const absl::Status& status) {
   return {status.code(), "model " + model + ": " + std::string(status.message())};
 }
 
-attest::TensorType TypeOf(const graph::Value& value) { return {value.name, value.type, value.shape}; }
-
-// Puts what a stage returned under the names of the segment's outputs, once its form is exactly what the plan expects.
-// `outputs` may come from an accelerator.
-absl::Status PutOutputs(const partition::Segment& segment, std::vector<Tensor> outputs, SecretTensors& live) {
-  bool matches = outputs.size() == segment.outputs.size();
-  for (size_t i = 0; matches && i < outputs.size(); ++i) {
-    matches = outputs[i].type() == segment.outputs[i].type && outputs[i].shape() == segment.outputs[i].shape;
-  }
-  if (!matches) {
-    for (Tensor& output : outputs) {
-      output.Wipe();
-    }
-    return ErrorOf(Reason::kInternal);
-  }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    live.Put(segment.outputs[i].name, std::move(outputs[i]));
-  }
-  return absl::OkStatus();
+bool HasBlinded(const partition::ResolvedPlan& plan, const partition::Region& region) {
+  return std::any_of(plan.segments.begin() + static_cast<ptrdiff_t>(region.first_segment),
+                     plan.segments.begin() + static_cast<ptrdiff_t>(region.end_segment),
+                     [](const partition::Segment& segment) { return segment.place == partition::Placement::kBlinded; });
 }
+
+attest::TensorType TypeOf(const graph::Value& value) { return {value.name, value.type, value.shape}; }
 
 }  // namespace
 
-Model::Model(ComputeSlots& slots) : slots_(slots) {}
 Model::~Model() = default;
 
 absl::StatusOr<std::unique_ptr<Model>> Model::Create(const ModelSource& source, const ModelContext& context) {
@@ -75,72 +47,64 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Create(const ModelSource& source, 
   if (!plan.ok()) {
     return InModel(source.name, plan.status());
   }
-  std::unique_ptr<Model> model(new Model(context.slots));
+  std::unique_ptr<Model> model(new Model());
   model->plan_ = *std::move(plan);
   model->preprocessing_ = source.preprocessing;
   model->labels_ = source.labels;
   if (absl::Status filled = model->FillManifest(source, *graph); !filled.ok()) {
     return InModel(source.name, filled);
   }
-  for (const partition::Segment& segment : model->plan_.segments) {
-    if (absl::Status added = model->AddStage(*graph, segment, context); !added.ok()) {
-      return InModel(source.name, added);
-    }
+  if (absl::Status added = model->AddStages(*graph, source, context); !added.ok()) {
+    return InModel(source.name, added);
   }
-  // A live tensor dies after the last stage that reads it; the model's outputs live on.
-  std::set<std::string> needed;
-  for (const attest::TensorType& output : model->manifest_.outputs) {
-    needed.insert(output.name);
-  }
-  for (auto stage = model->stages_.rbegin(); stage != model->stages_.rend(); ++stage) {
-    for (const partition::CrossingTensor& input : (*stage)->segment.inputs) {
-      if (needed.insert(input.name).second) {
-        (*stage)->dead_afterwards.push_back(input.name);
-      }
-    }
-  }
+  model->FindDeadTensors();
   return model;
 }
 
-absl::Status Model::AddStage(const graph::Graph& graph, const partition::Segment& segment,
-                             const ModelContext& context) {
-  auto stage = std::make_unique<Stage>();
-  stage->segment = segment;
-  graph::Graph part = graph::Cut(graph, segment.first_node, segment.end_node);
-  switch (segment.place) {
-    case partition::Placement::kEnclave: {
-      execution::CompileOptions compile;
-      compile.num_threads = context.threads_per_run;
-      ASSIGN_OR_RETURN(stage->program, execution::Program::Compile(std::move(part), compile));
-      stage->workspaces = std::make_unique<WorkspacePool>(*stage->program);
-      break;
-    }
-    case partition::Placement::kOpen:
-      RETURN_IF_ERROR(AddOpenStage(part, context, *stage));
-      break;
-    case partition::Placement::kBlinded:
-    case partition::Placement::kVerified:
-      return absl::UnimplementedError(std::string("placement ") + NameOf(segment.place) + " is not available yet");
+// A live tensor dies after the last stage that reads it; the model's outputs live on.
+void Model::FindDeadTensors() {
+  std::set<std::string> needed;
+  for (const attest::TensorType& output : manifest_.outputs) {
+    needed.insert(output.name);
   }
-  stages_.push_back(std::move(stage));
-  return absl::OkStatus();
+  for (auto stage = stages_.rbegin(); stage != stages_.rend(); ++stage) {
+    for (const partition::CrossingTensor& input : stage->stage->inputs()) {
+      if (needed.insert(input.name).second) {
+        stage->dead_afterwards.push_back(input.name);
+      }
+    }
+  }
 }
 
-absl::Status Model::AddOpenStage(const graph::Graph& part, const ModelContext& context, Stage& stage) {
-  ASSIGN_OR_RETURN(Bytes onnx, graph::ExportOnnx(part));
-  const auto shared = std::make_shared<const Bytes>(std::move(onnx));
-  stage.digest = digest::Sha256(*shared);
-  std::vector<Accelerator*> members;
-  for (const partition::AcceleratorIdentity& identity : stage.segment.accelerators) {
-    Accelerator* accelerator = context.accelerators.Find(identity.name);
-    if (accelerator == nullptr) {
-      return absl::NotFoundError("accelerator '" + identity.name + "' is not in the deployment");
+absl::Status Model::AddStages(const graph::Graph& graph, const ModelSource& source, const ModelContext& context) {
+  const std::vector<partition::Region> regions = partition::RegionsOf(plan_);
+  // Each quantized region may have a pool; the policy's budget is for all of them together.
+  partition::MaskingPolicy masking = plan_.masking;
+  masking.pool_bytes /= std::max<uint64_t>(1, static_cast<uint64_t>(std::count_if(
+                                                  regions.begin(), regions.end(), [&](const partition::Region& region) {
+                                                    return HasBlinded(plan_, region);
+                                                  })));
+  for (const partition::Region& region : regions) {
+    const std::span<const partition::Segment> segments =
+        std::span(plan_.segments).subspan(region.first_segment, region.end_segment - region.first_segment);
+    StageInOrder& added = stages_.emplace_back();
+    if (region.quantized) {
+      if (!source.ranges.has_value()) {
+        return absl::InvalidArgumentError(
+            "its policy computes in int8 from " + segments.front().first_node_name +
+            " on, which takes calibrated ranges; make them with `shoji-model calibrate` and name them with `ranges`");
+      }
+      ASSIGN_OR_RETURN(added.stage, CreateQuantizedStage(source.name, graph, segments, masking, *source.ranges,
+                                                         context));
+      continue;
     }
-    stage.registrations.push_back(context.accelerators.Register(*accelerator, stage.digest, shared));
-    members.push_back(accelerator);
+    for (const partition::Segment& segment : segments) {
+      const graph::Graph part = graph::Cut(graph, segment.first_node, segment.end_node);
+      const bool open = segment.place == partition::Placement::kOpen;
+      ASSIGN_OR_RETURN(added.stage, open ? CreateOpenStage(part, segment, context)
+                                         : CreateEnclaveStage(part, segment, context));
+    }
   }
-  stage.group = std::make_unique<AcceleratorGroup>(std::move(members), context.readiness, context.clock,
-                                                   AcceleratorGroup::Options());
   return absl::OkStatus();
 }
 
@@ -153,6 +117,10 @@ absl::Status Model::FillManifest(const ModelSource& source, const graph::Graph& 
   manifest_.model_digest = digest::Sha256(source.onnx);
   manifest_.preprocessing_digest = digest::Sha256(preprocessing_bytes_);
   manifest_.labels_digest = digest::Sha256(source.labels);
+  if (source.ranges.has_value()) {
+    const digest::Sha256Digest calibration = digest::Sha256(quantization::CanonicalEncoding(*source.ranges));
+    manifest_.calibration_digest.assign(calibration.begin(), calibration.end());
+  }
   manifest_.plan_digest = plan_.digest;
   manifest_.result_opened = plan_.result_opened;
   for (const partition::Segment& segment : plan_.segments) {
@@ -216,52 +184,22 @@ absl::Status Model::CheckPreprocessing() const {
 }
 
 std::string Model::NotReadyBecause() const {
-  for (const std::unique_ptr<Stage>& stage : stages_) {
-    if (stage->group != nullptr && !stage->group->Serves(stage->digest)) {
-      return "model " + manifest_.name + ": no accelerator is ready for the segment from " +
-             stage->segment.first_node_name;
+  for (const StageInOrder& stage : stages_) {
+    if (std::string why = stage.stage->NotReadyBecause(); !why.empty()) {
+      return "model " + manifest_.name + ": " + why;
     }
   }
   return "";
 }
 
 absl::Status Model::Run(SecretTensors& live, SteadyTime deadline) const {
-  for (const std::unique_ptr<Stage>& stage : stages_) {
-    RETURN_IF_ERROR(stage->program != nullptr ? RunEnclaveStage(*stage, live, deadline)
-                                              : RunOpenStage(*stage, live, deadline));
-    for (const std::string& name : stage->dead_afterwards) {
+  for (const StageInOrder& stage : stages_) {
+    RETURN_IF_ERROR(stage.stage->Run(live, deadline));
+    for (const std::string& name : stage.dead_afterwards) {
       live.Drop(name);
     }
   }
   return absl::OkStatus();
-}
-
-absl::Status Model::RunEnclaveStage(const Stage& stage, SecretTensors& live, SteadyTime deadline) const {
-  std::vector<const Tensor*> inputs;
-  for (const partition::CrossingTensor& input : stage.segment.inputs) {
-    const Tensor* tensor = live.Find(input.name);
-    if (tensor == nullptr) {
-      return ErrorOf(Reason::kInternal);
-    }
-    inputs.push_back(tensor);
-  }
-  RETURN_IF_ERROR(slots_.Acquire(deadline));
-  absl::StatusOr<std::vector<Tensor>> outputs = [&] {
-    WorkspacePool::Lease lease = stage.workspaces->Borrow();
-    return stage.program->Run(inputs, lease.workspace());
-  }();
-  slots_.Release();
-  if (!outputs.ok()) {
-    return ErrorOf(Reason::kInternal);
-  }
-  return PutOutputs(stage.segment, *std::move(outputs), live);
-}
-
-absl::Status Model::RunOpenStage(const Stage& stage, SecretTensors& live, SteadyTime deadline) const {
-  ASSIGN_OR_RETURN(const std::vector<const Tensor*> inputs, OpenSegmentInputs(stage.segment, live));
-  ASSIGN_OR_RETURN(std::vector<Tensor> outputs,
-                   stage.group->Execute(stage.digest, inputs, stage.segment.outputs, deadline));
-  return PutOutputs(stage.segment, std::move(outputs), live);
 }
 
 }  // namespace shoji::enclave

@@ -12,17 +12,16 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "enclave_worker/core/accelerator_registry.h"
-#include "enclave_worker/core/compute_slots.h"
-#include "enclave_worker/core/readiness_signal.h"
+#include "enclave_worker/core/model_context.h"
 #include "enclave_worker/core/secret_tensors.h"
-#include "enclave_worker/core/workspace_pool.h"
+#include "enclave_worker/core/stage.h"
 #include "lib/attest/manifest.h"
 #include "lib/base/bytes.h"
 #include "lib/base/clock.h"
-#include "lib/execution/program.h"
+#include "lib/graph/graph.h"
 #include "lib/image/preprocessing.h"
 #include "lib/partition/plan.h"
+#include "lib/quantization/activation_ranges.h"
 
 namespace shoji::enclave {
 
@@ -33,15 +32,7 @@ struct ModelSource {
   Bytes labels;                                       // UTF-8, one a line; empty: none
   std::optional<image::Preprocessing> preprocessing;  // none: the model takes tensors only
   partition::PartitionPolicy policy;
-};
-
-// What every model of a process shares; outlives them.
-struct ModelContext {
-  AcceleratorRegistry& accelerators;
-  const ReadinessSignal& readiness;  // that all the accelerators notify
-  ComputeSlots& slots;
-  const Clock& clock;
-  int threads_per_run = 1;
+  std::optional<quantization::ActivationRanges> ranges;  // calibrated; none: no segment computes in int8
 };
 
 // Immutable and thread-safe once made; any number of runs at the same time.
@@ -72,16 +63,18 @@ class Model {
   absl::Status Run(SecretTensors& live, SteadyTime deadline) const;
 
  private:
-  struct Stage;
-  explicit Model(ComputeSlots& slots);
+  Model() = default;
 
-  absl::Status AddStage(const graph::Graph& graph, const partition::Segment& segment, const ModelContext& context);
-  absl::Status AddOpenStage(const graph::Graph& part, const ModelContext& context, Stage& stage);
+  absl::Status AddStages(const graph::Graph& graph, const ModelSource& source, const ModelContext& context);
+  void FindDeadTensors();
   absl::Status FillManifest(const ModelSource& source, const graph::Graph& graph);
   absl::Status CheckPreprocessing() const;
   absl::Status CheckLabels() const;
-  absl::Status RunEnclaveStage(const Stage& stage, SecretTensors& live, SteadyTime deadline) const;
-  absl::Status RunOpenStage(const Stage& stage, SecretTensors& live, SteadyTime deadline) const;
+
+  struct StageInOrder {
+    std::unique_ptr<Stage> stage;
+    std::vector<std::string> dead_afterwards;  // live tensors that no later stage reads
+  };
 
   attest::ModelManifest manifest_;
   std::optional<image::Preprocessing> preprocessing_;
@@ -90,8 +83,7 @@ class Model {
   partition::ResolvedPlan plan_;
   size_t input_bytes_ = 0;
   size_t output_bytes_ = 0;
-  ComputeSlots& slots_;
-  std::vector<std::unique_ptr<Stage>> stages_;
+  std::vector<StageInOrder> stages_;
 };
 
 }  // namespace shoji::enclave

@@ -94,6 +94,11 @@ int AddConditionalRules(scmp_filter_ctx context) {
   if (result == 0) {
     result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
   }
+  // The makers of pads may lower their own priority; nobody may change another's.
+  if (result == 0) {
+    result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(sched_setscheduler), 2, SCMP_A0(SCMP_CMP_EQ, 0),
+                              SCMP_A1(SCMP_CMP_EQ, SCHED_IDLE));
+  }
   // No raw or netlink sockets, and of ioctl nothing that could type into an inherited terminal (TIOCSTI).
   for (const int family : {AF_UNIX, AF_INET, AF_INET6}) {
     if (result == 0) {

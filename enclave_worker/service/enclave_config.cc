@@ -17,7 +17,10 @@
 #include "lib/config/node.h"
 #include "lib/policy_file/policy_file.h"
 #include "lib/preprocessing_file/preprocessing_file.h"
+#include "lib/ranges_file/model_ranges.h"
+#include "lib/ranges_file/ranges_file.h"
 #include "lib/rpc/channel.h"
+#include "lib/rpc/pem.h"
 
 namespace shoji::enclave {
 namespace {
@@ -47,14 +50,20 @@ absl::StatusOr<std::string> ReadableFileOrNone(const config::Fields& fields, std
 }
 
 absl::StatusOr<ModelConfig> ReadModel(const config::Node& node) {
-  ASSIGN_OR_RETURN(const config::Fields fields, node.Map({"name", "file", "labels", "preprocessing", "policy"}));
+  ASSIGN_OR_RETURN(const config::Fields fields,
+                   node.Map({"name", "file", "labels", "preprocessing", "policy", "ranges"}));
   ModelConfig model;
   model.where = node.Where();
   ASSIGN_OR_RETURN(model.name, fields.String("name"));
   ASSIGN_OR_RETURN(model.file, ReadableFile(fields, "file"));
   ASSIGN_OR_RETURN(model.labels, ReadableFileOrNone(fields, "labels"));
   ASSIGN_OR_RETURN(model.preprocessing, ReadableFileOrNone(fields, "preprocessing"));
-  ASSIGN_OR_RETURN(model.policy, ReadableFile(fields, "policy"));
+  ASSIGN_OR_RETURN(model.policy, ReadableFileOrNone(fields, "policy"));
+  ASSIGN_OR_RETURN(model.ranges, ReadableFileOrNone(fields, "ranges"));
+  if (const std::string beside = ranges_file::RangesPathOf(model.file);
+      model.ranges.empty() && ::access(beside.c_str(), R_OK) == 0) {
+    model.ranges = beside;
+  }
   return model;
 }
 
@@ -64,7 +73,40 @@ absl::StatusOr<AcceleratorConfig> ReadAccelerator(const config::Node& node) {
   ASSIGN_OR_RETURN(accelerator.name, fields.String("name"));
   ASSIGN_OR_RETURN(accelerator.operator_name, fields.String("operator"));
   ASSIGN_OR_RETURN(accelerator.endpoint, rpc::ReadEndpoint(fields, rpc::Role::kConnect, rpc::Exposure::kInternal));
+  if (const std::string& file = accelerator.endpoint.security.server_key_file; !file.empty()) {
+    absl::StatusOr<Bytes> public_key = rpc::LoadPemPublicKey(file);
+    RETURN_IF_ERROR(node.Annotate(public_key.status()));
+    // One reading for what the plan states and for what the link demands.
+    accelerator.endpoint.security.server_public_key = *std::move(public_key);
+  }
   return accelerator;
+}
+
+absl::Status ReadQuarantine(const config::Fields& top, QuarantineConfig& quarantine) {
+  const std::optional<config::Node> node = top.Find("quarantine");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"first", "max"}));
+  constexpr std::chrono::milliseconds kShortest(1);
+  constexpr std::chrono::hours kLongest(24 * 365);
+  ASSIGN_OR_RETURN(quarantine.first, fields.DurationOr("first", quarantine.first, kShortest, kLongest));
+  ASSIGN_OR_RETURN(quarantine.max, fields.DurationOr("max", quarantine.max, kShortest, kLongest));
+  if (quarantine.max < quarantine.first) {
+    return node->Error("'max' is shorter than 'first'");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadMasking(const config::Fields& top, EnclaveConfig& config) {
+  const std::optional<config::Node> node = top.Find("masking");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"filler_threads"}));
+  ASSIGN_OR_RETURN(const int64_t threads, fields.Int64Or("filler_threads", config.filler_threads, 0, 1024));
+  config.filler_threads = static_cast<int>(threads);
+  return absl::OkStatus();
 }
 
 absl::Status ReadEvidence(const config::Fields& top, EnclaveConfig& config) {
@@ -103,11 +145,13 @@ absl::Status ReadWork(const config::Fields& top, EnclaveConfig& config) {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const config::Fields fields,
-                   node->Map({"requests_in_flight", "queue", "compute_slots", "threads_per_run"}));
+                   node->Map({"requests_in_flight", "queue", "compute_slots", "threads_per_run", "offload_timeout"}));
   ASSIGN_OR_RETURN(config.num_workers, fields.Uint64Or("requests_in_flight", config.num_workers, 1, 4096));
   ASSIGN_OR_RETURN(config.queue, fields.Uint64Or("queue", config.queue, 1, 1'000'000));
   ASSIGN_OR_RETURN(const int64_t slots, fields.Int64Or("compute_slots", config.compute_slots, 0, 1024));
   ASSIGN_OR_RETURN(const int64_t threads, fields.Int64Or("threads_per_run", config.threads_per_run, 1, 1024));
+  ASSIGN_OR_RETURN(config.offload_timeout, fields.DurationOr("offload_timeout", config.offload_timeout,
+                                                             std::chrono::milliseconds(1), std::chrono::hours(1)));
   config.compute_slots = static_cast<int>(slots);
   config.threads_per_run = static_cast<int>(threads);
   return absl::OkStatus();
@@ -118,8 +162,8 @@ absl::Status ReadWork(const config::Fields& top, EnclaveConfig& config) {
 absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
   ASSIGN_OR_RETURN(const config::Document document, config::Document::Load(path));
   ASSIGN_OR_RETURN(const config::Fields top,
-                   document.root().Map({"listen", "evidence", "models", "accelerators", "sessions", "work",
-                                        "max_message", "drain_timeout", "log"}));
+                   document.root().Map({"listen", "evidence", "models", "accelerators", "quarantine", "masking",
+                                        "sessions", "work", "max_message", "drain_timeout", "log"}));
   EnclaveConfig config;
   ASSIGN_OR_RETURN(const config::Node listen, top.Require("listen"));
   ASSIGN_OR_RETURN(const config::Fields listen_fields, listen.Map({"address", "tls", "insecure_plaintext"}));
@@ -138,6 +182,8 @@ absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
     }
     config.accelerators.push_back(std::move(accelerator));
   }
+  RETURN_IF_ERROR(ReadQuarantine(top, config.quarantine));
+  RETURN_IF_ERROR(ReadMasking(top, config));
   RETURN_IF_ERROR(ReadSessions(top, config.sessions));
   RETURN_IF_ERROR(ReadWork(top, config));
   if (config.sessions.max_live_sessions + 2 * config.num_workers > channel::ResponderOptions::kMaxLiveSessions) {
@@ -163,8 +209,34 @@ absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config) {
   if (!config.preprocessing.empty()) {
     ASSIGN_OR_RETURN(source.preprocessing, preprocessing_file::LoadPreprocessing(config.preprocessing));
   }
-  ASSIGN_OR_RETURN(source.policy, policy_file::LoadPolicy(config.policy));
+  if (config.policy.empty()) {
+    source.policy = partition::DefaultPolicy(config.name);
+  } else {
+    ASSIGN_OR_RETURN(source.policy, policy_file::LoadPolicy(config.policy));
+  }
+  if (!partition::NeedsRanges(source.policy)) {
+    return source;
+  }
+  if (config.ranges.empty()) {
+    const std::string why =
+        config.policy.empty() ? "without `policy:` every linear layer is masked" : config.policy + " computes in int8";
+    return absl::FailedPreconditionError(
+        config.where + ": model " + config.name + ": " + why + ", which needs calibrated ranges, and " +
+        ranges_file::HowToMakeRanges(config.file) + " (or name a policy that computes in float32)");
+  }
+  ASSIGN_OR_RETURN(source.ranges, ranges_file::LoadRangesOf(source.onnx, config.ranges));
   return source;
+}
+
+partition::AcceleratorIdentity IdentityOf(const AcceleratorConfig& accelerator) {
+  const rpc::Endpoint& endpoint = accelerator.endpoint;
+  const bool mutual_tls = endpoint.address.kind == rpc::Address::Kind::kTcp &&
+                          endpoint.security.kind == rpc::TransportSecurity::Kind::kMutualTls;
+  return {.name = accelerator.name,
+          .operator_name = accelerator.operator_name,
+          .public_key = endpoint.security.server_public_key,
+          .address = endpoint.address.ToString(),
+          .link = mutual_tls ? partition::LinkSecurity::kMutualTls : partition::LinkSecurity::kOther};
 }
 
 }  // namespace shoji::enclave

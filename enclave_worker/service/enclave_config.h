@@ -11,8 +11,10 @@
 
 #include "absl/status/statusor.h"
 #include "enclave_worker/core/model.h"
+#include "lib/base/bytes.h"
 #include "lib/channel/responder.h"
 #include "lib/image/preprocessing.h"
+#include "lib/partition/plan.h"
 #include "lib/rpc/endpoint.h"
 #include "lib/telemetry/log.h"
 
@@ -24,13 +26,21 @@ struct ModelConfig {
   std::string file;
   std::string labels;         // empty: none
   std::string preprocessing;  // empty: none
-  std::string policy;
+  std::string policy;         // empty: partition::DefaultPolicy
+  std::string ranges;         // calibrated; empty: none
 };
 
 struct AcceleratorConfig {
   std::string name;
   std::string operator_name;
   rpc::Endpoint endpoint;
+};
+
+// How long an accelerator whose answer failed its check is not used: `first`, and twice as long each time it fails
+// again, up to `max`.
+struct QuarantineConfig {
+  std::chrono::nanoseconds first = std::chrono::minutes(1);
+  std::chrono::nanoseconds max = std::chrono::hours(1);
 };
 
 // The enclave's configuration file; docs/operations.md describes every key.
@@ -44,6 +54,10 @@ struct EnclaveConfig {
   size_t queue = 64;
   int compute_slots = 0;  // 0: one a processor
   int threads_per_run = 1;
+  // The longest that one layer waits for an accelerator before another, or the enclave, computes it.
+  std::chrono::nanoseconds offload_timeout = std::chrono::seconds(5);
+  QuarantineConfig quarantine;
+  int filler_threads = 1;  // threads that prepare pads, for all models together
   size_t max_message_bytes = 0;
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
   telemetry::LogOptions log;
@@ -52,7 +66,11 @@ struct EnclaveConfig {
 // Errors name file, line and key. Every file that it names can be opened.
 absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path);
 
-// Reads all files that `config` names for one model. Errors name the file.
+// Reads all files that `config` names for one model; ranges only where its policy needs them. Errors name the file.
+// FAILED_PRECONDITION: the policy computes in int8 and there are no calibrated ranges; says how to make them.
 absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config);
+
+// What a plan has to know of an accelerator.
+partition::AcceleratorIdentity IdentityOf(const AcceleratorConfig& accelerator);
 
 }  // namespace shoji::enclave

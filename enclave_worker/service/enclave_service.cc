@@ -185,9 +185,19 @@ grpc::ServerUnaryReactor* EnclaveService::Impl::Infer(grpc::CallbackServerContex
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const absl::Status queued = options_.workers.Add([this, context, request, response, deadline, reactor] {
     // A caller that is gone needs no answer: what is not started is not started.
-    const absl::Status status =
-        context->IsCancelled() ? absl::CancelledError("cancelled") : RunInfer(*request, deadline, *response);
+    if (context->IsCancelled()) {
+      reactor->Finish(rpc::ToGrpcStatus(absl::CancelledError("cancelled")));
+      return;
+    }
+    const std::string session = HexEncode(AsBytes(request->session_id().substr(0, 4)));
+    const uint64_t sequence = request->sequence();
+    const absl::Status status = RunInfer(*request, deadline, *response);
+    // The request is gone with this; what is logged after it delays nobody.
     reactor->Finish(rpc::ToGrpcStatus(status));
+    // Whether a sealed answer holds a result or an error is not for the log.
+    options_.logger.Info("request", {{"session", session},
+                                     {"sequence", sequence},
+                                     {"status", status.ok() ? "ANSWERED" : NameOf(ReasonOf(status))}});
   });
   if (!queued.ok()) {
     reactor->Finish(rpc::ToGrpcStatus(queued));
@@ -209,10 +219,6 @@ absl::Status EnclaveService::Impl::RunInfer(const v1::InferRequest& request, Ste
   sealed.model = request.model();
   sealed.ciphertext = ToBytes(request.ciphertext());
   const absl::StatusOr<channel::SealedAnswer> answer = options_.enclave.Infer(sealed, deadline);
-  // Whether a sealed answer holds a result or an error is not for the log.
-  options_.logger.Info("request", {{"session", HexEncode(sealed.session_id).substr(0, 8)},
-                                   {"sequence", sealed.sequence},
-                                   {"status", answer.ok() ? "ANSWERED" : NameOf(ReasonOf(answer.status()))}});
   if (!answer.ok()) {
     return answer.status();
   }

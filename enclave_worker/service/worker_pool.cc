@@ -19,12 +19,25 @@ WorkerPool::~WorkerPool() {
   {
     const absl::MutexLock lock(&mu_);
     stopping_ = true;
+    for (Idle* idle : idle_) {
+      idle->is_called = true;
+      idle->woken.Signal();
+    }
+    idle_.clear();
   }
   threads_.clear();
 }
 
 absl::Status WorkerPool::Add(std::function<void()> work) {
   const absl::MutexLock lock(&mu_);
+  if (!idle_.empty()) {
+    Idle& idle = *idle_.back();
+    idle_.pop_back();
+    idle.work = std::move(work);
+    idle.is_called = true;
+    idle.woken.Signal();
+    return absl::OkStatus();
+  }
   if (queue_.size() >= max_queue_) {
     return ErrorOf(Reason::kOverloaded);
   }
@@ -32,19 +45,26 @@ absl::Status WorkerPool::Add(std::function<void()> work) {
   return absl::OkStatus();
 }
 
+std::function<void()> WorkerPool::NextWork() {
+  const absl::MutexLock lock(&mu_);
+  if (!queue_.empty()) {
+    std::function<void()> work = std::move(queue_.front());
+    queue_.pop_front();
+    return work;
+  }
+  if (stopping_) {
+    return {};
+  }
+  Idle idle;
+  idle_.push_back(&idle);
+  while (!idle.is_called) {
+    idle.woken.Wait(&mu_);
+  }
+  return std::move(idle.work);
+}
+
 void WorkerPool::Loop() {
-  while (true) {
-    std::function<void()> work;
-    {
-      const absl::MutexLock lock(&mu_);
-      const auto due = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_ || !queue_.empty(); };
-      mu_.Await(absl::Condition(&due));
-      if (queue_.empty()) {
-        return;
-      }
-      work = std::move(queue_.front());
-      queue_.pop_front();
-    }
+  while (const std::function<void()> work = NextWork()) {
     work();
   }
 }

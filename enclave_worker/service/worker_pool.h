@@ -15,7 +15,9 @@
 
 namespace shoji::enclave {
 
-// A fixed number of threads behind a bounded queue. Thread-safe. The destructor runs what is queued, then joins.
+// A fixed number of threads behind a bounded queue. Of the idle ones the last to have worked is taken first: its stack,
+// and what it worked on, are the likeliest to be in the caches still. Thread-safe. The destructor runs what is queued,
+// then joins.
 class WorkerPool {
  public:
   WorkerPool(size_t num_threads, size_t queue);
@@ -23,14 +25,24 @@ class WorkerPool {
   WorkerPool& operator=(const WorkerPool&) = delete;
   ~WorkerPool();
 
-  // OVERLOADED at once when the queue is full.
+  // OVERLOADED at once when every thread works and the queue is full.
   absl::Status Add(std::function<void()> work);
 
  private:
+  // A thread without work. On `idle_` until it is given some, or told to stop by getting none.
+  struct Idle {
+    absl::CondVar woken;
+    bool is_called = false;
+    std::function<void()> work;
+  };
+
   void Loop();
+  // Empty: the pool stops.
+  std::function<void()> NextWork();
 
   const size_t max_queue_;
   absl::Mutex mu_;
+  std::vector<Idle*> idle_ ABSL_GUARDED_BY(mu_);  // the last to have worked is at the back; not empty: no queue
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::jthread> threads_;  // last: they use all of the above

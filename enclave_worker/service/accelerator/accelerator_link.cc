@@ -33,6 +33,16 @@ pb::AttachRequest PopFront(std::deque<pb::AttachRequest>& queue) {
   return front;
 }
 
+pb::SubModelFormat ToProto(SubModelFormat format) {
+  switch (format) {
+    case SubModelFormat::kOnnx:
+      return pb::ONNX;
+    case SubModelFormat::kLinearLayer:
+      return pb::LINEAR_LAYER;
+  }
+  return pb::ONNX;
+}
+
 absl::Status Lost() { return absl::UnavailableError("the connection to the accelerator was lost"); }
 
 }  // namespace
@@ -98,13 +108,15 @@ bool AcceleratorLink::answered() const {
   return answered_;
 }
 
-void AcceleratorLink::Register(const digest::Sha256Digest& digest, std::shared_ptr<const Bytes> onnx) {
+void AcceleratorLink::Register(const digest::Sha256Digest& digest, std::shared_ptr<const Bytes> bytes,
+                               SubModelFormat format) {
   {
     const absl::MutexLock lock(&mu_);
     Entry& entry = models_[digest];
     entry.wanted = true;
-    if (entry.onnx == nullptr) {
-      entry.onnx = std::move(onnx);
+    if (entry.bytes == nullptr) {
+      entry.bytes = std::move(bytes);
+      entry.format = format;
     }
   }
   readiness_.Notify();
@@ -253,7 +265,7 @@ void AcceleratorLink::ForgetModels() {
   for (auto model = models_.begin(); model != models_.end();) {
     Entry& entry = model->second;
     if (entry.wanted) {
-      entry = Entry{.onnx = std::move(entry.onnx)};
+      entry = Entry{.bytes = std::move(entry.bytes), .format = entry.format};
       ++model;
     } else {
       model = models_.erase(model);
@@ -327,16 +339,17 @@ std::optional<pb::AttachRequest> AcceleratorLink::NextOfUpload() {
     uploads_[model->second.id] = model->first;
   }
   Entry& entry = model->second;
-  const Bytes& onnx = *entry.onnx;
+  const Bytes& bytes = *entry.bytes;
   pb::AttachRequest next;
   next.set_id(entry.id);
   if (!entry.begun) {
     entry.begun = true;
     next.mutable_upload_begin()->set_digest(ToString(model->first));
-    next.mutable_upload_begin()->set_size(onnx.size());
-  } else if (entry.num_sent < onnx.size()) {
-    const size_t size = std::min(options_.chunk_bytes, onnx.size() - entry.num_sent);
-    next.mutable_upload_chunk()->set_data(onnx.data() + entry.num_sent, size);
+    next.mutable_upload_begin()->set_size(bytes.size());
+    next.mutable_upload_begin()->set_format(ToProto(entry.format));
+  } else if (entry.num_sent < bytes.size()) {
+    const size_t size = std::min(options_.chunk_bytes, bytes.size() - entry.num_sent);
+    next.mutable_upload_chunk()->set_data(bytes.data() + entry.num_sent, size);
     entry.num_sent += size;
   } else {
     entry.state = State::kSent;

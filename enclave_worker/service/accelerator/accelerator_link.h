@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "enclave_worker/core/accelerator.h"
 #include "enclave_worker/core/readiness_signal.h"
 #include "enclave_worker/service/accelerator/attach_answer.h"
 #include "lib/base/bytes.h"
@@ -84,7 +85,7 @@ class AcceleratorLink {
   bool ready() const;
   bool Serves(const digest::Sha256Digest& digest) const;
   size_t num_in_flight() const;
-  void Register(const digest::Sha256Digest& digest, std::shared_ptr<const Bytes> onnx);
+  void Register(const digest::Sha256Digest& digest, std::shared_ptr<const Bytes> bytes, SubModelFormat format);
   void Unregister(const digest::Sha256Digest& digest);
   absl::StatusOr<Outputs> Execute(const digest::Sha256Digest& digest, std::span<const Tensor* const> inputs,
                                   SteadyTime deadline);
@@ -108,7 +109,8 @@ class AcceleratorLink {
   // has begun always goes on to its answer; one that is unregistered meanwhile is unloaded, or forgotten, then.
   enum class State : uint8_t { kWaiting, kSending, kSent, kUploaded, kRefused };
   struct Entry {
-    std::shared_ptr<const Bytes> onnx;  // shared with the model that it was cut from
+    std::shared_ptr<const Bytes> bytes;  // shared with the model that it is a part of
+    SubModelFormat format = SubModelFormat::kOnnx;
     State state = State::kWaiting;
     uint64_t id = 0;           // of the upload, kSending and kSent
     size_t num_sent = 0;       // kSending

@@ -80,7 +80,7 @@ class AcceleratorClientTest : public ::testing::Test {
     return *std::move(client);
   }
   static void Register(AcceleratorClient& client, const std::string& model) {
-    client.Register(DigestOf(model), std::make_shared<const Bytes>(ToBytes(model)));
+    client.Register(DigestOf(model), std::make_shared<const Bytes>(ToBytes(model)), SubModelFormat::kOnnx);
   }
   bool AwaitReady(const AcceleratorClient& client) {
     const SteadyTime give_up = clock_.SteadyNow() + seconds(30);

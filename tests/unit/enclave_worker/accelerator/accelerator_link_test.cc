@@ -72,7 +72,7 @@ class AcceleratorLinkTest : public ::testing::Test {
   }
   static digest::Sha256Digest DigestOf(const std::string& model) { return digest::Sha256(AsBytes(model)); }
   static void Register(AcceleratorLink& link, const std::string& model) {
-    link.Register(DigestOf(model), std::make_shared<const Bytes>(ToBytes(model)));
+    link.Register(DigestOf(model), std::make_shared<const Bytes>(ToBytes(model)), SubModelFormat::kOnnx);
   }
   int CountOf(AcceleratorEvent event) {
     const absl::MutexLock lock(&mu_);
@@ -432,6 +432,27 @@ TEST_F(AcceleratorLinkTest, UploadsAndExecutionsTakeTurns) {
   }
   EXPECT_THAT(kinds, ::testing::AnyOf("eueuu", "ueueu"));
   link->Disconnected(absl::StatusCode::kUnavailable);
+}
+
+TEST_F(AcceleratorLinkTest, AnUploadSaysWhatTheSubModelIsAgainAfterAReconnectToo) {
+  const auto link = MakeLink();
+  link->Register(DigestOf("layer"), std::make_shared<const Bytes>(ToBytes("layer")), SubModelFormat::kLinearLayer);
+  for (int stream = 0; stream < 2; ++stream) {
+    link->Connected(peer_);
+    const auto begin = link->NextToSend();
+    ASSERT_TRUE(begin.has_value() && begin->has_upload_begin());
+    EXPECT_EQ(begin->upload_begin().format(), pb::LINEAR_LAYER);
+    link->Disconnected(absl::StatusCode::kUnavailable);
+  }
+}
+
+TEST_F(AcceleratorLinkTest, AnOpenSegmentIsUploadedAsOnnx) {
+  const auto link = MakeLink();
+  Register(*link, "model");
+  link->Connected(peer_);
+  const auto begin = link->NextToSend();
+  ASSERT_TRUE(begin.has_value() && begin->has_upload_begin());
+  EXPECT_EQ(begin->upload_begin().format(), pb::ONNX);
 }
 
 }  // namespace

@@ -1,0 +1,186 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "enclave_worker/core/quantized_stage.h"
+
+#include <atomic>
+#include <chrono>
+#include <set>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "enclave_worker/core/layer_offload.h"
+#include "enclave_worker/core/pad_filler.h"
+#include "enclave_worker/core/pad_pool.h"
+#include "enclave_worker/core/region_run.h"
+#include "enclave_worker/core/scratch_pool.h"
+#include "lib/base/reason.h"
+#include "lib/base/status_macros.h"
+#include "lib/graph/cut.h"
+#include "lib/quantization/program.h"
+
+namespace shoji::enclave {
+namespace {
+
+using partition::CrossingTensor;
+using partition::Segment;
+using quantization::LinearStep;
+
+// The tensors of the whole region, with the forms that its segments state.
+std::vector<CrossingTensor> Crossing(const graph::Graph& part, const std::vector<graph::ValueId>& ids) {
+  std::vector<CrossingTensor> out;
+  for (const graph::ValueId id : ids) {
+    out.push_back({part.values[id].name, part.values[id].type, part.values[id].shape});
+  }
+  return out;
+}
+
+class QuantizedStage final : public Stage {
+ public:
+  QuantizedStage(std::string model, const graph::Graph& part, std::unique_ptr<quantization::Program> program,
+                 const ModelContext& context)
+      : model_(std::move(model)),
+        inputs_(Crossing(part, part.inputs)),
+        outputs_(Crossing(part, part.outputs)),
+        context_(context),
+        program_(std::move(program)),
+        frames_([this] { return program_->NewFrame(); }),
+        created_at_(context.clock.SteadyNow()) {}
+
+  absl::Status AddOffloads(const graph::Graph& part, std::span<const Segment> segments,
+                           const partition::MaskingPolicy& masking);
+
+  const std::vector<CrossingTensor>& inputs() const override { return inputs_; }
+  absl::Status Run(SecretTensors& live, SteadyTime deadline) const override;
+  std::string NotReadyBecause() const override;
+
+ private:
+  absl::Status AddPool(const partition::MaskingPolicy& masking);
+  absl::StatusOr<std::unique_ptr<Pad>> ClaimPad(SteadyTime deadline) const;
+
+  const std::string model_;
+  const std::vector<CrossingTensor> inputs_;
+  const std::vector<CrossingTensor> outputs_;
+  const ModelContext& context_;
+  const std::unique_ptr<quantization::Program> program_;
+  std::vector<std::unique_ptr<LayerOffload>> offloads_;  // by step; null: in the enclave
+  std::unique_ptr<PadPool> pool_;                        // null: no layer uses pads
+  std::unique_ptr<PadFiller::Attachment> filling_;       // after pool_: detached first
+  mutable ScratchPool<quantization::Frame> frames_;
+  const SteadyTime created_at_;
+  mutable std::atomic<bool> was_served_ = false;
+};
+
+absl::Status QuantizedStage::AddOffloads(const graph::Graph& part, std::span<const Segment> segments,
+                                         const partition::MaskingPolicy& masking) {
+  uint64_t num_blinded = 0;
+  for (size_t i = 0; i < program_->steps().size(); ++i) {
+    const quantization::Step& step = program_->steps()[i];
+    offloads_.emplace_back();
+    const auto* linear = std::get_if<LinearStep>(&step.kind);
+    if (linear == nullptr) {
+      continue;
+    }
+    const size_t node = segments.front().first_node + step.node;
+    size_t at = 0;
+    while (at + 1 < segments.size() && node >= segments[at].end_node) {
+      ++at;
+    }
+    const Segment& segment = segments[at];
+    if (segment.place == partition::Placement::kEnclave) {
+      continue;
+    }
+    LayerOffload::Options options;
+    options.model = model_;
+    options.segment = segment;
+    options.source = masking.source;
+    options.channels_first = part.nodes[step.node].op == graph::Op::kConv;
+    options.index = segment.place == partition::Placement::kBlinded ? num_blinded++ : 0;
+    ASSIGN_OR_RETURN(offloads_.back(),
+                     LayerOffload::Create(linear->layer, program_->kernel(i), std::move(options), context_));
+  }
+  return AddPool(masking);
+}
+
+absl::Status QuantizedStage::AddPool(const partition::MaskingPolicy& masking) {
+  std::vector<PadLayer> layers;
+  for (const std::unique_ptr<LayerOffload>& offload : offloads_) {
+    if (offload != nullptr && offload->uses_pads()) {
+      layers.push_back({&offload->codec(), &offload->kernel()});
+    }
+  }
+  if (layers.empty()) {
+    return absl::OkStatus();
+  }
+  const PadPool::Options options = {masking.pool_requests, masking.pool_bytes, masking.on_empty};
+  ASSIGN_OR_RETURN(pool_, PadPool::Create(std::move(layers), options, context_.clock));
+  filling_ = std::make_unique<PadFiller::Attachment>(context_.filler, *pool_);
+  return absl::OkStatus();
+}
+
+std::string QuantizedStage::NotReadyBecause() const {
+  if (was_served_) {
+    return "";
+  }
+  for (const std::unique_ptr<LayerOffload>& offload : offloads_) {
+    if (offload != nullptr && !offload->Served()) {
+      // The enclave can do without, but does not begin so while its accelerators may still be connecting.
+      if (context_.clock.SteadyNow() - created_at_ >= context_.accelerator_grace) {
+        break;
+      }
+      return "no accelerator is ready for layer " + offload->layer().name;
+    }
+  }
+  was_served_ = true;
+  return "";
+}
+
+absl::StatusOr<std::unique_ptr<Pad>> QuantizedStage::ClaimPad(SteadyTime deadline) const {
+  if (pool_ == nullptr) {
+    return std::unique_ptr<Pad>();
+  }
+  const uint64_t empty_before = pool_->num_empty();
+  absl::StatusOr<std::unique_ptr<Pad>> pad = pool_->Claim(deadline);
+  if (const uint64_t empty = pool_->num_empty(); empty != empty_before && context_.events) {
+    context_.events({EnclaveEventKind::kPoolEmpty, model_, "", "", empty});
+  }
+  return pad;
+}
+
+absl::Status QuantizedStage::Run(SecretTensors& live, SteadyTime deadline) const {
+  ASSIGN_OR_RETURN(const std::vector<const Tensor*> inputs, FindInputs(inputs_, live));
+  // Before a compute slot is taken: whoever waits for a pad leaves the processor to those who make them.
+  ASSIGN_OR_RETURN(std::unique_ptr<Pad> pad, ClaimPad(deadline));
+  ScratchPool<quantization::Frame>::Lease frame = frames_.Borrow();
+  RETURN_IF_ERROR(context_.slots.Acquire(deadline));
+  const RegionParts parts = {*program_, offloads_, pool_.get(), context_.slots, context_.threads_per_run};
+  RegionRun run(parts, *frame, std::move(pad), deadline);
+  absl::Status status = program_->Begin(inputs, *frame).ok() ? run.Execute() : ErrorOf(Reason::kInternal);
+  std::vector<Tensor> outputs;
+  if (status.ok()) {
+    outputs = program_->Finish(*frame);
+  }
+  if (run.holds_slot()) {
+    context_.slots.Release();
+  }
+  RETURN_IF_ERROR(status);
+  return PutOutputs(outputs_, std::move(outputs), live);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Stage>> CreateQuantizedStage(const std::string& model, const graph::Graph& graph,
+                                                            std::span<const Segment> segments,
+                                                            const partition::MaskingPolicy& masking,
+                                                            const quantization::ActivationRanges& ranges,
+                                                            const ModelContext& context) {
+  const graph::Graph part = graph::Cut(graph, segments.front().first_node, segments.back().end_node);
+  ASSIGN_OR_RETURN(std::unique_ptr<quantization::Program> program,
+                   quantization::Program::Compile(part, ranges, {.isa = kernels::ring::BestIsa()}));
+  auto stage = std::make_unique<QuantizedStage>(model, part, std::move(program), context);
+  RETURN_IF_ERROR(stage->AddOffloads(part, segments, masking));
+  return stage;
+}
+
+}  // namespace shoji::enclave

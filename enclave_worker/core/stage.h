@@ -1,0 +1,44 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// One stretch of a model that runs in one way. A model is a list of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "enclave_worker/core/secret_tensors.h"
+#include "lib/base/clock.h"
+#include "lib/partition/plan.h"
+#include "lib/tensor/tensor.h"
+
+namespace shoji::enclave {
+
+// Immutable once made. Thread-safe: any number of runs at the same time.
+class Stage {
+ public:
+  Stage() = default;
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
+  virtual ~Stage() = default;
+
+  // Reads its inputs from `live` and puts its outputs there. Errors carry a Reason.
+  virtual absl::Status Run(SecretTensors& live, SteadyTime deadline) const = 0;
+  // The reason why a run started now would fail; empty: none known.
+  virtual std::string NotReadyBecause() const { return ""; }
+  // The live tensors that it reads.
+  virtual const std::vector<partition::CrossingTensor>& inputs() const = 0;
+};
+
+// The tensors of `wanted`, in order; INTERNAL when one is missing or of another form than the plan says.
+absl::StatusOr<std::vector<const Tensor*>> FindInputs(const std::vector<partition::CrossingTensor>& wanted,
+                                                      const SecretTensors& live);
+
+// Puts what a stage made under the names of `expected`, once its form is exactly that; else wipes it, INTERNAL.
+// `outputs` may come from an accelerator.
+absl::Status PutOutputs(const std::vector<partition::CrossingTensor>& expected, std::vector<Tensor> outputs,
+                        SecretTensors& live);
+
+}  // namespace shoji::enclave

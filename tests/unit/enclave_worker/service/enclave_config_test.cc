@@ -1,0 +1,220 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "enclave_worker/service/enclave_config.h"
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lib/base/bytes.h"
+#include "lib/digest/sha2.h"
+#include "lib/ranges_file/ranges_file.h"
+#include "lib/rpc/pem.h"
+#include "tests/unit/lib/rpc/test_pki.h"
+
+namespace shoji::enclave {
+namespace {
+
+using rpc::MakeCertificate;
+using rpc::WriteText;
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr char kRequired[] = R"(listen: {address: "unix:enclave.sock"}
+evidence: {kind: simulated, key: simulated.key}
+)";
+constexpr char kOneModel[] = "models: [{name: m, file: m.onnx}]\n";
+constexpr char kInt8Policy[] = "model: m\nsegments: [{from: input, place: enclave, precision: int8}]\n";
+constexpr char kFloatPolicy[] = "model: m\nsegments: [{from: input, place: enclave}]\n";
+
+class EnclaveConfigTest : public ::testing::Test {
+ protected:
+  EnclaveConfigTest() {
+    WriteText(folder_.File("simulated.key"), "key");
+    WriteText(folder_.File("m.onnx"), "model");
+  }
+
+  // `text` behind the keys that every configuration has.
+  absl::StatusOr<EnclaveConfig> Load(const std::string& text) const {
+    WriteText(folder_.File("enclave.yaml"), kRequired + text);
+    return LoadEnclaveConfig(folder_.File("enclave.yaml"));
+  }
+  absl::StatusOr<ModelSource> LoadModel(const std::string& models) const {
+    const absl::StatusOr<EnclaveConfig> config = Load(models);
+    return config.ok() ? LoadModelSource(config->models.at(0)) : config.status();
+  }
+  std::string ErrorOf(const std::string& text) const {
+    const absl::StatusOr<EnclaveConfig> config = Load(text);
+    return config.ok() ? "OK" : std::string(config.status().message());
+  }
+  void WriteRanges(const std::string& name, const std::string& model = "model") const {
+    const ranges_file::RangesFile file{
+        .model = digest::Sha256(AsBytes(model)), .num_images = 1, .ranges = {{"input", {-1, 1}}}};
+    ASSERT_TRUE(ranges_file::SaveRanges(folder_.File(name), file).ok());
+  }
+
+  const rpc::ScratchFolder folder_;
+};
+
+TEST_F(EnclaveConfigTest, ModelWithoutAPolicyIsMaskedAndCheckedThroughout) {
+  WriteRanges("m.ranges.yaml");
+  const absl::StatusOr<ModelSource> model = LoadModel(kOneModel);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->policy.model, "m");
+  ASSERT_EQ(model->policy.segments.size(), 1U);
+  EXPECT_EQ(model->policy.segments[0].start.kind, partition::StartPoint::Kind::kInput);
+  EXPECT_EQ(model->policy.segments[0].place, partition::Placement::kBlinded);
+  EXPECT_NE(model->policy.segments[0].verify, false);
+  EXPECT_EQ(model->policy.masking.source, partition::MaskSource::kPads);
+}
+
+TEST_F(EnclaveConfigTest, RangesBesideTheModelAreTakenWhenTheyAreThere) {
+  EXPECT_EQ(Load(kOneModel)->models.at(0).ranges, "");
+  WriteRanges("m.ranges.yaml");
+  EXPECT_THAT(Load(kOneModel)->models.at(0).ranges, EndsWith("/m.ranges.yaml"));
+  const absl::StatusOr<ModelSource> model = LoadModel(kOneModel);
+  ASSERT_TRUE(model.ok()) << model.status();
+  ASSERT_TRUE(model->ranges.has_value());
+  EXPECT_EQ(model->ranges->count("input"), 1U);
+}
+
+TEST_F(EnclaveConfigTest, RangesMayLieElsewhere) {
+  WriteText(folder_.File("m.ranges.yaml"), "this is not read");
+  WriteRanges("other.yaml");
+  const absl::StatusOr<ModelSource> model = LoadModel("models: [{name: m, file: m.onnx, ranges: other.yaml}]\n");
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_TRUE(model->ranges.has_value());
+  EXPECT_THAT(ErrorOf("models:\n  - {name: m, file: m.onnx, ranges: none.yaml}\n"),
+              AllOf(HasSubstr("enclave.yaml:4: key 'models[0].ranges': cannot open"), HasSubstr("none.yaml")));
+}
+
+TEST_F(EnclaveConfigTest, MalformedRangesAreNamed) {
+  WriteText(folder_.File("m.ranges.yaml"), "[not, ranges]");
+  EXPECT_THAT(std::string(LoadModel(kOneModel).status().message()), HasSubstr("m.ranges.yaml:1"));
+}
+
+TEST_F(EnclaveConfigTest, RangesOfAnotherModelFileAreRefused) {
+  WriteRanges("m.ranges.yaml", "another model");
+  const absl::Status refused = LoadModel(kOneModel).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("m.ranges.yaml holds the ranges of another model file"));
+}
+
+TEST_F(EnclaveConfigTest, Int8WithoutRangesSaysHowToMakeThem) {
+  WriteText(folder_.File("int8.yaml"), kInt8Policy);
+  const absl::Status named = LoadModel("models: [{name: m, file: m.onnx, policy: int8.yaml}]\n").status();
+  EXPECT_EQ(named.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(named.message()),
+              AllOf(HasSubstr("enclave.yaml:3: key 'models[0]': model m: "), HasSubstr("int8.yaml computes in int8"),
+                    HasSubstr("/m.ranges.yaml; make it with: shoji-model calibrate --model "),
+                    HasSubstr("/m.onnx --preprocessing FILE --images DIR")));
+  EXPECT_THAT(std::string(LoadModel(kOneModel).status().message()),
+              HasSubstr("without `policy:` every linear layer is masked, which needs calibrated ranges"));
+}
+
+TEST_F(EnclaveConfigTest, Float32NeedsNoRanges) {
+  WriteRanges("m.ranges.yaml", "another model");
+  WriteText(folder_.File("float.yaml"), kFloatPolicy);
+  const absl::StatusOr<ModelSource> model = LoadModel("models: [{name: m, file: m.onnx, policy: float.yaml}]\n");
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_FALSE(model->ranges.has_value());
+}
+
+TEST_F(EnclaveConfigTest, QuarantineAndFillersHaveDefaultsAndCanBeSet) {
+  const EnclaveConfig defaults = Load(kOneModel).value();
+  EXPECT_EQ(defaults.quarantine.first, std::chrono::minutes(1));
+  EXPECT_EQ(defaults.quarantine.max, std::chrono::hours(1));
+  EXPECT_EQ(defaults.filler_threads, 1);
+  const EnclaveConfig set =
+      Load(std::string(kOneModel) + "quarantine: {first: 5s, max: 2m}\nmasking: {filler_threads: 3}\n").value();
+  EXPECT_EQ(set.quarantine.first, std::chrono::seconds(5));
+  EXPECT_EQ(set.quarantine.max, std::chrono::minutes(2));
+  EXPECT_EQ(set.filler_threads, 3);
+}
+
+TEST_F(EnclaveConfigTest, BadQuarantineAndMaskingNameTheKey) {
+  const std::string model = kOneModel;
+  EXPECT_THAT(ErrorOf(model + "quarantine: {first: 2h}\n"),
+              HasSubstr("enclave.yaml:4: key 'quarantine': 'max' is shorter than 'first'"));
+  EXPECT_THAT(ErrorOf(model + "quarantine: {first: 0s}\n"), HasSubstr("enclave.yaml:4: key 'quarantine.first'"));
+  EXPECT_THAT(ErrorOf(model + "quarantine: {fist: 1s}\n"), HasSubstr("did you mean first"));
+  EXPECT_THAT(ErrorOf(model + "masking: {filler_threads: -1}\n"), HasSubstr("key 'masking.filler_threads'"));
+  EXPECT_THAT(ErrorOf(model + "masking: {source: pads}\n"), HasSubstr("enclave.yaml:4: key 'masking.source'"));
+}
+
+class EnclaveConfigPinningTest : public EnclaveConfigTest {
+ protected:
+  EnclaveConfigPinningTest() {
+    MakeCertificate(folder_.path(), "ca", "");
+    MakeCertificate(folder_.path(), "enclave", "ca");
+    MakeCertificate(folder_.path(), "gpu0", "ca");
+  }
+  absl::StatusOr<AcceleratorConfig> LoadAccelerator(const std::string& rest) const {
+    const absl::StatusOr<EnclaveConfig> config =
+        Load(std::string(kOneModel) + "accelerators:\n  - {name: gpu0, operator: alice, " + rest + "}\n");
+    return config.ok() ? absl::StatusOr<AcceleratorConfig>(config->accelerators.at(0)) : config.status();
+  }
+};
+
+constexpr char kMutualTls[] = "ca: ca.pem, certificate: enclave.pem, private_key: enclave.key";
+
+TEST_F(EnclaveConfigPinningTest, PinnedKeyBecomesPartOfTheIdentity) {
+  const absl::StatusOr<AcceleratorConfig> accelerator =
+      LoadAccelerator("address: \"gpu0.example:9100\", tls: {" + std::string(kMutualTls) + ", server_key: gpu0.pem}");
+  ASSERT_TRUE(accelerator.ok()) << accelerator.status();
+  const partition::AcceleratorIdentity identity = IdentityOf(*accelerator);
+  EXPECT_EQ(identity.name, "gpu0");
+  EXPECT_EQ(identity.operator_name, "alice");
+  EXPECT_EQ(identity.address, "gpu0.example:9100");
+  EXPECT_EQ(identity.link, partition::LinkSecurity::kMutualTls);
+  EXPECT_EQ(identity.public_key, rpc::LoadPemPublicKey(folder_.File("gpu0.pem")).value());
+}
+
+TEST_F(EnclaveConfigPinningTest, OnlyMutualTlsOverTcpCountsAsSuch) {
+  const auto link_of = [this](const std::string& rest) { return IdentityOf(LoadAccelerator(rest).value()).link; };
+  const std::string tls = ", tls: {" + std::string(kMutualTls) + "}";
+  EXPECT_EQ(link_of("address: \"127.0.0.1:9100\"" + tls), partition::LinkSecurity::kMutualTls);
+  EXPECT_EQ(link_of("address: \"unix:x.sock\"" + tls), partition::LinkSecurity::kOther);
+  EXPECT_EQ(link_of("address: \"127.0.0.1:9100\", tls: {ca: ca.pem}"), partition::LinkSecurity::kOther);
+  EXPECT_EQ(link_of("address: \"127.0.0.1:9100\""), partition::LinkSecurity::kOther);
+  EXPECT_THAT(IdentityOf(LoadAccelerator("address: \"unix:x.sock\"").value()).public_key, IsEmpty());
+}
+
+TEST_F(EnclaveConfigPinningTest, UnreadablePinnedKeyNamesItsPlace) {
+  WriteText(folder_.File("garbage.pem"), "garbage");
+  const std::string start = "address: \"127.0.0.1:9100\", tls: {" + std::string(kMutualTls) + ", server_key: ";
+  EXPECT_THAT(std::string(LoadAccelerator(start + "none.pem}").status().message()),
+              AllOf(HasSubstr("enclave.yaml:5: key 'accelerators[0]"), HasSubstr("none.pem")));
+  EXPECT_THAT(std::string(LoadAccelerator(start + "garbage.pem}").status().message()),
+              HasSubstr("garbage.pem holds neither a PEM certificate nor a PEM public key"));
+}
+
+// The configuration that ships, with the key that its comment says how to make.
+TEST(ShippedEnclaveConfigTest, IsValidShowsTheDefaultsAndMasksThroughout) {
+  const rpc::ScratchFolder folder;
+  const std::string root = std::string(SHOJI_SOURCE_DIR) + "/";
+  std::filesystem::create_directories(folder.File("config/run"));
+  std::filesystem::copy(root + "config/enclave.yaml", folder.File("config/enclave.yaml"));
+  std::filesystem::copy(root + "config/policies", folder.File("config/policies"));
+  std::filesystem::create_directory_symlink(root + "models", folder.File("models"));
+  WriteText(folder.File("config/run/simulated.key"), "key");
+  const absl::StatusOr<EnclaveConfig> config = LoadEnclaveConfig(folder.File("config/enclave.yaml"));
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->quarantine.first, QuarantineConfig().first);
+  EXPECT_EQ(config->quarantine.max, QuarantineConfig().max);
+  EXPECT_EQ(config->filler_threads, EnclaveConfig().filler_threads);
+  EXPECT_EQ(config->num_workers, EnclaveConfig().num_workers);
+  const absl::StatusOr<ModelSource> model = LoadModelSource(config->models.at(0));
+  ASSERT_TRUE(model.ok()) << model.status();
+  ASSERT_EQ(model->policy.segments.size(), 1U);
+  EXPECT_EQ(model->policy.segments[0].place, partition::Placement::kBlinded);
+}
+
+}  // namespace
+}  // namespace shoji::enclave
