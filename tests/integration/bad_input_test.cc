@@ -339,7 +339,7 @@ class TlsTest : public BadInputTest {
   std::vector<std::unique_ptr<Process>> beside_;
 };
 
-TEST_F(TlsTest, AClientReachesAFrontEndWhoseCertificateItsCaSigned) {
+TEST_F(TlsTest, AClientReachesAFrontEndWhoseCertificateItsCaSignedAndSaysAtOnceWhatElseIsWrong) {
   const std::string address = StartBeside("shoji-server", "tls_server",
                                           "listen: {address: \"127.0.0.1:0\", tls: {" + Identity("server") +
                                               "}}\nenclaves: [{name: e, address: \"unix:enclave0.sock\"}]\n");
@@ -349,11 +349,16 @@ TEST_F(TlsTest, AClientReachesAFrontEndWhoseCertificateItsCaSigned) {
     EXPECT_THAT(good.out, HasSubstr("   1  cat"));
   };
   expect_good();
-  ExpectRefused(InferTls(address, {"--ca", files_.File("other_ca.pem"), "--deadline", "1s"}), 1,
-                {"no answer before the deadline"});
-  ExpectRefused(InferTls(address, {"--ca", files_.File("ca.pem"), "--server-name", "example.com", "--deadline", "1s"}),
-                1, {"no answer before the deadline"});
-  ExpectRefused(InferTls(address, {"--plaintext", "--deadline", "1s"}), 1, {"no answer before the deadline"});
+  // At once, long before the deadline.
+  ExpectRefused(InferTls(address, {"--ca", files_.File("other_ca.pem"), "--deadline", "60m"}), 1,
+                {"its certificate is not signed by a CA that is trusted here; name its CA with --ca"});
+  ExpectRefused(InferTls(address, {"--ca", files_.File("ca.pem"), "--server-name", "example.com", "--deadline", "60m"}),
+                1, {"its certificate is for another name; say the right one with --server-name"});
+  ExpectRefused(InferTls(cluster_->address(), {"--ca", files_.File("ca.pem"), "--deadline", "60m"}), 1,
+                {"it speaks plaintext there; allow that with --plaintext"});
+  // A server that starts or stops closes connections too: this one may pass.
+  ExpectRefused(InferTls(address, {"--plaintext", "--deadline", "1s"}), 1,
+                {"no answer before the deadline", "want TLS (no --plaintext)?"});
   ExpectRefused(InferTls(address, {"--ca", files_.File("none.pem")}), 2, {"cannot open " + files_.File("none.pem")});
   ExpectRefused(InferTls(address, {"--ca", files_.File("ca.key")}), 2, {"ca.key holds no PEM certificate"});
   expect_good();
@@ -466,6 +471,8 @@ TEST_F(BadConfigTest, UnknownKeysAndWrongTypesAreNamedWithFileAndLine) {
   ExpectBad("shoji-server", std::string(kServer) + "limits:\n  queue: many\n",
             {at + ":5: key 'limits.queue': must be an integer from 0 to 100000, not \"many\""});
   ExpectBad("shoji-enclave", Enclave() + "work: {worker: 3}\n", {at + ":7: key 'work.worker': unknown key"});
+  ExpectBad("shoji-enclave", Enclave() + "sessions: {max_live: 8192}\nwork: {requests_in_flight: 4096}\n",
+            {"sessions.max_live and twice work.requests_in_flight are 16384 together"});
   ExpectBad("shoji-enclave", Enclave() + "sessions: {grace: 5}\n",
             {at + ":7: key 'sessions.grace': must be a duration such as 500ms, 10s, 2m or 1h"});
   ExpectBad("shoji-enclave", "listen: {address: \"unix:e.sock\"}\nmodels: []\n",
@@ -544,12 +551,38 @@ TEST_F(BadConfigTest, APreprocessingThatDoesNotFitTheModelIsRefused) {
 }
 
 TEST_F(BadConfigTest, PoliciesThatAreNotAvailableYetAreRefused) {
-  ExpectBadPolicy("  - {from: input, place: blinded}\n",
-                  {"placement `blinded` of segment 1 is not available yet; `enclave` and `open` are"});
-  ExpectBadPolicy("  - {from: input, place: enclave}\n  - {from: fc, place: verified}\n",
-                  {"placement `verified` of segment 2 is not available yet"});
-  ExpectBadPolicy("  - {from: input, place: enclave, precision: int8}\n", {"precision `int8` of segment 1"});
+  ExpectBadPolicy("  - {from: input, place: open, precision: int8}\n",
+                  {"precision `int8` in the open placement of segment 1 is not available yet"});
   ExpectBadPolicy("  - {from: input, place: enclave, confidential: true}\n", {"`confidential` of segment 1"});
+}
+
+TEST_F(BadConfigTest, PoliciesThatMaskOrCheckInFloat32AreRefused) {
+  ExpectBadPolicy(
+      "  - {from: input, place: enclave}\n  - {from: fc, place: verified, precision: float32}\n",
+      {"segment 2 (from `fc`): `precision: float32` is refused because placement `verified` is always int8"});
+}
+
+TEST_F(BadConfigTest, PoliciesThatCouldSteerWhatTheyOpenAreRefused) {
+  ExpectBadPolicy("  - {from: input, place: blinded, verify: false}\n  - {from: fc, place: open}\n",
+                  {"segment 1 (from the input): `verify: false` is refused because segment 2 is `open`"});
+}
+
+TEST_F(BadConfigTest, Int8WithoutCalibratedRangesSaysHowToMakeThem) {
+  Write("policy.yaml", "model: cifar10_resnet\nsegments: [{from: input, place: blinded}]\n");
+  Write("model.onnx", ToString(Contents(ModelFile())));
+  ExpectBad("shoji-enclave", Enclave("", "model.onnx"),
+            {"config.yaml:4: key 'models[0]': model cifar10_resnet: ", "needs calibrated ranges",
+             "model.ranges.yaml; make it with: shoji-model calibrate --model "});
+}
+
+TEST_F(BadConfigTest, SharesOverALinkThatEndsOutsideTheEnclaveAreRefused) {
+  Write("policy.yaml", "model: cifar10_resnet\nsegments: [{from: input, place: blinded}]\nmasking: {source: shares}\n");
+  ExpectBad(
+      "shoji-enclave",
+      Enclave("accelerators:\n  - {name: gpu0, operator: alice, address: \"unix:a.sock\"}\n"
+              "  - {name: gpu1, operator: bob, address: \"127.0.0.1:9100\"}\n"),
+      {"segment 1 (from the input): `source: shares`: the link to accelerator `gpu0` of operator `alice` could be "
+       "read on the way: each link must be mutually authenticated TLS over TCP that ends inside the enclave"});
 }
 
 TEST_F(BadConfigTest, APolicyThatNamesAMissingNodeGetsNearNames) {

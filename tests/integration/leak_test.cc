@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <optional>
@@ -17,6 +18,9 @@
 
 #include "lib/base/file.h"
 #include "lib/crypto/hpke.h"
+#include "lib/graph/onnx_import.h"
+#include "lib/quantization/activation_ranges.h"
+#include "lib/ranges_file/ranges_file.h"
 #include "tests/support/cluster.h"
 #include "tests/support/marks.h"
 #include "tests/support/raw_client.h"
@@ -28,6 +32,7 @@ using testing::Cluster;
 using testing::ClusterOptions;
 using testing::ContainsAnyPart;
 using testing::Found;
+using ::testing::Contains;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
@@ -79,6 +84,31 @@ std::optional<Bytes> FindPrivateKey(pid_t pid, const crypto::HpkePublicKey& publ
   return std::nullopt;
 }
 
+// The picture as the first layer takes it: bytes of the calibrated range, by pixel, channels padded to four.
+testing::Mark QuantizedMark(const Bytes& picture, const image::Preprocessing& preprocessing) {
+  const auto ranges =
+      ranges_file::LoadRanges(std::string(SHOJI_SOURCE_DIR) + "/models/cifar10_resnet.ranges.yaml");
+  EXPECT_TRUE(ranges.ok()) << ranges.status();
+  const auto onnx = ReadFile(std::string(SHOJI_SOURCE_DIR) + "/models/cifar10_resnet.onnx", size_t{1} << 26);
+  EXPECT_TRUE(onnx.ok());
+  const auto graph = graph::ImportOnnx(*onnx);
+  EXPECT_TRUE(graph.ok());
+  const quantization::QuantizationParameters parameters =
+      quantization::ParametersOf(ranges->ranges.at(graph->values[graph->inputs[0]].name));
+  Bytes out;
+  for (size_t i = 0; i < picture.size(); ++i) {
+    const size_t channel = i % 3;
+    const float value = (static_cast<float>(picture[i]) * preprocessing.scale - preprocessing.mean[channel]) /
+                        preprocessing.std[channel];
+    const float q = std::nearbyint(value / parameters.scale) + static_cast<float>(parameters.zero_point);
+    out.push_back(static_cast<uint8_t>(std::clamp(q, 0.0F, 255.0F)));
+    if (channel == 2) {
+      out.push_back(0);
+    }
+  }
+  return {"quantized", out, 12};
+}
+
 // All that passed a hop, both ways.
 Bytes Everything(const testing::Wiretap& tap) {
   Bytes out = tap.sent();
@@ -109,6 +139,7 @@ class LeakTest : public ::testing::Test {
     ASSERT_TRUE(session.ok()) << session.status();
     marks_ = testing::PictureMarks(picture, *(*session)->model()->preprocessing);
     const ByteSpan scores = plaintext->Expose().subspan(channel::kAnswerHeaderSize);
+    marks_.push_back(QuantizedMark(picture, *(*session)->model()->preprocessing));
     marks_.push_back(
         testing::ResultMark({reinterpret_cast<const float*>(scores.data()), scores.size() / sizeof(float)}));
     AddKeys(**cluster, client, *request, *answer);
@@ -163,6 +194,31 @@ TEST_F(LeakTest, LayerPartitionShowsTheAcceleratorNothingBeforeTheCut) {
   EXPECT_THAT(Found(marks_, front_end_saw_), IsEmpty());
   // Its last segment is open, which the policy says: the accelerator makes the result, and nothing else of the list.
   EXPECT_THAT(Found(marks_, accelerator_saw_), UnorderedElementsAre("result"));
+  EXPECT_THAT(Found(marks_, logs_), IsEmpty());
+}
+
+// As in config/policies, but that a request waits for its pad, so that the accelerator is sure to be asked.
+TEST_F(LeakTest, SlalomShowsTheAcceleratorNothing) {
+  Classify("model: cifar10_resnet\nsegments: [{from: input, place: blinded}]\nmasking: {pool: {on_empty: wait}}\n");
+  EXPECT_GT(accelerator_saw_.size(), size_t{3} << 19) << "it must have had masked layers to compute";
+  EXPECT_THAT(Found(marks_, front_end_saw_), IsEmpty());
+  EXPECT_THAT(Found(marks_, accelerator_saw_), IsEmpty());
+  EXPECT_THAT(Found(marks_, logs_), IsEmpty());
+}
+
+TEST_F(LeakTest, OrigamiShowsTheAcceleratorNothingBeforeTheCut) {
+  Classify(
+      "model: cifar10_resnet\nsegments: [{from: input, place: blinded}, {from: block3_conv1, place: open}]\n"
+      "masking: {pool: {on_empty: wait}}\n");
+  EXPECT_THAT(Found(marks_, front_end_saw_), IsEmpty());
+  EXPECT_THAT(Found(marks_, accelerator_saw_), UnorderedElementsAre("result"));
+  EXPECT_THAT(Found(marks_, logs_), IsEmpty());
+}
+
+TEST_F(LeakTest, SlalomIntegrityShowsTheAcceleratorTheQuantizedPicture) {
+  Classify(testing::ReadyPolicy("slalom-integrity"));
+  EXPECT_THAT(Found(marks_, front_end_saw_), IsEmpty());
+  EXPECT_THAT(Found(marks_, accelerator_saw_), Contains("quantized"));
   EXPECT_THAT(Found(marks_, logs_), IsEmpty());
 }
 

@@ -58,20 +58,21 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(ClusterOptions options) 
   std::unique_ptr<Cluster> cluster(new Cluster(std::move(options)));
   RETURN_IF_ERROR(cluster->MakeKeys());
   RETURN_IF_ERROR(cluster->StartTaps());
-  cluster->WriteConfigs();
   for (const ClusterModel& model : cluster->options_.models) {
     cluster->WritePolicy(model.name, model.policy);
   }
   for (size_t i = 0; i < static_cast<size_t>(cluster->options_.num_accelerators); ++i) {
     cluster->accelerators_.emplace_back();
+    cluster->accelerator_addresses_.emplace_back();
     cluster->StartAccelerator(i);
   }
+  cluster->WriteConfigs();
   for (size_t i = 0; i < static_cast<size_t>(cluster->options_.num_enclaves); ++i) {
     cluster->enclaves_.emplace_back();
     cluster->StartEnclave(i);
   }
   cluster->StartServer();
-  if (!cluster->WaitServing()) {
+  if (!cluster->WaitServing(cluster->options_.start_timeout)) {
     return absl::UnavailableError("the cluster does not serve:\n" + cluster->Logs());
   }
   if (cluster->options_.taps == ClusterOptions::Taps::kAll) {
@@ -88,7 +89,29 @@ absl::Status Cluster::MakeKeys() const {
   if (made.exit_code != 0 || published.exit_code != 0) {
     return absl::InternalError("openssl cannot make a key: " + made.err + published.err);
   }
+  if (options_.links == ClusterOptions::Links::kMutualTls) {
+    RETURN_IF_ERROR(MakeCertificate("ca"));
+    RETURN_IF_ERROR(MakeCertificate("enclave"));
+    for (size_t a = 0; a < static_cast<size_t>(options_.num_accelerators); ++a) {
+      RETURN_IF_ERROR(MakeCertificate(Indexed("acc", a)));
+    }
+  }
   return absl::OkStatus();
+}
+
+// NAME.pem and NAME.key; "ca" is self-signed and signs the others.
+absl::Status Cluster::MakeCertificate(const std::string& name) const {
+  std::vector<std::string> argv = {"/usr/bin/openssl", "req",  "-x509",   "-newkey", "ec",
+                                   "-pkeyopt",         "ec_paramgen_curve:P-256",    "-nodes",
+                                   "-days",            "2",    "-subj",   "/CN=" + name,
+                                   "-keyout",          dir_.File(name + ".key"),
+                                   "-out",             dir_.File(name + ".pem")};
+  if (name != "ca") {
+    argv.insert(argv.end(), {"-CA", dir_.File("ca.pem"), "-CAkey", dir_.File("ca.key"), "-addext",
+                             "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"});
+  }
+  const CommandResult made = RunCommand(argv);
+  return made.exit_code == 0 ? absl::OkStatus() : absl::InternalError("openssl cannot make a certificate: " + made.err);
 }
 
 absl::Status Cluster::StartTaps() {
@@ -98,7 +121,8 @@ absl::Status Cluster::StartTaps() {
   for (size_t e = 0; e < static_cast<size_t>(options_.num_enclaves); ++e) {
     const std::string enclave = Indexed("enclave", e);
     ASSIGN_OR_RETURN(enclave_taps_.emplace_back(), Wiretap::Start(SocketOf(enclave + "_tap"), SocketOf(enclave)));
-    for (size_t a = 0; a < static_cast<size_t>(options_.num_accelerators); ++a) {
+    const bool local = options_.links == ClusterOptions::Links::kUnixSockets;
+    for (size_t a = 0; local && a < static_cast<size_t>(options_.num_accelerators); ++a) {
       const std::string accelerator = Indexed("acc", a);
       ASSIGN_OR_RETURN(accelerator_taps_.emplace_back(),
                        Wiretap::Start(SocketOf(accelerator + "_" + enclave + "_tap"), SocketOf(accelerator)));
@@ -126,36 +150,64 @@ void Cluster::WriteConfigs() const {
       if (!model.preprocessing.empty()) {
         enclave << "    preprocessing: " << model.preprocessing << "\n";
       }
+      if (!model.ranges.empty()) {
+        enclave << "    ranges: " << model.ranges << "\n";
+      }
     }
     enclave << "accelerators:" << (options_.num_accelerators == 0 ? " []\n" : "\n");
     for (size_t a = 0; a < static_cast<size_t>(options_.num_accelerators); ++a) {
-      const std::string accelerator = Indexed("acc", a);
-      const std::string socket = SocketOf(tapped ? accelerator + "_" + name + "_tap" : accelerator);
-      enclave << "  - {name: " << accelerator << ", operator: " << Indexed("op", a) << ", address: \"" << socket
-              << "\"}\n";
+      enclave << AcceleratorEntry(e, a);
     }
     WriteText(dir_.File(name + ".yaml"), enclave.str() + options_.enclave_yaml);
   }
   WriteText(dir_.File("server.yaml"), server.str() + options_.server_yaml);
-  for (size_t a = 0; a < static_cast<size_t>(options_.num_accelerators); ++a) {
-    const std::string name = Indexed("acc", a);
-    WriteText(dir_.File(name + ".yaml"), "listen: {address: \"" + SocketOf(name) + "\"}\n" + options_.accelerator_yaml);
-  }
 }
 
-std::unique_ptr<Process> Cluster::StartDaemon(const std::string& binary, const std::string& name) const {
-  absl::StatusOr<std::unique_ptr<Process>> process = Process::Start(
-      {{BinDir() + "/" + binary, "--config", dir_.File(name + ".yaml"), "--address-file", dir_.File(name + ".address")},
-       dir_.File(name + ".log"),
-       {},
-       {}});
+std::string Cluster::AcceleratorEntry(size_t enclave, size_t i) const {
+  const std::string accelerator = Indexed("acc", i);
+  const std::string entry = "  - {name: " + accelerator + ", operator: " + Indexed("op", i) + ", address: \"";
+  if (options_.links == ClusterOptions::Links::kMutualTls) {
+    return entry + accelerator_addresses_[i] +
+           "\", tls: {ca: ca.pem, certificate: enclave.pem, private_key: enclave.key, server_key: " + accelerator +
+           ".pem}}\n";
+  }
+  const bool tapped = options_.taps == ClusterOptions::Taps::kAll;
+  return entry + SocketOf(tapped ? accelerator + "_" + Indexed("enclave", enclave) + "_tap" : accelerator) + "\"}\n";
+}
+
+void Cluster::WriteAcceleratorConfig(size_t i, const std::string& address) const {
+  const std::string name = Indexed("acc", i);
+  const std::string tls = options_.links == ClusterOptions::Links::kMutualTls
+                              ? ", tls: {certificate: " + name + ".pem, private_key: " + name + ".key, client_ca: ca.pem}"
+                              : "";
+  WriteText(dir_.File(name + ".yaml"), "listen: {address: \"" + address + "\"" + tls + "}\n" + options_.accelerator_yaml);
+}
+
+std::unique_ptr<Process> Cluster::StartDaemon(const std::string& binary, const std::string& name,
+                                              const std::vector<std::string>& arguments) const {
+  std::vector<std::string> argv = {BinDir() + "/" + binary, "--config", dir_.File(name + ".yaml"), "--address-file",
+                                   dir_.File(name + ".address")};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  absl::StatusOr<std::unique_ptr<Process>> process = Process::Start({argv, dir_.File(name + ".log"), {}, {}});
   SHOJI_CHECK(process.ok());
   return *std::move(process);
 }
 
 void Cluster::StartAccelerator(size_t i) {
+  const std::string name = Indexed("acc", i);
   accelerators_[i] = nullptr;
-  accelerators_[i] = StartDaemon("shoji-accelerator", Indexed("acc", i));
+  const bool tls = options_.links == ClusterOptions::Links::kMutualTls;
+  std::string& address = accelerator_addresses_[i];
+  WriteAcceleratorConfig(i, !tls ? SocketOf(name) : address.empty() ? "127.0.0.1:0" : address);
+  const auto hostile = options_.hostile.find(i);
+  accelerators_[i] = hostile == options_.hostile.end()
+                         ? StartDaemon("shoji-accelerator", name)
+                         : StartDaemon("shoji-hostile-accelerator", name, hostile->second);
+  // Later starts listen on the port of the first one, where the enclaves look for it.
+  if (tls && address.empty() && WaitFor([&] { return !ReadText(dir_.File(name + ".address")).empty(); })) {
+    address = ReadText(dir_.File(name + ".address"));
+    address.erase(address.find_last_not_of('\n') + 1);
+  }
 }
 
 void Cluster::StartEnclave(size_t i) {

@@ -5,6 +5,8 @@
 // with a wiretap on every hop where a test asks for one.
 #pragma once
 
+#include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +25,7 @@ struct ClusterModel {
   std::string labels;         // path; empty: none
   std::string preprocessing;  // path; empty: none
   std::string policy;         // YAML text
+  std::string ranges = {};    // path; empty: beside the model, or none
 };
 
 struct ClusterOptions {
@@ -30,6 +33,12 @@ struct ClusterOptions {
   int num_accelerators = 1;  // called acc0, acc1, ...; operators op0, op1, ...
   int num_enclaves = 1;
   enum class Taps { kNone, kAll } taps = Taps::kNone;
+  // How enclaves reach accelerators: Unix sockets, or mutual TLS on loopback with each accelerator's key pinned (no
+  // taps on that hop then).
+  enum class Links { kUnixSockets, kMutualTls } links = Links::kUnixSockets;
+  std::chrono::milliseconds start_timeout = std::chrono::seconds(30);
+  // By number: accelerators that are shoji-hostile-accelerator, and its arguments.
+  std::map<size_t, std::vector<std::string>> hostile = {};
   // YAML appended to the configuration of each process.
   std::string server_yaml;
   std::string enclave_yaml;
@@ -78,15 +87,20 @@ class Cluster {
  private:
   explicit Cluster(ClusterOptions options) : options_(std::move(options)) {}
   absl::Status MakeKeys() const;
+  absl::Status MakeCertificate(const std::string& name) const;
   absl::Status StartTaps();
   void WriteConfigs() const;
-  std::unique_ptr<Process> StartDaemon(const std::string& binary, const std::string& name) const;
+  void WriteAcceleratorConfig(size_t i, const std::string& address) const;
+  std::string AcceleratorEntry(size_t enclave, size_t i) const;
+  std::unique_ptr<Process> StartDaemon(const std::string& binary, const std::string& name,
+                                       const std::vector<std::string>& arguments = {}) const;
   std::string SocketOf(const std::string& name) const { return "unix:" + dir_.File(name + ".sock"); }
 
   const ClusterOptions options_;
   const TempDir dir_;
   const RealClock clock_;
   std::string server_address_;
+  std::vector<std::string> accelerator_addresses_;
   std::unique_ptr<Wiretap> client_tap_;
   std::vector<std::unique_ptr<Wiretap>> enclave_taps_;
   std::vector<std::unique_ptr<Wiretap>> accelerator_taps_;

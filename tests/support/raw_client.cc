@@ -3,6 +3,9 @@
 
 #include "tests/support/raw_client.h"
 
+#include <chrono>
+#include <future>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -12,6 +15,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/crypto/random.h"
 #include "lib/rpc/status.h"
+#include "tests/support/process.h"
 
 namespace shoji::testing {
 namespace {
@@ -96,6 +100,22 @@ absl::StatusOr<channel::SealedRequest> RawClient::Seal(channel::RequestKind kind
 absl::StatusOr<channel::SealedAnswer> RawClient::Send(const channel::SealedRequest& request) {
   grpc::ClientContext context;
   SetDeadline(context);
+  return Send(context, request);
+}
+
+absl::StatusOr<channel::SealedAnswer> RawClient::SendUntil(const channel::SealedRequest& request,
+                                                           const std::function<bool()>& give_up) {
+  grpc::ClientContext context;
+  SetDeadline(context);
+  std::future<absl::StatusOr<channel::SealedAnswer>> answer =
+      std::async(std::launch::async, [&] { return Send(context, request); });
+  WaitFor([&] { return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready || give_up(); });
+  context.TryCancel();
+  return answer.get();
+}
+
+absl::StatusOr<channel::SealedAnswer> RawClient::Send(grpc::ClientContext& context,
+                                                      const channel::SealedRequest& request) {
   v1::InferRequest message;
   message.set_key_id(ToString(request.key_id));
   message.set_session_id(ToString(request.session_id));

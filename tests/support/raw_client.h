@@ -5,6 +5,7 @@
 // nothing.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -41,6 +42,9 @@ class RawClient {
   absl::StatusOr<channel::SealedRequest> Seal(channel::RequestKind kind, ByteSpan body, const std::string& model);
   // Sends it as it is. Errors carry their Reason.
   absl::StatusOr<channel::SealedAnswer> Send(const channel::SealedRequest& request);
+  // The same, cancelled when `give_up` returns true, if there is no answer by then.
+  absl::StatusOr<channel::SealedAnswer> SendUntil(const channel::SealedRequest& request,
+                                                  const std::function<bool()>& give_up);
   // Opens the answer to `request`.
   absl::StatusOr<crypto::PlaintextBytes> Open(const channel::SealedRequest& request,
                                               const channel::SealedAnswer& answer) const;
@@ -48,6 +52,8 @@ class RawClient {
   absl::Status Roundtrip(channel::RequestKind kind, ByteSpan body, const std::string& model);
 
  private:
+  absl::StatusOr<channel::SealedAnswer> Send(grpc::ClientContext& context, const channel::SealedRequest& request);
+
   const std::unique_ptr<v1::AttestationService::Stub> attestation_;
   const std::unique_ptr<v1::InferenceService::Stub> inference_;
   attest::Manifest manifest_;

@@ -1,0 +1,131 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The master test: every placement of a quantized layer gives the same bits. Random models, policies and inputs; the
+// accelerators are processes of their own, the enclave's core runs in this one. What a policy gives to accelerators,
+// masked or checked, is compared with the same policy with those segments in the enclave, in int8.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <random>
+#include <set>
+
+#include "tests/integration/core_fixture.h"
+#include "tests/support/reference_data.h"
+
+#ifndef SHOJI_MASTER_TRIPLES
+#error "the number of (model, policy, input) triples"
+#endif
+
+namespace shoji::enclave {
+namespace {
+
+using partition::Placement;
+using partition::Precision;
+
+constexpr size_t kInputsPerPolicy = 2;
+constexpr size_t kNumAccelerators = 3;
+
+std::vector<std::string> ModelFiles() {
+  std::vector<std::string> files = {std::string(SHOJI_SOURCE_DIR) + "/models/cifar10_resnet.onnx"};
+  if (testing::HasReferenceData()) {
+    for (const auto& entry : std::filesystem::directory_iterator(testing::ReferenceDataDir() + "/models")) {
+      if (entry.path().extension() == ".onnx") {
+        files.push_back(entry.path().string());
+      }
+    }
+  }
+  std::sort(files.begin() + 1, files.end());
+  return files;
+}
+
+partition::PartitionPolicy RandomPolicy(const NamedModel& model, std::mt19937& random) {
+  partition::PartitionPolicy policy;
+  policy.model = model.name;
+  policy.masking.source = random() % 2 == 0 ? partition::MaskSource::kPads : partition::MaskSource::kShares;
+  policy.masking.on_empty = partition::OnPoolEmpty::kWait;
+  policy.masking.pool_requests = 2;
+  std::set<size_t> starts = {0};
+  for (size_t more = random() % 4; more > 0 && model.graph.nodes.size() > 1; --more) {
+    starts.insert(1 + random() % (model.graph.nodes.size() - 1));
+  }
+  for (const size_t start : starts) {
+    partition::SegmentPolicy& segment = policy.segments.emplace_back();
+    if (start != 0) {
+      segment.start = {partition::StartPoint::Kind::kAt, model.graph.nodes[start].name};
+    }
+    switch (random() % 8) {
+      case 0:
+        segment.place = Placement::kEnclave;
+        break;
+      case 1:
+        segment.place = Placement::kEnclave;
+        segment.precision = Precision::kInt8;
+        break;
+      case 2:
+        segment.place = Placement::kOpen;
+        break;
+      case 3:
+      case 4:
+        segment.place = Placement::kVerified;
+        break;
+      default:
+        segment.place = Placement::kBlinded;
+        break;
+    }
+    if (segment.place == Placement::kVerified && random() % 2 == 0) {
+      segment.accelerators = {"acc" + std::to_string(random() % kNumAccelerators)};
+    }
+  }
+  return policy;
+}
+
+// The same with the enclave in place of accelerators wherever the layers are quantized.
+partition::PartitionPolicy InTheEnclave(partition::PartitionPolicy policy) {
+  for (partition::SegmentPolicy& segment : policy.segments) {
+    if (segment.place == Placement::kBlinded || segment.place == Placement::kVerified) {
+      segment.place = Placement::kEnclave;
+      segment.precision = Precision::kInt8;
+      segment.accelerators.clear();
+    }
+  }
+  return policy;
+}
+
+using MasterTest = CoreFixture;
+
+TEST_F(MasterTest, BlindedAndVerifiedGiveTheBitsOfTheEnclave) {
+  Start(std::vector<AcceleratorProcess>(kNumAccelerators), {});
+  std::vector<NamedModel> models;
+  for (const std::string& file : ModelFiles()) {
+    models.push_back(ReadModel(file));
+  }
+  std::mt19937 random(20260707);  // NOLINT(cert-msc51-cpp): the same triples in every run
+  size_t num_offloaded = 0;
+  for (size_t done = 0; done < SHOJI_MASTER_TRIPLES;) {
+    const NamedModel& model = models[(done / kInputsPerPolicy) % models.size()];
+    const partition::PartitionPolicy policy = RandomPolicy(model, random);
+    SCOPED_TRACE(Describe(policy));
+    const std::unique_ptr<Model> offloaded = Load(model, policy);
+    const std::unique_ptr<Model> inside = Load(model, InTheEnclave(policy));
+    ASSERT_TRUE(offloaded != nullptr && inside != nullptr);
+    num_offloaded += offloaded->plan().digest == inside->plan().digest ? 0 : kInputsPerPolicy;
+    for (size_t i = 0; i < kInputsPerPolicy; ++i, ++done) {
+      const Tensor input = RandomInput(model.graph, random);
+      const absl::StatusOr<Bytes> expected = Answer(*inside, input);
+      const absl::StatusOr<Bytes> answer = Answer(*offloaded, input);
+      ASSERT_TRUE(expected.ok()) << expected.status();
+      ASSERT_TRUE(answer.ok()) << answer.status();
+      ASSERT_EQ(*answer, *expected);
+    }
+  }
+  std::cout << models.size() << " models, " << SHOJI_MASTER_TRIPLES << " triples, " << num_offloaded
+            << " with offloaded layers\n";
+  EXPECT_GT(2 * num_offloaded, SHOJI_MASTER_TRIPLES);
+  EXPECT_EQ(NumEvents(), 0U) << "every offloaded layer must have been answered, and rightly";
+}
+
+}  // namespace
+}  // namespace shoji::enclave
