@@ -150,7 +150,8 @@ ring::Ring RingOf(const kernels::ConvGeometry& geometry, const std::vector<int8_
   return ring::Ring::k24;
 }
 
-absl::StatusOr<NetworkTimes> MeasureLinearLayers(const Network& network, int rounds) {
+absl::StatusOr<NetworkTimes> MeasureLinearLayers(const Network& network, int rounds,
+                                                 const std::function<absl::Status()>& between) {
   NetworkTimes out;
   for (size_t i = 0; i < network.layers.size(); ++i) {
     ASSIGN_OR_RETURN(LayerTimes layer, MeasureLayer(network.layers[i], 1 + i, rounds));
@@ -159,6 +160,9 @@ absl::StatusOr<NetworkTimes> MeasureLinearLayers(const Network& network, int rou
       Add(layer.times, out.convolutions);
     }
     out.layers.push_back(std::move(layer));
+    if (between) {
+      RETURN_IF_ERROR(between());
+    }
   }
   return out;
 }

@@ -11,9 +11,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bench/network_shapes.h"
 #include "lib/kernels/ring/layout.h"
@@ -43,7 +45,9 @@ struct NetworkTimes {
   LinearTimes all;
 };
 
-absl::StatusOr<NetworkTimes> MeasureLinearLayers(const Network& network, int rounds);
+// After every layer calls `between`, if there is one: for what is to be measured in the same minutes.
+absl::StatusOr<NetworkTimes> MeasureLinearLayers(const Network& network, int rounds,
+                                                 const std::function<absl::Status()>& between = nullptr);
 
 // Gaussian, quantized to int8 by output channel so that the largest is 127: [out][in / group][kernel].
 std::vector<int8_t> DrawWeights(const kernels::ConvGeometry& geometry, uint64_t seed);

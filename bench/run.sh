@@ -98,12 +98,17 @@ for name in "${names[@]}"; do
     failed+=("$name")
     continue
   fi
-  # "name.figure value meaning..."; anything else is the benchmark's mistake.
+  # "subject.figure value meaning...", each name once in all benchmarks; anything else is the benchmark's mistake.
   if ! awk -v name="$name" '
-      index($1, name ".") != 1 || $1 !~ /^[a-z0-9_.]+$/ || $2 !~ /^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$/ || seen[$1]++ {
-        print "bench/run.sh: not a figure of " name ": " $0 >"/dev/stderr"; bad = 1
+      FILENAME != ARGV[ARGC - 1] { seen[$1] = 1; next }
+      { ++figures }
+      $1 !~ /^[a-z0-9_]+(\.[a-z0-9_]+)+$/ || $2 !~ /^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$/ || seen[$1]++ {
+        print "bench/run.sh: not a figure, or not the first of its name, in " name ": " $0 >"/dev/stderr"; bad = 1
       }
-      END { if (NR == 0) print "bench/run.sh: " name " wrote no figures" >"/dev/stderr"; exit bad || NR == 0 }' "$figures"; then
+      END {
+        if (!figures) print "bench/run.sh: " name " wrote no figures" >"/dev/stderr"
+        exit bad || !figures
+      }' "$work/all" "$figures"; then
     failed+=("$name")
     continue
   fi
