@@ -10,6 +10,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
+#include "client/connection_mistake.h"
 #include "lib/base/status_macros.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/deadline.h"
@@ -53,8 +54,10 @@ absl::StatusOr<attest::EvidenceKind> KindOf(v1::EvidenceKind kind) {
 // Thread-safe.
 class GrpcTransport final : public Transport {
  public:
-  GrpcTransport(const std::shared_ptr<grpc::Channel>& channel, std::string token, const Clock& clock)
-      : token_(std::move(token)),
+  GrpcTransport(const std::shared_ptr<grpc::Channel>& channel, rpc::Endpoint server, std::string token,
+                const Clock& clock)
+      : server_(std::move(server)),
+        token_(std::move(token)),
         clock_(clock),
         attestation_(v1::AttestationService::NewStub(channel)),
         inference_(v1::InferenceService::NewStub(channel)) {}
@@ -125,9 +128,10 @@ class GrpcTransport final : public Transport {
     if (!token_.empty()) {
       context.AddMetadata("authorization", "Bearer " + token_);
     }
-    return rpc::FromGrpcStatus((stub.*method)(&context, request, &response));
+    return ExplainConnection(rpc::FromGrpcStatus((stub.*method)(&context, request, &response)), server_);
   }
 
+  const rpc::Endpoint server_;
   const std::string token_;
   const Clock& clock_;
   const std::unique_ptr<v1::AttestationService::Stub> attestation_;
@@ -145,7 +149,7 @@ absl::StatusOr<std::unique_ptr<Transport>> CreateGrpcTransport(const GrpcTranspo
   }
   ASSIGN_OR_RETURN(const auto channel,
                    rpc::CreateChannel(options.server, {.max_message_bytes = options.max_message_bytes}));
-  return std::make_unique<GrpcTransport>(channel, options.token, clock);
+  return std::make_unique<GrpcTransport>(channel, options.server, options.token, clock);
 }
 
 absl::StatusOr<rpc::Endpoint> PublicEndpoint(const std::string& address, const ServerSecurity& security) {

@@ -18,6 +18,14 @@ function(_set_trust name trust)
   set_target_properties(${name} PROPERTIES PROJECT_TRUST ${trust})
 endfunction()
 
+# In thread sanitizer builds (SHOJI_ANNOTATE_ABSL) a binary tells the sanitizer what the uninstrumented absl::Mutex orders.
+function(_annotate_absl name)
+  if(SHOJI_ANNOTATE_ABSL)
+    target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/sanitizers/annotate_absl.cc)
+    target_link_libraries(${name} PRIVATE absl::synchronization)
+  endif()
+endfunction()
+
 function(project_library name)
   cmake_parse_arguments(A "" "TRUST" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(${name} STATIC ${A_SRCS})
@@ -35,6 +43,7 @@ function(project_executable name)
     set_target_properties(${name} PROPERTIES OUTPUT_NAME ${A_OUTPUT})
   endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  _annotate_absl(${name})
   _set_trust(${name} "${A_TRUST}")
 endfunction()
 
@@ -52,6 +61,7 @@ function(project_test name)
   target_compile_definitions(${name} PRIVATE
     SHOJI_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SHOJI_BINARY_DIR="${PROJECT_BINARY_DIR}")
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  _annotate_absl(${name})
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST
     PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}" SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
 endfunction()

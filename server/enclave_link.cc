@@ -8,7 +8,7 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
-#include <grpcpp/support/client_callback.h>
+#include <grpcpp/support/async_stream.h>
 
 #include "absl/time/time.h"
 #include "lib/base/status_macros.h"
@@ -27,36 +27,16 @@ constexpr absl::Duration kMaxBackoff = absl::Seconds(2);
 
 }  // namespace
 
-// One Watch call. Owned by RunStream, which waits for OnDone before it lets go.
-class EnclaveLink::Stream final : public grpc::ClientReadReactor<EnclaveState> {
+// One Watch call. Owned by RunStream, which waits until it is done before it lets go.
+class EnclaveLink::Stream {
  public:
-  explicit Stream(EnclaveLink& link) : link_(link) {}
-
-  void Start() {
+  explicit Stream(EnclaveLink& link) : link_(link) {
     // Until the enclave is there; the channel's own backoff sets the pace.
     context_.set_wait_for_ready(true);
-    link_.stub_->async()->Watch(&context_, &request_, this);
-    StartRead(&state_);
-    StartCall();
+    reader_ = link_.watch_stub_->PrepareAsyncWatch(&context_, {}, &link_.loop_.queue());
+    reader_->StartCall(&started_event_);
   }
   void Cancel() { context_.TryCancel(); }
-
-  void OnReadDone(bool ok) override {
-    if (!ok) {
-      return;
-    }
-    link_.OnState(std::exchange(state_, EnclaveState()));
-    {
-      const absl::MutexLock lock(&link_.mu_);
-      ++num_messages_;
-    }
-    StartRead(&state_);
-  }
-  void OnDone(const grpc::Status& status) override {
-    const absl::MutexLock lock(&link_.mu_);
-    status_ = rpc::FromGrpcStatus(status);
-    is_done_ = true;
-  }
 
   // The caller holds link_.mu_ for all of these.
   bool is_done() const { return is_done_; }
@@ -64,31 +44,63 @@ class EnclaveLink::Stream final : public grpc::ClientReadReactor<EnclaveState> {
   const absl::Status& status() const { return status_; }
 
  private:
+  void OnStarted(bool ok) { ReadOrFinish(ok); }
+  void OnRead(bool ok) {
+    if (ok) {
+      link_.OnState(std::exchange(state_, EnclaveState()));
+      const absl::MutexLock lock(&link_.mu_);
+      ++num_messages_;
+    }
+    ReadOrFinish(ok);
+  }
+  void ReadOrFinish(bool ok) {
+    if (ok) {
+      reader_->Read(&state_, &read_event_);
+    } else {
+      reader_->Finish(&grpc_status_, &finished_event_);
+    }
+  }
+  void OnFinished(bool /*ok*/) {
+    const absl::MutexLock lock(&link_.mu_);
+    status_ = rpc::FromGrpcStatus(grpc_status_);
+    is_done_ = true;
+  }
+
   EnclaveLink& link_;
   grpc::ClientContext context_;
-  internal::v1::WatchRequest request_;
+  std::unique_ptr<grpc::ClientAsyncReader<EnclaveState>> reader_;
+  rpc::MemberEvent<Stream, &Stream::OnStarted> started_event_{*this};
+  rpc::MemberEvent<Stream, &Stream::OnRead> read_event_{*this};
+  rpc::MemberEvent<Stream, &Stream::OnFinished> finished_event_{*this};
   EnclaveState state_;
+  grpc::Status grpc_status_;
   absl::Status status_;
   bool is_done_ = false;
   size_t num_messages_ = 0;
 };
 
 absl::StatusOr<std::unique_ptr<EnclaveLink>> EnclaveLink::Create(const EnclaveTarget& target, size_t index,
-                                                                 size_t max_message_bytes, Router& router,
-                                                                 std::function<void()> on_change,
+                                                                 size_t max_message_bytes, rpc::EventLoop& loop,
+                                                                 Router& router, std::function<void()> on_change,
                                                                  telemetry::Logger& logger) {
   rpc::ChannelOptions options;
   options.max_message_bytes = max_message_bytes;
   ASSIGN_OR_RETURN(const auto channel, rpc::CreateChannel(target.endpoint, options));
-  std::unique_ptr<EnclaveLink> out(new EnclaveLink(target, index, router, std::move(on_change), logger));
-  out->stub_ = EnclaveService::NewStub(channel);
+  std::unique_ptr<EnclaveLink> out(new EnclaveLink(target, index, loop, router, std::move(on_change), logger));
+  out->watch_stub_ = EnclaveService::NewStub(channel);
+  out->stub_ = std::make_unique<grpc::GenericStub>(channel);
   out->thread_ = std::jthread([link = out.get()] { link->Run(); });
   return out;
 }
 
-EnclaveLink::EnclaveLink(const EnclaveTarget& target, size_t index, Router& router, std::function<void()> on_change,
-                         telemetry::Logger& logger)
-    : name_(target.name), index_(index), router_(router), on_change_(std::move(on_change)), logger_(logger) {}
+EnclaveLink::EnclaveLink(const EnclaveTarget& target, size_t index, rpc::EventLoop& loop, Router& router,
+                         std::function<void()> on_change, telemetry::Logger& logger)
+    : name_(target.name),
+      index_(index),
+      loop_(loop),
+      router_(router),
+      on_change_(std::move(on_change)),
+      logger_(logger) {}
 
 EnclaveLink::~EnclaveLink() {
   const absl::MutexLock lock(&mu_);
@@ -111,7 +123,6 @@ void EnclaveLink::Run() {
 
 bool EnclaveLink::RunStream() {
   Stream stream(*this);
-  stream.Start();
   mu_.Lock();
   size_t num_seen = 0;
   // Wakes at a message, at the end, when stopping, and when there was none of these for too long.

@@ -9,9 +9,12 @@
 #include <string>
 #include <thread>
 
+#include <grpcpp/generic/generic_stub.h>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "lib/rpc/event_loop.h"
 #include "lib/telemetry/log.h"
 #include "server/config.h"
 #include "server/router.h"
@@ -19,16 +22,16 @@
 
 namespace shoji::server {
 
-// The connection to one enclave. A thread keeps a Watch stream open, feeds the router with what it says, takes the
-// enclave out of the router the moment the stream ends or has been silent for 15 s, and connects again with a backoff
-// of 100 ms to 2 s. Thread-safe.
+// The connection to one enclave. A thread keeps a Watch stream open on an event loop, takes the enclave out of the
+// router the moment the stream ends or has been silent for 15 s, and connects again with a backoff of 100 ms to 2 s;
+// the loop feeds the router with what the stream says. Thread-safe.
 class EnclaveLink {
  public:
-  // `on_change` is called after every change to the router, by the link's threads. Everything referred to must outlive
-  // the link. Errors: the endpoint's TLS files.
+  // `on_change` is called after every change to the router, by the link's thread or the loop's. Everything referred to
+  // must outlive the link. Errors: the endpoint's TLS files.
   static absl::StatusOr<std::unique_ptr<EnclaveLink>> Create(const EnclaveTarget& target, size_t index,
-                                                             size_t max_message_bytes, Router& router,
-                                                             std::function<void()> on_change,
+                                                             size_t max_message_bytes, rpc::EventLoop& loop,
+                                                             Router& router, std::function<void()> on_change,
                                                              telemetry::Logger& logger);
   EnclaveLink(const EnclaveLink&) = delete;
   EnclaveLink& operator=(const EnclaveLink&) = delete;
@@ -36,25 +39,28 @@ class EnclaveLink {
   ~EnclaveLink();
 
   const std::string& name() const { return name_; }
-  internal::v1::EnclaveService::Stub& stub() { return *stub_; }
+  // Calls the enclave's methods with bytes, on any loop.
+  grpc::GenericStub& stub() { return *stub_; }
 
  private:
   class Stream;
 
-  EnclaveLink(const EnclaveTarget& target, size_t index, Router& router, std::function<void()> on_change,
-              telemetry::Logger& logger);
+  EnclaveLink(const EnclaveTarget& target, size_t index, rpc::EventLoop& loop, Router& router,
+              std::function<void()> on_change, telemetry::Logger& logger);
   void Run();
   // One stream from open to end. Returns whether the enclave said anything.
   bool RunStream();
-  // What the stream brings; called by gRPC.
+  // What the stream brings; called by the loop.
   void OnState(internal::v1::EnclaveState state);
 
   const std::string name_;
   const size_t index_;
+  rpc::EventLoop& loop_;
   Router& router_;
   const std::function<void()> on_change_;
   telemetry::Logger& logger_;
-  std::unique_ptr<internal::v1::EnclaveService::Stub> stub_;
+  std::unique_ptr<internal::v1::EnclaveService::Stub> watch_stub_;
+  std::unique_ptr<grpc::GenericStub> stub_;
 
   bool is_reported_lost_ = false;  // the thread's: says once that the enclave is out of reach, not at every attempt
 

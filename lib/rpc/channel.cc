@@ -5,12 +5,17 @@
 
 #include <algorithm>
 #include <climits>
+#include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include "lib/base/status_macros.h"
@@ -34,7 +39,53 @@ absl::Status At(const TransportSecurity& security, const absl::Status& status) {
   return {status.code(), security.where + ": " + std::string(status.message())};
 }
 
+// Accepts a listener by its key alone, once TLS has shown that it holds the key of its certificate and that a root
+// signed that.
+class PinnedKeyVerifier final : public grpc::experimental::ExternalCertificateVerifier {
+ public:
+  explicit PinnedKeyVerifier(Bytes public_key) : public_key_(std::move(public_key)) {}
+
+  bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
+              std::function<void(grpc::Status)> /*callback*/, grpc::Status* sync_status) override {
+    const grpc::string_ref certificate = request->peer_cert();
+    if (PublicKeyOf(std::string(certificate.data(), certificate.size())) != public_key_) {
+      *sync_status = grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "the listener's key is not the pinned one");
+    }
+    return true;
+  }
+  void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest* /*request*/) override {}
+
+ private:
+  const Bytes public_key_;  // never empty
+};
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> PinnedChannelCredentials(const TransportSecurity& security) {
+  using grpc::experimental::ExternalCertificateVerifier;
+  Bytes public_key = security.server_public_key;
+  if (public_key.empty()) {
+    ASSIGN_OR_RETURN(public_key, LoadPemPublicKey(security.server_key_file));
+  }
+  ASSIGN_OR_RETURN(const std::string roots, LoadPemCertificates(security.ca_file));
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  std::vector<grpc::experimental::IdentityKeyCertPair> identities;
+  if (security.kind == Kind::kMutualTls) {
+    ASSIGN_OR_RETURN(PemIdentity identity, LoadPemIdentity(security.certificate_file, security.private_key_file));
+    identities.push_back({std::move(identity.private_key), std::move(identity.certificate_chain)});
+    options.watch_identity_key_cert_pairs();
+  }
+  options.watch_root_certs();
+  options.set_certificate_provider(
+      std::make_shared<grpc::experimental::StaticDataCertificateProvider>(roots, std::move(identities)));
+  options.set_certificate_verifier(ExternalCertificateVerifier::Create<PinnedKeyVerifier>(std::move(public_key)));
+  options.set_verify_server_certs(true);
+  options.set_check_call_host(false);  // the key says who it is
+  return grpc::experimental::TlsCredentials(options);
+}
+
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> TlsChannelCredentials(const TransportSecurity& security) {
+  if (!security.server_key_file.empty()) {
+    return PinnedChannelCredentials(security);
+  }
   grpc::SslCredentialsOptions options;
   if (!security.ca_file.empty()) {
     ASSIGN_OR_RETURN(options.pem_root_certs, LoadPemCertificates(security.ca_file));
@@ -89,6 +140,9 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateChannel(const Endpoint& end
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // Addresses are the operator's; a proxy from the environment has no part in them.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // What is sealed does not compress, and a small message that unpacks to a huge one is a weapon.
+  arguments.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE);
+  arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   // No retries behind our back: a sealed request may be sent once only.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   if (!endpoint.security.server_name.empty()) {

@@ -25,11 +25,13 @@ absl::StatusOr<TransportSecurity> ReadListenTls(const config::Node& node) {
 }
 
 absl::StatusOr<TransportSecurity> ReadConnectTls(const config::Node& node) {
-  ASSIGN_OR_RETURN(const config::Fields tls, node.Map({"ca", "certificate", "private_key", "server_name"}));
+  ASSIGN_OR_RETURN(const config::Fields tls,
+                   node.Map({"ca", "certificate", "private_key", "server_name", "server_key"}));
   TransportSecurity out;
   out.where = node.Where();
   ASSIGN_OR_RETURN(out.ca_file, tls.PathOr("ca", ""));
   ASSIGN_OR_RETURN(out.server_name, tls.StringOr("server_name", ""));
+  ASSIGN_OR_RETURN(out.server_key_file, tls.PathOr("server_key", ""));
   if (tls.Has("certificate") != tls.Has("private_key")) {
     return node.Error("'certificate' and 'private_key' go together: both (mutual TLS) or neither");
   }
@@ -64,6 +66,10 @@ absl::Status CheckEndpoint(const Endpoint& endpoint, Role role, Exposure exposur
   }
   if (security.kind == Kind::kMutualTls && security.ca_file.empty()) {
     return absl::InvalidArgumentError("mutual TLS on " + where + " needs the CA that signs the other side");
+  }
+  if (!security.server_key_file.empty() && security.ca_file.empty()) {
+    return absl::InvalidArgumentError("the pinned key of " + where +
+                                      " needs the CA that signs its certificate (or that certificate itself) as 'ca'");
   }
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "lib/base/bytes.h"
 #include "lib/config/node.h"
 #include "lib/rpc/address.h"
 
@@ -35,6 +36,12 @@ struct TransportSecurity {
   std::string ca_file;
   // Caller: the name expected in the listener's certificate; empty: the address's host.
   std::string server_name;
+  // Caller: a PEM certificate or public key; only a listener that proves to hold exactly this key is accepted.
+  // `ca_file` must certify it as well, but the name in its certificate does not matter then. Empty: not pinned.
+  std::string server_key_file;
+  // What that file held (DER SubjectPublicKeyInfo), once somebody has read it: the link then demands exactly this, and the
+  // file, which may have changed meanwhile, is not read again.
+  Bytes server_public_key;
   // Where a configuration states this, for errors about the files ("server.yaml:3: key 'listen.tls'"); empty: nowhere.
   std::string where;
 };
@@ -50,9 +57,10 @@ absl::Status CheckEndpoint(const Endpoint& endpoint, Role role, Exposure exposur
 
 // Reads an endpoint from a map that allows the keys `address`, `tls` and `insecure_plaintext` (and the caller's own),
 // and checks it. Relative paths, also of Unix sockets, are taken from the document's folder.
-//   listen:  {address: "0.0.0.0:8443", tls: {certificate: c.pem, private_key: k.pem, client_ca: ca.pem}}   client_ca:
-//   mutual connect: {address: "host:9000",    tls: {ca: ca.pem, certificate: c.pem, private_key: k.pem, server_name:
-//   enclave}}
+//   listen:  {address: "0.0.0.0:8443", tls: {certificate: c.pem, private_key: k.pem, client_ca: ca.pem}}
+//   connect: {address: "host:9000", tls: {ca: ca.pem, certificate: c.pem, private_key: k.pem, server_name: enclave,
+//             server_key: s.pem}}
+// With `client_ca`, or with `certificate` and `private_key` of the caller, TLS is mutual.
 absl::StatusOr<Endpoint> ReadEndpoint(const config::Fields& fields, Role role, Exposure exposure);
 
 }  // namespace shoji::rpc

@@ -52,6 +52,17 @@ Owned<X509> FirstCertificate(const std::string& pem) {
 // An encrypted key would make OpenSSL ask on the terminal; a daemon has none.
 int RefusePassphrase(char* /*buffer*/, int /*size*/, int /*rwflag*/, void* /*data*/) { return -1; }
 
+// DER SubjectPublicKeyInfo; empty for null and for what has no such form.
+Bytes EncodePublicKey(EVP_PKEY* key) {
+  const int length = key == nullptr ? 0 : i2d_PUBKEY(key, nullptr);
+  Bytes out(length > 0 ? static_cast<size_t>(length) : 0);
+  if (unsigned char* to = out.data(); !out.empty() && i2d_PUBKEY(key, &to) != length) {
+    out.clear();
+  }
+  ERR_clear_error();
+  return out;
+}
+
 absl::Status CheckKeyPermissions(const std::string& path) {
   struct stat info = {};
   if (::stat(path.c_str(), &info) != 0) {
@@ -90,6 +101,25 @@ absl::StatusOr<PemIdentity> LoadPemIdentity(const std::string& certificate_file,
   if (!is_match) {
     return absl::InvalidArgumentError("the private key " + private_key_file + " does not belong to the certificate " +
                                       certificate_file);
+  }
+  return out;
+}
+
+Bytes PublicKeyOf(const std::string& certificate_pem) {
+  const Owned<X509> certificate = FirstCertificate(certificate_pem);
+  return certificate == nullptr ? Bytes() : EncodePublicKey(X509_get0_pubkey(certificate.get()));
+}
+
+absl::StatusOr<Bytes> LoadPemPublicKey(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string pem, ReadText(path));
+  Bytes out = PublicKeyOf(pem);
+  if (out.empty()) {
+    const Owned<EVP_PKEY> key(PEM_read_bio_PUBKEY(View(pem).get(), nullptr, RefusePassphrase, nullptr));
+    ERR_clear_error();
+    out = EncodePublicKey(key.get());
+  }
+  if (out.empty()) {
+    return absl::InvalidArgumentError(path + " holds neither a PEM certificate nor a PEM public key");
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "lib/base/bytes.h"
 
 namespace shoji::rpc {
 
@@ -21,5 +22,11 @@ absl::StatusOr<PemIdentity> LoadPemIdentity(const std::string& certificate_file,
 
 // Reads a file of one or more PEM certificates.
 absl::StatusOr<std::string> LoadPemCertificates(const std::string& path);
+
+// The public key in a file of a PEM certificate (the first, where there are more) or a PEM public key, as DER
+// SubjectPublicKeyInfo (RFC 5280, section 4.1).
+absl::StatusOr<Bytes> LoadPemPublicKey(const std::string& path);
+// That of a certificate given as PEM text; empty when it is none.
+Bytes PublicKeyOf(const std::string& certificate_pem);
 
 }  // namespace shoji::rpc

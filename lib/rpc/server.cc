@@ -9,6 +9,7 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/impl/server_initializer.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
@@ -23,14 +24,30 @@
 namespace shoji::rpc {
 namespace {
 
+// gRPC lists only services that registered a method with it; this adds those whose calls are taken as generic ones.
+class ListingReflectionPlugin final : public grpc::reflection::ProtoServerReflectionPlugin {
+ public:
+  explicit ListingReflectionPlugin(std::vector<std::string> names) : names_(std::move(names)) {}
+  void Finish(grpc::ServerInitializer* initializer) override {
+    // The server's own list, which is const on the way through here only.
+    auto& listed = const_cast<std::vector<std::string>&>(*initializer->GetServiceList());
+    listed.insert(listed.end(), names_.begin(), names_.end());
+    ProtoServerReflectionPlugin::Finish(initializer);
+  }
+
+ private:
+  const std::vector<std::string> names_;
+};
+
 // gRPC's reflection library adds itself to every server of a process that links it; this keeps it where it is wanted.
 class ReflectionOption final : public grpc::ServerBuilderOption {
  public:
-  explicit ReflectionOption(Reflection reflection) : reflection_(reflection) {}
+  ReflectionOption(Reflection reflection, std::vector<std::string> generic_services)
+      : reflection_(reflection), generic_services_(std::move(generic_services)) {}
 
   void UpdateArguments(grpc::ChannelArguments* /*args*/) override {}
   void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
-    auto ours = std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>();
+    auto ours = std::make_unique<ListingReflectionPlugin>(generic_services_);
     const std::string name = ours->name();
     std::erase_if(*plugins, [&name](const auto& plugin) { return plugin->name() == name; });
     if (reflection_ == Reflection::kOn) {
@@ -39,7 +56,8 @@ class ReflectionOption final : public grpc::ServerBuilderOption {
   }
 
  private:
-  Reflection reflection_;
+  const Reflection reflection_;
+  const std::vector<std::string> generic_services_;
 };
 
 int Milliseconds(std::chrono::milliseconds duration) {
@@ -58,7 +76,7 @@ void BoundConnections(const ServerOptions& options, grpc::ServerBuilder& builder
   }
 }
 
-void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
+void Configure(const ServerOptions& options, const GenericCalls* generic, grpc::ServerBuilder& builder) {
   BoundConnections(options, builder);
   const int max_message_bytes = static_cast<int>(std::min<size_t>(options.max_message_bytes, INT_MAX));
   builder.SetMaxReceiveMessageSize(max_message_bytes);
@@ -68,21 +86,27 @@ void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // What is sealed does not compress, and a small message that unpacks to a huge one is a weapon.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   // Only reflection is served by gRPC's own threads.
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
-  builder.SetOption(std::make_unique<ReflectionOption>(options.reflection));
+  builder.SetOption(std::make_unique<ReflectionOption>(
+      options.reflection, generic == nullptr ? std::vector<std::string>() : generic->service_names));
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
-                                                      const std::vector<grpc::Service*>& services) {
+                                                      const std::vector<grpc::Service*>& services,
+                                                      GenericCalls* generic) {
   KeepGrpcRunning();
   std::unique_ptr<Server> out(new Server());
   grpc::ServerBuilder builder;
-  Configure(options, builder);
+  Configure(options, generic, builder);
   std::vector<int> ports(options.listeners.size(), 0);
   for (size_t i = 0; i < options.listeners.size(); ++i) {
     const Endpoint& listener = options.listeners[i];
@@ -94,7 +118,17 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   for (grpc::Service* service : services) {
     builder.RegisterService(service);
   }
+  std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
+  if (generic != nullptr) {
+    builder.RegisterAsyncGenericService(&generic->service);
+    for (size_t i = 0; i < generic->num_loops; ++i) {
+      queues.push_back(builder.AddCompletionQueue());
+    }
+  }
   out->server_ = builder.BuildAndStart();
+  for (auto& queue : queues) {
+    generic->loops.push_back(std::make_unique<EventLoop>(std::move(queue)));
+  }
   if (out->server_ == nullptr) {
     return absl::UnavailableError("the server could not start; gRPC's log line above says why");
   }

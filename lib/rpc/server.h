@@ -11,10 +11,13 @@
 #include <string>
 #include <vector>
 
+#include <grpcpp/generic/async_generic_service.h>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/endpoint.h"
+#include "lib/rpc/event_loop.h"
 
 namespace grpc {
 class Server;
@@ -45,14 +48,25 @@ struct ServerOptions {
   Reflection reflection = Reflection::kOff;
 };
 
+// Takes the calls of every method that no service serves itself: `service.RequestCall` on one of `loops` asks for the
+// next one, which is there before its body has been read. Outlives the server; stop the loops between its shutdown and
+// its end.
+struct GenericCalls {
+  size_t num_loops = 1;
+  std::vector<std::string> service_names = {};  // of these methods, for reflection
+  grpc::AsyncGenericService service = {};
+  std::vector<std::unique_ptr<EventLoop>> loops = {};  // filled by Server::Start
+};
+
 // A running gRPC server. Thread-safe.
 class Server {
  public:
-  // Binds every listener and serves `services`, which must outlive the server. An address that another process serves
-  // is ALREADY_EXISTS and is never taken over; a Unix socket left by a dead process is replaced. Other errors: as
-  // CheckEndpoint's files.
+  // Binds every listener and serves `services`, which must outlive the server, and `generic` if it is given. An address
+  // that another process serves is ALREADY_EXISTS and is never taken over; a Unix socket left by a dead process is
+  // replaced. Other errors: as CheckEndpoint's files.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
-                                                       const std::vector<grpc::Service*>& services);
+                                                       const std::vector<grpc::Service*>& services,
+                                                       GenericCalls* generic = nullptr);
 
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

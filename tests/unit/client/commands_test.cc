@@ -65,6 +65,49 @@ TEST(ReportTest, PrintsLabelsThatCannotDriveATerminal) {
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
 }
 
+TEST(PrintableTest, ReplacesEveryControlAndReorderingMarkAndNothingElse) {
+  const auto utf8 = [](unsigned code) -> std::string {
+    const auto low = [](unsigned bits) { return static_cast<char>(0x80 | (bits & 0x3F)); };
+    if (code < 0x80) {
+      return {static_cast<char>(code)};
+    }
+    if (code < 0x800) {
+      return {static_cast<char>(0xC0 | code >> 6), low(code)};
+    }
+    return {static_cast<char>(0xE0 | code >> 12), low(code >> 6), low(code)};
+  };
+  for (unsigned code = 1; code < 0x10000; ++code) {
+    const bool is_control = code < 0x20 || (code >= 0x7F && code < 0xA0);
+    const bool is_reordering = (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+    const std::string text = "a" + utf8(code) + "b";
+    const std::string printed = Printable(text);
+    if (is_control || is_reordering) {
+      EXPECT_EQ(printed.substr(0, 2), "a?") << std::hex << code;
+      EXPECT_EQ(printed.find(utf8(code)), std::string::npos) << std::hex << code;
+      EXPECT_EQ(printed.back(), 'b') << std::hex << code;
+    } else {
+      EXPECT_EQ(printed, text) << std::hex << code;
+    }
+  }
+}
+
+TEST(PrintableTest, ReplacesWhatIsCutOffInTheMiddleOfACharacterOnlyWhereItIsAControl) {
+  EXPECT_EQ(Printable("x\xC2"), "x?");  // what follows on the screen would complete it
+  EXPECT_EQ(Printable("x\xE2\x80"), "x\xE2\x80");
+}
+
+TEST(ReportTest, PrintsLabelsWithoutC1AndBidiMarks) {
+  const std::string text = AnswerText("cat.png",
+                                      SomeAnswer({1, 2}, {"\xC2\x9B"
+                                                          "31mcat",
+                                                          "\xE2\x80\xAE"
+                                                          "god"}),
+                                      5);
+  EXPECT_THAT(text, Not(HasSubstr("\xC2\x9B")));
+  EXPECT_THAT(text, Not(HasSubstr("\xE2\x80\xAE")));
+  EXPECT_THAT(text, HasSubstr("31mcat"));
+}
+
 TEST(ReportTest, JsonHoldsRawScoresAndEveryOutput) {
   const auto json = nlohmann::json::parse(AnswerJson("cat.png", SomeAnswer({1.5F, -2.25F}, {"cat", "dog"}), 1));
   EXPECT_EQ(json["picture"], "cat.png");

@@ -38,6 +38,7 @@ using testing::FakeClock;
 // What the enclave has loaded. The "network" answers [first byte of the body, length of the body, kind].
 struct FakeModel {
   attest::ModelManifest manifest;
+  std::vector<attest::ModelManifest> others = {};  // that the enclave serves as well; the front end lists none of them
   Bytes preprocessing;
   Bytes labels;
 
@@ -181,6 +182,7 @@ class FakeServer {
       manifest.expires_at = expires_at;
       manifest.software_version = "fake";
       manifest.models = {model->manifest};
+      manifest.models.insert(manifest.models.end(), model->others.begin(), model->others.end());
       return attest::EncodeManifest(manifest);
     };
   }

@@ -123,6 +123,18 @@ TEST_F(SessionTest, ChoosesTheModelWhenThereIsOnlyOne) {
   EXPECT_EQ((*session)->model_name(), "pets");
 }
 
+TEST_F(SessionTest, RefusesTheServersChoiceWhenTheEnclaveServesSeveralModels) {
+  // A front end that lists one model of two would choose which of them gets the picture.
+  FakeModel model = MakeFakeModel();
+  model.others = {model.manifest};
+  model.others[0].name = "weather";
+  server_.Restart(model);
+  Session::Options options = GoodOptions();
+  options.model = "";
+  EXPECT_THAT(RefusalOf(options), HasSubstr("the enclave serves several models; name one of them"));
+  EXPECT_TRUE(Create(GoodOptions()).ok());  // named, the same model is fine
+}
+
 TEST_F(SessionTest, AsksForANameWhenThereAreSeveralModels) {
   server_.on_models = [](std::vector<ModelDescription>& models) { models.push_back({"cars", {}, {}}); };
   Session::Options options = GoodOptions();

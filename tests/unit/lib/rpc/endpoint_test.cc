@@ -61,6 +61,18 @@ TEST(EndpointTest, TlsFilesAreTakenFromTheFolderOfTheDocument) {
   EXPECT_EQ(endpoint.security.private_key_file, "/k.pem");
 }
 
+TEST(EndpointTest, PinnedKeyIsTakenFromTheFolderOfTheDocumentAndNeedsARoot) {
+  const Endpoint endpoint =
+      *Read("{address: 10.0.0.1:1, tls: {ca: a, certificate: c, private_key: k, server_key: s.pem}}", Role::kConnect,
+            Exposure::kInternal);
+  EXPECT_EQ(endpoint.security.server_key_file, "/etc/shoji/s.pem");
+  EXPECT_THAT(ErrorOf("{address: 10.0.0.1:1, tls: {server_key: s.pem}}", Role::kConnect, Exposure::kPublic),
+              HasSubstr("the pinned key of 10.0.0.1:1 needs the CA"));
+  EXPECT_THAT(ErrorOf("{address: 10.0.0.1:1, tls: {certificate: c, private_key: k, server_key: s}}", Role::kListen,
+                      Exposure::kPublic),
+              HasSubstr("server_key': unknown key"));
+}
+
 TEST(EndpointTest, IncompleteOrContradictoryTlsIsRefused) {
   EXPECT_THAT(ErrorOf("{address: 1.2.3.4:1, tls: {certificate: c}}", Role::kListen, Exposure::kPublic),
               HasSubstr("the key 'private_key' is missing"));

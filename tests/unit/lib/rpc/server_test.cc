@@ -1,6 +1,7 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
+#include "lib/rpc/pem.h"
 #include "lib/rpc/server.h"
 
 #include <sys/socket.h>
@@ -286,6 +287,67 @@ TEST_F(RpcTlsTest, MutualTlsAdmitsOnlyWhoTheCaSigned) {
   EXPECT_TRUE(Check({address, Identity(Kind::kMutualTls, "client", "ca")}).ok());
   EXPECT_FALSE(Check({address, Identity(Kind::kTls, "", "ca")}).ok());
   EXPECT_FALSE(Check({address, Identity(Kind::kMutualTls, "stranger", "ca")}).ok());
+}
+
+class RpcPinningTest : public RpcTlsTest {
+ protected:
+  RpcPinningTest() { MakeCertificate(folder_.path(), "twin", "ca"); }
+  // A caller that accepts the key of certificate `pinned` alone.
+  TransportSecurity Pinned(Kind kind, const std::string& pinned) const {
+    TransportSecurity out = Identity(kind, kind == Kind::kMutualTls ? "client" : "", "ca");
+    out.server_key_file = folder_.File(pinned + ".pem");
+    return out;
+  }
+};
+
+TEST_F(RpcPinningTest, OnlyThePinnedKeyIsAcceptedOfAllThatTheCaSigned) {
+  const auto server = StartTls(Identity(Kind::kMutualTls, "server", "ca"));
+  const Address address = server->addresses()[0];
+  EXPECT_TRUE(Check({address, Pinned(Kind::kMutualTls, "server")}).ok());
+  EXPECT_FALSE(Check({address, Pinned(Kind::kMutualTls, "twin")}).ok());
+  EXPECT_FALSE(Check({address, Pinned(Kind::kMutualTls, "ca")}).ok());
+}
+
+TEST_F(RpcPinningTest, AKeyThatWasReadIsNotReadAgain) {
+  const auto server = StartTls(Identity(Kind::kMutualTls, "server", "ca"));
+  TransportSecurity security = Pinned(Kind::kMutualTls, "twin");
+  security.server_public_key = *LoadPemPublicKey(folder_.File("twin.pem"));
+  security.server_key_file = folder_.File("server.pem");  // changed behind its back
+  EXPECT_FALSE(Check({server->addresses()[0], security}).ok());
+}
+
+TEST_F(RpcPinningTest, PinnedKeyIsAcceptedUnderAnyName) {
+  const auto server = StartTls(Identity(Kind::kTls, "server", ""));
+  TransportSecurity security = Pinned(Kind::kTls, "server");
+  security.server_name = "example.com";
+  EXPECT_TRUE(Check({server->addresses()[0], security}).ok());
+}
+
+TEST_F(RpcPinningTest, PinnedKeyMustBeCertifiedAllTheSame) {
+  const auto server = StartTls(Identity(Kind::kTls, "stranger", ""));
+  const Address address = server->addresses()[0];
+  EXPECT_FALSE(Check({address, Pinned(Kind::kTls, "stranger")}).ok());
+  TransportSecurity own_root = Pinned(Kind::kTls, "stranger");
+  own_root.ca_file = folder_.File("stranger_ca.pem");
+  EXPECT_TRUE(Check({address, own_root}).ok());
+}
+
+TEST_F(RpcPinningTest, SelfSignedCertificateMayBeItsOwnRoot) {
+  const auto server = StartTls(Identity(Kind::kTls, "ca", ""));
+  EXPECT_TRUE(Check({server->addresses()[0], Pinned(Kind::kTls, "ca")}).ok());
+}
+
+TEST_F(RpcPinningTest, CallerStillProvesWhoItIs) {
+  const auto server = StartTls(Identity(Kind::kMutualTls, "server", "ca"));
+  EXPECT_FALSE(Check({server->addresses()[0], Pinned(Kind::kTls, "server")}).ok());
+}
+
+TEST_F(RpcPinningTest, UnreadableKeyIsNamedWithItsPlaceInTheConfiguration) {
+  TransportSecurity security = Pinned(Kind::kTls, "none");
+  security.where = "x.yaml:3: key 'tls'";
+  const auto channel = CreateChannel({*ParseAddress("127.0.0.1:1"), security}, {});
+  EXPECT_THAT(std::string(channel.status().message()), HasSubstr("x.yaml:3: key 'tls': "));
+  EXPECT_THAT(std::string(channel.status().message()), HasSubstr("none.pem"));
 }
 
 TEST_F(RpcTlsTest, KeyOfAnotherCertificateFailsTheStart) {

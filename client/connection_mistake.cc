@@ -1,0 +1,52 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "client/connection_mistake.h"
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "lib/base/reason.h"
+
+namespace shoji::client {
+namespace {
+
+// What gRPC writes into the status of a call whose connection failed; it has no other way to tell these apart.
+struct Mistake {
+  std::string_view sign;
+  std::string_view meaning;
+};
+constexpr std::array<Mistake, 4> kMistakes = {{
+    {"certificate verify failed", "its certificate is not signed by a CA that is trusted here; name its CA with --ca"},
+    {"is not in peer certificate", "its certificate is for another name; say the right one with --server-name"},
+    {"wrong version number", "it speaks plaintext there; allow that with --plaintext, or use its TLS port"},
+    {"SSL_ERROR_SSL", "the TLS handshake was refused"},
+}};
+
+}  // namespace
+
+absl::Status ExplainConnection(const absl::Status& status, const rpc::Endpoint& server) {
+  if (status.code() != absl::StatusCode::kUnavailable || ReasonOf(status) != Reason::kUnspecified) {
+    return status;
+  }
+  const std::string message(status.message());
+  const std::string where = server.address.ToString();
+  for (const Mistake& mistake : kMistakes) {
+    if (message.find(mistake.sign) != std::string::npos) {
+      return absl::FailedPreconditionError("cannot connect to " + where + ": " + std::string(mistake.meaning) + " (" +
+                                           message + ")");
+    }
+  }
+  if (message.find("Socket closed") == std::string::npos) {
+    return status;
+  }
+  using Kind = rpc::TransportSecurity::Kind;
+  const bool is_plaintext =
+      server.security.kind == Kind::kLocalPlaintext || server.security.kind == Kind::kInsecurePlaintext;
+  return absl::UnavailableError(message + "; if this lasts: " +
+                                (is_plaintext ? "does " + where + " want TLS (no --plaintext)?"
+                                              : "does " + where + " ask for a client certificate?"));
+}
+
+}  // namespace shoji::client

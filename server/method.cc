@@ -1,0 +1,28 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/method.h"
+
+#include <algorithm>
+#include <array>
+
+namespace shoji::server {
+
+const Method* FindMethod(std::string_view path) {
+  static const std::array<Method, 7> kMethods = {{
+      {"/shoji.v1.InferenceService/Infer", "Infer", Handling::kForwardByKey, "/shoji.internal.v1.EnclaveService/Infer"},
+      {"/shoji.v1.InferenceService/OpenSession", "OpenSession", Handling::kForwardByKey,
+       "/shoji.internal.v1.EnclaveService/OpenSession"},
+      {"/shoji.v1.AttestationService/GetEvidence", "GetEvidence", Handling::kForwardByModel,
+       "/shoji.internal.v1.EnclaveService/GetEvidence"},
+      {"/shoji.v1.InferenceService/GetVersion", "GetVersion", Handling::kVersion},
+      {"/shoji.v1.InferenceService/ListModels", "ListModels", Handling::kModels},
+      {"/grpc.health.v1.Health/Check", "Check", Handling::kHealthCheck},
+      {"/grpc.health.v1.Health/Watch", "Watch", Handling::kHealthWatch},
+  }};
+  const auto* found =
+      std::find_if(kMethods.begin(), kMethods.end(), [path](const Method& method) { return method.path == path; });
+  return found == kMethods.end() ? nullptr : found;
+}
+
+}  // namespace shoji::server

@@ -1,0 +1,72 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "client/connection_mistake.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/retry.h"
+#include "lib/base/reason.h"
+
+namespace shoji::client {
+namespace {
+
+using ::testing::HasSubstr;
+using Kind = rpc::TransportSecurity::Kind;
+
+rpc::Endpoint Server(Kind kind) {
+  rpc::Endpoint out;
+  out.address = *rpc::ParseAddress("inference.example.org:8443");
+  out.security.kind = kind;
+  return out;
+}
+
+// As gRPC 1.51 words it.
+absl::Status Failed(const std::string& cause) {
+  return absl::UnavailableError("failed to connect to all addresses; last error: UNKNOWN: ipv4:192.0.2.1:8443: " +
+                                cause);
+}
+
+TEST(ConnectionMistakeTest, WhatCanNeverWorkIsNotTriedAgainAndSaysWhatToChange) {
+  const struct {
+    std::string cause;
+    std::string says;
+  } cases[] = {
+      {"Ssl handshake failed: SSL_ERROR_SSL: error:0A000086:SSL routines::certificate verify failed", "--ca"},
+      {"Peer name example.com is not in peer certificate", "--server-name"},
+      {"Ssl handshake failed: SSL_ERROR_SSL: error:0A00010B:SSL routines::wrong version number", "--plaintext"},
+      {"Ssl handshake failed: SSL_ERROR_SSL: error:0A000410:SSL routines::sslv3 alert handshake failure",
+       "the TLS handshake was refused"},
+  };
+  for (const auto& [cause, says] : cases) {
+    const absl::Status explained = ExplainConnection(Failed(cause), Server(Kind::kTls));
+    EXPECT_EQ(explained.code(), absl::StatusCode::kFailedPrecondition) << cause;
+    EXPECT_EQ(NextStepAfter(explained), NextStep::kFail) << cause;
+    const std::string message(explained.message());
+    EXPECT_THAT(message, HasSubstr("inference.example.org:8443"));
+    EXPECT_THAT(message, HasSubstr(says));
+    EXPECT_THAT(message, HasSubstr(cause));
+  }
+}
+
+TEST(ConnectionMistakeTest, AClosedConnectionIsTriedAgainAndHintsAtWhatMayBeWrong) {
+  const absl::Status plain = ExplainConnection(Failed("Socket closed"), Server(Kind::kInsecurePlaintext));
+  EXPECT_EQ(NextStepAfter(plain), NextStep::kRetry);
+  EXPECT_THAT(std::string(plain.message()), HasSubstr("want TLS"));
+  const absl::Status tls = ExplainConnection(Failed("Socket closed"), Server(Kind::kTls));
+  EXPECT_EQ(NextStepAfter(tls), NextStep::kRetry);
+  EXPECT_THAT(std::string(tls.message()), HasSubstr("client certificate"));
+}
+
+TEST(ConnectionMistakeTest, EverythingElseStaysAsItIs) {
+  for (const absl::Status& status : {absl::OkStatus(), Failed("Failed to connect to remote host: Connection refused"),
+                                     ErrorOf(Reason::kNoEnclave), absl::InternalError("certificate verify failed")}) {
+    EXPECT_EQ(ExplainConnection(status, Server(Kind::kTls)), status);
+  }
+}
+
+}  // namespace
+}  // namespace shoji::client

@@ -1,0 +1,111 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/intake.h"
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "lib/base/reason.h"
+#include "tests/support/fake_clock.h"
+
+namespace shoji::server {
+namespace {
+
+using std::chrono::milliseconds;
+
+class FakeBody final : public Intake::Body {
+ public:
+  void OnCutOff() override { ++num_cut_off; }
+  int num_cut_off = 0;
+};
+
+class IntakeTest : public ::testing::Test {
+ protected:
+  // Room for three bodies of the largest kind.
+  IntakeTest() : intake_({.max_bytes = 300, .max_message_bytes = 100, .grace = milliseconds(1000)}, clock_) {}
+
+  void Fill() {
+    for (FakeBody& body : bodies_) {
+      ASSERT_TRUE(intake_.Enter(body).ok());
+    }
+  }
+
+  testing::FakeClock clock_;
+  Intake intake_;
+  std::array<FakeBody, 3> bodies_;
+  FakeBody late_;
+};
+
+TEST_F(IntakeTest, ABodyCountsForTheLargestUntilItHasArrivedAndForItselfAfterwards) {
+  ASSERT_TRUE(intake_.Enter(bodies_[0]).ok());
+  EXPECT_EQ(intake_.num_held_bytes(), 100U);
+  EXPECT_TRUE(intake_.Arrived(bodies_[0], 7));
+  EXPECT_EQ(intake_.num_held_bytes(), 7U);
+  intake_.Leave(bodies_[0]);
+  EXPECT_EQ(intake_.num_held_bytes(), 0U);
+  intake_.Leave(bodies_[0]);  // the second time it does nothing
+  EXPECT_EQ(intake_.num_held_bytes(), 0U);
+}
+
+TEST_F(IntakeTest, WithoutRoomANewBodyIsRefusedWithinTheGrace) {
+  Fill();
+  clock_.Advance(milliseconds(999));
+  EXPECT_EQ(ReasonOf(intake_.Enter(late_)), Reason::kOverloaded);
+  EXPECT_EQ(intake_.num_held_bytes(), 300U);
+  EXPECT_EQ(bodies_[0].num_cut_off, 0);
+}
+
+TEST_F(IntakeTest, AfterTheGraceTheOldestBodyIsCutOffForANewOne) {
+  Fill();
+  clock_.Advance(milliseconds(1000));
+  EXPECT_TRUE(intake_.Enter(late_).ok());
+  EXPECT_EQ(bodies_[0].num_cut_off, 1);
+  EXPECT_EQ(bodies_[1].num_cut_off, 0);
+  EXPECT_EQ(intake_.num_held_bytes(), 300U);
+  EXPECT_FALSE(intake_.Arrived(bodies_[0], 50));
+  intake_.Leave(bodies_[0]);
+  EXPECT_EQ(intake_.num_held_bytes(), 300U);
+}
+
+TEST_F(IntakeTest, WhatHasArrivedIsNeverCutOff) {
+  Fill();
+  for (FakeBody& body : bodies_) {
+    EXPECT_TRUE(intake_.Arrived(body, 100));
+  }
+  clock_.Advance(milliseconds(5000));
+  EXPECT_EQ(ReasonOf(intake_.Enter(late_)), Reason::kOverloaded);
+  intake_.Leave(bodies_[1]);
+  EXPECT_TRUE(intake_.Enter(late_).ok());
+  EXPECT_EQ(bodies_[0].num_cut_off + bodies_[1].num_cut_off + bodies_[2].num_cut_off, 0);
+}
+
+TEST_F(IntakeTest, SmallBodiesLeaveRoomForMany) {
+  std::vector<std::unique_ptr<FakeBody>> many;
+  for (int i = 0; i < 20; ++i) {
+    many.push_back(std::make_unique<FakeBody>());
+    ASSERT_TRUE(intake_.Enter(*many.back()).ok()) << i;
+    ASSERT_TRUE(intake_.Arrived(*many.back(), 10));
+  }
+  EXPECT_EQ(intake_.num_held_bytes(), 200U);
+}
+
+TEST_F(IntakeTest, ABodyThatLeavesBeforeItArrivedFreesItsRoom) {
+  Fill();
+  intake_.Leave(bodies_[2]);
+  EXPECT_TRUE(intake_.Enter(late_).ok());
+}
+
+TEST_F(IntakeTest, AMessageLargerThanAllTheRoomTakesAllOfIt) {
+  Intake tight({.max_bytes = 50, .max_message_bytes = 100}, clock_);
+  EXPECT_TRUE(tight.Enter(bodies_[0]).ok());
+  EXPECT_FALSE(tight.Enter(bodies_[1]).ok());
+  tight.Leave(bodies_[0]);
+}
+
+}  // namespace
+}  // namespace shoji::server
