@@ -34,8 +34,9 @@ absl::Status ExplainConnection(const absl::Status& status, const rpc::Endpoint& 
   const std::string where = server.address.ToString();
   for (const Mistake& mistake : kMistakes) {
     if (message.find(mistake.sign) != std::string::npos) {
-      return absl::FailedPreconditionError("cannot connect to " + where + ": " + std::string(mistake.meaning) + " (" +
-                                           message + ")");
+      std::string text = "cannot connect to " + where + ": ";
+      text.append(mistake.meaning).append(" (").append(message).append(")");
+      return absl::FailedPreconditionError(text);
     }
   }
   if (message.find("Socket closed") == std::string::npos) {
@@ -44,9 +45,9 @@ absl::Status ExplainConnection(const absl::Status& status, const rpc::Endpoint& 
   using Kind = rpc::TransportSecurity::Kind;
   const bool is_plaintext =
       server.security.kind == Kind::kLocalPlaintext || server.security.kind == Kind::kInsecurePlaintext;
-  return absl::UnavailableError(message + "; if this lasts: " +
-                                (is_plaintext ? "does " + where + " want TLS (no --plaintext)?"
-                                              : "does " + where + " ask for a client certificate?"));
+  std::string text = message + "; if this lasts: does ";
+  text.append(where).append(is_plaintext ? " want TLS (no --plaintext)?" : " ask for a client certificate?");
+  return absl::UnavailableError(text);
 }
 
 }  // namespace shoji::client

@@ -202,7 +202,9 @@ TEST(MaskingTest, NoAttackReachesTheClient) {
   }
   EXPECT_THAT((*cluster)->enclave().Log(), HasSubstr("check_failed"));
   EXPECT_THAT((*cluster)->enclave().Log(), HasSubstr("quarantined accelerator=acc0"));
-  EXPECT_THAT((*cluster)->enclave().Log(), Not(HasSubstr("quarantined accelerator=acc1")));
+  // The honest one may be too slow once, on a busy machine, but it never lies.
+  EXPECT_THAT((*cluster)->enclave().Log(), Not(HasSubstr("quarantined accelerator=acc1 offence=wrong_answer")));
+  EXPECT_THAT((*cluster)->enclave().Log(), Not(HasSubstr("quarantined accelerator=acc1 offence=malformed_answer")));
 }
 
 TEST(MaskingTest, ALiarStaysInQuarantineUntilTheOperatorSendsAHangUp) {
