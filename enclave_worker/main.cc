@@ -81,22 +81,21 @@ absl::StatusOr<ModelSet> LoadModels(const EnclaveConfig& config, const ModelCont
 // An accelerator that lied, or left a request without an answer: each one a warning.
 EventSink LogEventsTo(telemetry::Logger& logger) {
   return [&logger](const EnclaveEvent& event) {
-    logger.Write(event.kind == EnclaveEventKind::kCheckFailed ? telemetry::LogLevel::kWarning
-                                                              : telemetry::LogLevel::kInfo,
-                 NameOf(event.kind),
-                 std::vector<telemetry::LogField>{{"model", event.model},
-                                                  {"layer", event.layer},
-                                                  {"accelerator", event.accelerator},
-                                                  {"count", event.count}});
+    logger.Write(
+        event.kind == EnclaveEventKind::kCheckFailed ? telemetry::LogLevel::kWarning : telemetry::LogLevel::kInfo,
+        NameOf(event.kind),
+        std::vector<telemetry::LogField>{{"model", event.model},
+                                         {"layer", event.layer},
+                                         {"accelerator", event.accelerator},
+                                         {"count", event.count}});
   };
 }
 
 std::function<void(const Accelerator&, Offence, std::chrono::nanoseconds)> LogTermsTo(telemetry::Logger& logger) {
   return [&logger](const Accelerator& accelerator, Offence offence, std::chrono::nanoseconds term) {
-    logger.Warning("quarantined",
-                   {{"accelerator", accelerator.name()},
-                    {"offence", NameOf(offence)},
-                    {"seconds", std::chrono::duration_cast<std::chrono::seconds>(term).count()}});
+    logger.Warning("quarantined", {{"accelerator", accelerator.name()},
+                                   {"offence", NameOf(offence)},
+                                   {"seconds", std::chrono::duration_cast<std::chrono::seconds>(term).count()}});
   };
 }
 

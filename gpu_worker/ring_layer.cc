@@ -134,8 +134,8 @@ absl::StatusOr<RingLayer> ParseRingLayer(ByteSpan serialized) {
 }
 
 absl::StatusOr<uint64_t> MacsOf(const RingLayer& layer) {
-  // Each weight meets each output position of its channel; kernels work on whole vectors of outputs and steps of inputs,
-  // so that small groups cost more than their weights.
+  // Each weight meets each output position of its channel; kernels work on whole vectors of outputs and steps of
+  // inputs, so that small groups cost more than their weights.
   constexpr uint64_t kOutputs = 16;
   constexpr uint64_t kInputs = 4;
   const kernels::ConvGeometry& geometry = layer.geometry;

@@ -16,9 +16,9 @@
 namespace shoji::enclave {
 
 // The secrets by which one layer's answers are checked: drawn at start, on a schedule, and after every failed check.
-// An adversary learns from a failed check; so a draw under which one failed is dead, and no verdict that is reached under
-// it later counts, not even for answers that were already under way. One draw thus meets at most one wrong answer that is
-// judged, and the bound of lib/quantization/check_bound.h holds as it stands. Thread-safe.
+// An adversary learns from a failed check; so a draw under which one failed is dead, and no verdict that is reached
+// under it later counts, not even for answers that were already under way. One draw thus meets at most one wrong answer
+// that is judged, and the bound of lib/quantization/check_bound.h holds as it stands. Thread-safe.
 class ChallengeKeeper {
  public:
   struct Options {

@@ -24,9 +24,9 @@ absl::StatusOr<std::vector<const Tensor*>> OpenSegmentInputs(const partition::Se
 
 // The input of one linear layer of a `blinded` or `verified` segment, as an accelerator gets it.
 //
-// Blinded: x' + r mod 2^k, or r alone. Either is uniformly random and independent of x', because r is exactly uniform over
-// the ring and used once (pad_pool.h says why), so whoever sees one of them, and nothing else that depends on r, learns
-// nothing. With `shares` two operators get one each; that they are never the same one is the plan's business
+// Blinded: x' + r mod 2^k, or r alone. Either is uniformly random and independent of x', because r is exactly uniform
+// over the ring and used once (pad_pool.h says why), so whoever sees one of them, and nothing else that depends on r,
+// learns nothing. With `shares` two operators get one each; that they are never the same one is the plan's business
 // (lib/partition/plan.h) and LayerOffload's.
 // Verified: x in the clear, because the policy opens exactly these segments: see OpenSegmentInputs.
 //

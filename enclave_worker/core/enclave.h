@@ -27,7 +27,7 @@ using ModelSet = std::vector<std::unique_ptr<Model>>;
 struct PublicState {
   bool ready = false;
   std::string not_ready_because;
-  std::vector<channel::KeyId> key_ids;  // current first
+  std::vector<channel::KeyId> key_ids;        // current first
   std::vector<channel::KeyId> stale_key_ids;  // killed by reloads, the newest
   std::shared_ptr<const ModelSet> models;
 };

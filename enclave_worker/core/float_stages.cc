@@ -64,8 +64,7 @@ class OpenStage final : public Stage {
   }
 
   std::string NotReadyBecause() const override {
-    return group_->Serves(digest_) ? ""
-                                   : "no accelerator is ready for the segment from " + segment_.first_node_name;
+    return group_->Serves(digest_) ? "" : "no accelerator is ready for the segment from " + segment_.first_node_name;
   }
 
  private:

@@ -71,8 +71,7 @@ LayerOffload::LayerOffload(const quantization::LinearLayer& layer, const kernels
       options_(std::move(options)),
       context_(context),
       codec_(layer, BestCodecIsa()),
-      expected_({{"",
-                  DataType::kUint8,
+      expected_({{"", DataType::kUint8,
                   Shape({layer.geometry.output[0], static_cast<int64_t>(WordRowBytes(layer.geometry, layer.ring))})}}) {
   if (!options_.segment.verify) {
     return;

@@ -1,7 +1,8 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// One linear layer that a policy gives to accelerators: what is registered there, how it is checked, who may compute it.
+// One linear layer that a policy gives to accelerators: what is registered there, how it is checked, who may compute
+// it.
 #pragma once
 
 #include <array>
@@ -61,9 +62,7 @@ class LayerOffload {
   uint64_t index() const { return options_.index; }
   bool channels_first() const { return options_.channels_first; }
   // The form in which the activations themselves go out.
-  OutgoingLayer::Form form() const {
-    return blinded() ? OutgoingLayer::Form::kMasked : OutgoingLayer::Form::kClear;
-  }
+  OutgoingLayer::Form form() const { return blinded() ? OutgoingLayer::Form::kMasked : OutgoingLayer::Form::kClear; }
 
   // Who keeps the secrets for checking an answer: nobody where the policy does not verify, two where one check would
   // promise too little (quantization::kMaxLogCheckErrorBound). An answer must pass all.

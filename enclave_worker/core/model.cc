@@ -80,10 +80,10 @@ absl::Status Model::AddStages(const graph::Graph& graph, const ModelSource& sour
   const std::vector<partition::Region> regions = partition::RegionsOf(plan_);
   // Each quantized region may have a pool; the policy's budget is for all of them together.
   partition::MaskingPolicy masking = plan_.masking;
-  masking.pool_bytes /= std::max<uint64_t>(1, static_cast<uint64_t>(std::count_if(
-                                                  regions.begin(), regions.end(), [&](const partition::Region& region) {
-                                                    return HasBlinded(plan_, region);
-                                                  })));
+  masking.pool_bytes /= std::max<uint64_t>(
+      1, static_cast<uint64_t>(std::count_if(regions.begin(), regions.end(), [&](const partition::Region& region) {
+        return HasBlinded(plan_, region);
+      })));
   for (const partition::Region& region : regions) {
     const std::span<const partition::Segment> segments =
         std::span(plan_.segments).subspan(region.first_segment, region.end_segment - region.first_segment);
@@ -94,15 +94,15 @@ absl::Status Model::AddStages(const graph::Graph& graph, const ModelSource& sour
             "its policy computes in int8 from " + segments.front().first_node_name +
             " on, which takes calibrated ranges; make them with `shoji-model calibrate` and name them with `ranges`");
       }
-      ASSIGN_OR_RETURN(added.stage, CreateQuantizedStage(source.name, graph, segments, masking, *source.ranges,
-                                                         context));
+      ASSIGN_OR_RETURN(added.stage,
+                       CreateQuantizedStage(source.name, graph, segments, masking, *source.ranges, context));
       continue;
     }
     for (const partition::Segment& segment : segments) {
       const graph::Graph part = graph::Cut(graph, segment.first_node, segment.end_node);
       const bool open = segment.place == partition::Placement::kOpen;
-      ASSIGN_OR_RETURN(added.stage, open ? CreateOpenStage(part, segment, context)
-                                         : CreateEnclaveStage(part, segment, context));
+      ASSIGN_OR_RETURN(added.stage,
+                       open ? CreateOpenStage(part, segment, context) : CreateEnclaveStage(part, segment, context));
     }
   }
   return absl::OkStatus();

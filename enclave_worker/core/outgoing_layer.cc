@@ -26,9 +26,9 @@ OutgoingLayer::OutgoingLayer(const LayerCodec& codec, Form form, const PadKey* k
       row_bytes_(LimbRowBytes(codec.layer().geometry, NumLimbs(codec.layer(), form))) {
   SHOJI_CHECK(form == Form::kClear || key != nullptr);
   const kernels::ConvGeometry& geometry = codec.layer().geometry;
-  message_ = Tensor(DataType::kUint8,
-                    Shape({geometry.input[0], static_cast<int64_t>(NumLimbs(codec.layer(), form)),
-                           static_cast<int64_t>(PlaneBytes(geometry.input[1], geometry.in_channels))}));
+  message_ =
+      Tensor(DataType::kUint8, Shape({geometry.input[0], static_cast<int64_t>(NumLimbs(codec.layer(), form)),
+                                      static_cast<int64_t>(PlaneBytes(geometry.input[1], geometry.in_channels))}));
 }
 
 OutgoingLayer::OutgoingLayer(OutgoingLayer&& other) noexcept

@@ -51,7 +51,7 @@ class PadFiller {
   size_t turn_ ABSL_GUARDED_BY(mu_) = 0;
   bool maybe_room_ ABSL_GUARDED_BY(mu_) = false;
   std::atomic<bool> stopping_ = false;  // set under mu_
-  std::vector<std::jthread> threads_;  // last: they use all of the above
+  std::vector<std::jthread> threads_;   // last: they use all of the above
 };
 
 }  // namespace shoji::enclave

@@ -32,8 +32,7 @@ absl::StatusOr<std::unique_ptr<PadPool>> PadPool::Create(std::vector<PadLayer> l
                                       std::to_string(options.max_bytes) + " bytes for " +
                                       std::to_string(options.max_pads) + " requests; raise pool.memory");
   }
-  return std::unique_ptr<PadPool>(
-      new PadPool(std::move(layers), options, static_cast<size_t>(fit), pad_bytes, clock));
+  return std::unique_ptr<PadPool>(new PadPool(std::move(layers), options, static_cast<size_t>(fit), pad_bytes, clock));
 }
 
 PadPool::PadPool(std::vector<PadLayer> layers, const Options& options, size_t max_pads, uint64_t pad_bytes,

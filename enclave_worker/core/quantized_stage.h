@@ -16,10 +16,10 @@
 
 namespace shoji::enclave {
 
-// A run of int8 segments (partition::Region): compiled as one, with its linear layers in the enclave or on accelerators,
-// masked or in the clear, as the segment of each says. Every placement gives the same bits, because the layers' sums are
-// exact integers. An accelerator that is lost, late or lying costs time and never an answer: the layer is then computed
-// here. Errors of Run: DEADLINE, OVERLOADED (no pad, `on_empty: reject`), INTERNAL.
+// A run of int8 segments (partition::Region): compiled as one, with its linear layers in the enclave or on
+// accelerators, masked or in the clear, as the segment of each says. Every placement gives the same bits, because the
+// layers' sums are exact integers. An accelerator that is lost, late or lying costs time and never an answer: the layer
+// is then computed here. Errors of Run: DEADLINE, OVERLOADED (no pad, `on_empty: reject`), INTERNAL.
 //
 // INVALID_ARGUMENT names the layer or value for which int8 is not possible, or says that the pool holds no pad.
 absl::StatusOr<std::unique_ptr<Stage>> CreateQuantizedStage(const std::string& model, const graph::Graph& graph,

@@ -22,8 +22,8 @@ class ReceivedRows {
   // A finished row of the step's output, for the next layer's message.
   using OnRow = std::function<void(int64_t row, std::span<const uint8_t> values)>;
 
-  // All arguments outlive it. `pad_words`: empty where the input went out in the clear. `channels_first`: a float output
-  // is a convolution's, which ONNX orders [channels][height][width].
+  // All arguments outlive it. `pad_words`: empty where the input went out in the clear. `channels_first`: a float
+  // output is a convolution's, which ONNX orders [channels][height][width].
   ReceivedRows(const quantization::LinearStep& step, const LayerCodec& codec, ByteSpan words, ByteSpan pad_words,
                bool channels_first, quantization::Frame& frame);
 

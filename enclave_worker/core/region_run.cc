@@ -68,9 +68,8 @@ std::vector<std::vector<Sum>> SumsFor(size_t num_bands, const Checks& checks) {
 RegionRun::RegionRun(const RegionParts& parts, quantization::Frame& frame, std::unique_ptr<Pad> pad,
                      SteadyTime deadline)
     : parts_(parts), frame_(frame), pad_(std::move(pad)), deadline_(deadline) {
-  const bool shares = std::any_of(parts.offloads.begin(), parts.offloads.end(), [](const auto& offload) {
-    return offload != nullptr && offload->uses_shares();
-  });
+  const bool shares = std::any_of(parts.offloads.begin(), parts.offloads.end(),
+                                  [](const auto& offload) { return offload != nullptr && offload->uses_shares(); });
   if (shares) {
     share_key_ = PadKey::Draw();
   }

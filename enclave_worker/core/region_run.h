@@ -3,8 +3,8 @@
 
 // One run of a quantized region. For each offloaded layer: the message goes out, the answer comes back, and one pass
 // over the answer, row by row, unmasks, checks, requantizes, pools and builds the message of the next layer, while the
-// rows lie in cache. What that pass makes goes nowhere before its check has passed; otherwise the layer is computed here
-// and everything made from the answer is made anew.
+// rows lie in cache. What that pass makes goes nowhere before its check has passed; otherwise the layer is computed
+// here and everything made from the answer is made anew.
 #pragma once
 
 #include <cstddef>

@@ -78,7 +78,8 @@ void CoreFixture::Start(const std::vector<AcceleratorProcess>& accelerators, con
       .clock = clock_,
       .quarantine = *quarantine_,
       .filler = filler_,
-      .events = [this](const EnclaveEvent& event) { num_events_ += event.kind != EnclaveEventKind::kPoolEmpty ? 1 : 0; },
+      .events =
+          [this](const EnclaveEvent& event) { num_events_ += event.kind != EnclaveEventKind::kPoolEmpty ? 1 : 0; },
       .threads_per_run = 1,
       .offload_timeout = options.offload_timeout,
       .accelerator_grace = kPatience});

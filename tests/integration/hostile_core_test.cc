@@ -3,9 +3,9 @@
 
 // The hostile accelerator against the enclave's core: whatever it answers, the answers stay right, bit for bit, and no
 // request fails. A mutant with the check switched off (tests/mutation) shows that this test can tell.
-#include <gtest/gtest.h>
-
 #include <iostream>
+
+#include <gtest/gtest.h>
 
 #include "tests/integration/core_fixture.h"
 #include "tests/support/hostile_control.h"

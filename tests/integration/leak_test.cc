@@ -30,9 +30,9 @@ namespace {
 
 using testing::Cluster;
 using testing::ClusterOptions;
+using ::testing::Contains;
 using testing::ContainsAnyPart;
 using testing::Found;
-using ::testing::Contains;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
@@ -86,8 +86,7 @@ std::optional<Bytes> FindPrivateKey(pid_t pid, const crypto::HpkePublicKey& publ
 
 // The picture as the first layer takes it: bytes of the calibrated range, by pixel, channels padded to four.
 testing::Mark QuantizedMark(const Bytes& picture, const image::Preprocessing& preprocessing) {
-  const auto ranges =
-      ranges_file::LoadRanges(std::string(SHOJI_SOURCE_DIR) + "/models/cifar10_resnet.ranges.yaml");
+  const auto ranges = ranges_file::LoadRanges(std::string(SHOJI_SOURCE_DIR) + "/models/cifar10_resnet.ranges.yaml");
   EXPECT_TRUE(ranges.ok()) << ranges.status();
   const auto onnx = ReadFile(std::string(SHOJI_SOURCE_DIR) + "/models/cifar10_resnet.onnx", size_t{1} << 26);
   EXPECT_TRUE(onnx.ok());

@@ -63,8 +63,8 @@ absl::StatusOr<Bytes> Ask(testing::RawClient& client, const std::string& model, 
 
 TEST(MaskingTest, SlalomSlalomIntegrityAndTheEnclaveAgreeToTheBit) {
   ClusterOptions options;
-  options.models = {Served("reference", kEnclaveInt8), Served("blinded", kBlinded, "masking: {pool: {on_empty: wait}}\n"),
-                    Served("verified", kVerified)};
+  options.models = {Served("reference", kEnclaveInt8),
+                    Served("blinded", kBlinded, "masking: {pool: {on_empty: wait}}\n"), Served("verified", kVerified)};
   options.num_accelerators = 2;
   auto cluster = Cluster::Start(options);
   ASSERT_TRUE(cluster.ok()) << cluster.status();
@@ -179,8 +179,8 @@ TEST(MaskingTest, UnderLoadAWaitingPoolAnswersEverything) {
 // Client to answer, with an accelerator that attacks every execution it gets.
 TEST(MaskingTest, NoAttackReachesTheClient) {
   ClusterOptions options;
-  options.models = {Served("reference", kEnclaveInt8), Served("blinded", kBlinded, "masking: {pool: {on_empty: wait}}\n"),
-                    Served("verified", kVerified)};
+  options.models = {Served("reference", kEnclaveInt8),
+                    Served("blinded", kBlinded, "masking: {pool: {on_empty: wait}}\n"), Served("verified", kVerified)};
   options.num_accelerators = 2;
   options.hostile[0] = {"--attack", "random", "--seed", "11"};
   options.enclave_yaml = "quarantine: {first: 1ms, max: 1ms}\nwork: {offload_timeout: 150ms}\nmax_message: 4MiB\n";

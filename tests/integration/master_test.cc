@@ -4,13 +4,13 @@
 // The master test: every placement of a quantized layer gives the same bits. Random models, policies and inputs; the
 // accelerators are processes of their own, the enclave's core runs in this one. What a policy gives to accelerators,
 // masked or checked, is compared with the same policy with those segments in the enclave, in int8.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <random>
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "tests/integration/core_fixture.h"
 #include "tests/support/reference_data.h"

@@ -5,6 +5,7 @@
 // enclave is killed, and every row of masked input that any accelerator ever saw is remembered. The picture never
 // changes, so a pad used again shows as a row seen again.
 #include <array>
+#include <chrono>
 #include <filesystem>
 #include <future>
 #include <iostream>
@@ -71,8 +72,9 @@ class PadReuseTest : public ::testing::Test {
 
 TEST_F(PadReuseTest, NoMaskedRowIsEverSeenInTwoRequests) {
   ClusterOptions options;
-  options.models = {testing::BuiltInModel("model: cifar10_resnet\nsegments: [{from: input, place: blinded}]\n"
-                                          "masking: {pool: {requests: 4, on_empty: wait}}\n")};
+  options.models = {
+      testing::BuiltInModel("model: cifar10_resnet\nsegments: [{from: input, place: blinded}]\n"
+                            "masking: {pool: {requests: 4, on_empty: wait}}\n")};
   options.num_accelerators = kNumAccelerators;
   for (size_t a = 0; a < kNumAccelerators; ++a) {
     // Now and then an answer is wrong, so that layers are recomputed and messages built on them thrown away.
@@ -91,7 +93,7 @@ TEST_F(PadReuseTest, NoMaskedRowIsEverSeenInTwoRequests) {
   size_t kills = 0;
   for (size_t request = 0; request < size_t{SHOJI_PAD_REQUESTS}; ++request) {
     if (!attested) {
-      ASSERT_TRUE(testing::WaitFor([&] { return client->Attest("cifar10_resnet").ok(); }));
+      ASSERT_TRUE(testing::WaitFor([&] { return client->Attest("cifar10_resnet").ok(); }, std::chrono::minutes(3)));
       attested = true;
     }
     const auto sealed = client->Seal(channel::RequestKind::kPicture, picture, "cifar10_resnet");

@@ -101,11 +101,22 @@ absl::Status Cluster::MakeKeys() const {
 
 // NAME.pem and NAME.key; "ca" is self-signed and signs the others.
 absl::Status Cluster::MakeCertificate(const std::string& name) const {
-  std::vector<std::string> argv = {"/usr/bin/openssl", "req",  "-x509",   "-newkey", "ec",
-                                   "-pkeyopt",         "ec_paramgen_curve:P-256",    "-nodes",
-                                   "-days",            "2",    "-subj",   "/CN=" + name,
-                                   "-keyout",          dir_.File(name + ".key"),
-                                   "-out",             dir_.File(name + ".pem")};
+  std::vector<std::string> argv = {"/usr/bin/openssl",
+                                   "req",
+                                   "-x509",
+                                   "-newkey",
+                                   "ec",
+                                   "-pkeyopt",
+                                   "ec_paramgen_curve:P-256",
+                                   "-nodes",
+                                   "-days",
+                                   "2",
+                                   "-subj",
+                                   "/CN=" + name,
+                                   "-keyout",
+                                   dir_.File(name + ".key"),
+                                   "-out",
+                                   dir_.File(name + ".pem")};
   if (name != "ca") {
     argv.insert(argv.end(), {"-CA", dir_.File("ca.pem"), "-CAkey", dir_.File("ca.key"), "-addext",
                              "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"});
@@ -177,10 +188,12 @@ std::string Cluster::AcceleratorEntry(size_t enclave, size_t i) const {
 
 void Cluster::WriteAcceleratorConfig(size_t i, const std::string& address) const {
   const std::string name = Indexed("acc", i);
-  const std::string tls = options_.links == ClusterOptions::Links::kMutualTls
-                              ? ", tls: {certificate: " + name + ".pem, private_key: " + name + ".key, client_ca: ca.pem}"
-                              : "";
-  WriteText(dir_.File(name + ".yaml"), "listen: {address: \"" + address + "\"" + tls + "}\n" + options_.accelerator_yaml);
+  const std::string tls =
+      options_.links == ClusterOptions::Links::kMutualTls
+          ? ", tls: {certificate: " + name + ".pem, private_key: " + name + ".key, client_ca: ca.pem}"
+          : "";
+  WriteText(dir_.File(name + ".yaml"),
+            "listen: {address: \"" + address + "\"" + tls + "}\n" + options_.accelerator_yaml);
 }
 
 std::unique_ptr<Process> Cluster::StartDaemon(const std::string& binary, const std::string& name,

@@ -30,7 +30,8 @@ class ExecutionRecorder {
   int fd_ = -1;
 };
 
-// The rows recorded in `file` from byte `offset` on, in order; `offset` is moved to its end. None while there is no file.
+// The rows recorded in `file` from byte `offset` on, in order; `offset` is moved to its end. None while there is no
+// file.
 std::vector<uint64_t> ReadRecord(const std::string& file, size_t& offset);
 
 }  // namespace shoji::testing

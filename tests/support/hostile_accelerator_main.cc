@@ -107,7 +107,8 @@ int Main(int argc, char** argv) {
   app.add_option("--seed", flags.seed, "Of all that is random");
   app.add_option("--control", flags.control, "File that, while it exists, says what to do instead");
   app.add_option("--status", flags.status, "File to count attacks in");
-  app.add_flag("--record", flags.record, "Append digests of every execution's input to the address file's name and .record");
+  app.add_flag("--record", flags.record,
+               "Append digests of every execution's input to the address file's name and .record");
   app.add_option("--huge-bytes", flags.huge_bytes, "Size of a huge answer");
   CLI11_PARSE(app, argc, argv);
   if (const absl::Status status = Serve(flags); !status.ok()) {

@@ -3,11 +3,9 @@
 
 #include "tests/support/raw_client.h"
 
-#include <chrono>
-#include <future>
-
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <utility>
 
 #include <grpcpp/grpcpp.h>

@@ -3,11 +3,11 @@
 
 #include "enclave_worker/core/pad_pool.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <set>
 #include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "enclave_worker/core/pad_filler.h"
 #include "lib/base/reason.h"

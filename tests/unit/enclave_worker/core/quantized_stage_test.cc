@@ -4,14 +4,14 @@
 // The built-in model in int8 under many placements, with accelerators that obey, lie, vanish and stall.
 #include "enclave_worker/core/quantized_stage.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <array>
 #include <map>
 #include <random>
 #include <set>
 #include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "enclave_worker/core/model.h"
 #include "lib/base/file.h"
@@ -26,9 +26,9 @@
 namespace shoji::enclave {
 namespace {
 
-using testing::InProcessAccelerator;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using testing::InProcessAccelerator;
 
 const std::string kEnclaveInt8 = "segments: [{from: input, place: enclave, precision: int8}]\n";
 const std::string kBlinded = "segments: [{from: input, place: blinded}]\n";
@@ -110,7 +110,8 @@ class QuantizedStageTest : public ::testing::Test {
   }
 
   // The answer to RandomInput(seed), as bits.
-  absl::StatusOr<Bytes> Answer(const Model& model, uint32_t seed, std::chrono::seconds patience = std::chrono::hours(1)) {
+  absl::StatusOr<Bytes> Answer(const Model& model, uint32_t seed,
+                               std::chrono::seconds patience = std::chrono::hours(1)) {
     SecretTensors live;
     live.Put(model.manifest().inputs[0].name, RandomInput(seed));
     if (absl::Status ran = model.Run(live, clock_.SteadyNow() + patience); !ran.ok()) {
@@ -165,8 +166,9 @@ TEST_F(QuantizedStageTest, EveryPlacementGivesTheSameBits) {
       "  - {after: block1_relu2, place: enclave, precision: int8}\n"
       "  - {after: block2_conv1, place: blinded, accelerators: [acc1]}\n"
       "  - {from: fc, place: enclave, precision: int8}\n";
-  for (const std::string& policy : {kBlinded, kVerified, kShares, mixed, kBlinded + "masking: {pool: {on_empty: wait}}\n",
-                                    std::string("segments: [{from: input, place: blinded, verify: false}]\n")}) {
+  for (const std::string& policy :
+       {kBlinded, kVerified, kShares, mixed, kBlinded + "masking: {pool: {on_empty: wait}}\n",
+        std::string("segments: [{from: input, place: blinded, verify: false}]\n")}) {
     const auto model = Load(policy, context);
     ASSERT_NE(model, nullptr);
     const size_t before = NumExecutions();
@@ -247,8 +249,10 @@ TEST_F(QuantizedStageTest, WithSharesNoOperatorEverSeesBothSharesOfALayer) {
   }
   const ModelContext context = Context();
   // One layer only, so that one shape is one layer.
-  const auto model = Load("segments:\n  - {from: input, place: enclave, precision: int8}\n  - {from: fc, place: blinded}\n"
-                          "masking: {source: shares}\n", context);
+  const auto model = Load(
+      "segments:\n  - {from: input, place: enclave, precision: int8}\n  - {from: fc, place: blinded}\n"
+      "masking: {source: shares}\n",
+      context);
   ASSERT_NE(model, nullptr);
   ASSERT_TRUE(Answer(*model, 1).ok());
   ASSERT_EQ(seen.size(), 2U);
@@ -271,8 +275,10 @@ TEST_F(QuantizedStageTest, ALostAcceleratorGetsTheRequestsSameMaskedMessageSentT
     });
   }
   const ModelContext context = Context();
-  const auto model = Load("segments:\n  - {from: input, place: enclave, precision: int8}\n  - {from: fc, place: blinded}\n"
-                          "masking: {pool: {on_empty: wait}}\n", context);
+  const auto model = Load(
+      "segments:\n  - {from: input, place: enclave, precision: int8}\n  - {from: fc, place: blinded}\n"
+      "masking: {pool: {on_empty: wait}}\n",
+      context);
   const auto answer = Answer(*model, 8);
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(*answer, expected);
@@ -350,10 +356,10 @@ TEST_F(QuantizedStageTest, AnEmptyPoolFollowsThePolicy) {
   EXPECT_EQ(NumEvents(EnclaveEventKind::kPoolEmpty), 1U);
   EXPECT_EQ(ReasonOf(Answer(*Load(kBlinded + "masking: {pool: {on_empty: reject}}\n", context), 4).status()),
             Reason::kOverloaded);
-  EXPECT_EQ(ReasonOf(Answer(*Load(kBlinded + "masking: {pool: {on_empty: wait}}\n", context), 4,
-                            std::chrono::seconds(0))
-                         .status()),
-            Reason::kDeadline);
+  EXPECT_EQ(
+      ReasonOf(Answer(*Load(kBlinded + "masking: {pool: {on_empty: wait}}\n", context), 4, std::chrono::seconds(0))
+                   .status()),
+      Reason::kDeadline);
   EXPECT_EQ(NumExecutions(), 0U);
 }
 
