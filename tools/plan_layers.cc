@@ -91,6 +91,7 @@ LayerTotals TotalsOf(const std::vector<LayerPlan>& layers) {
 absl::StatusOr<std::vector<PoolPlan>> PoolsOf(const partition::ResolvedPlan& plan,
                                               const std::vector<LayerPlan>& layers) {
   std::vector<PoolPlan> pools;
+  const uint64_t bytes_each = partition::PoolBytesEach(plan);
   for (const partition::Region& region : partition::RegionsOf(plan)) {
     PoolPlan pool = {.region = region};
     for (const LayerPlan& layer : layers) {
@@ -100,11 +101,11 @@ absl::StatusOr<std::vector<PoolPlan>> PoolsOf(const partition::ResolvedPlan& pla
     if (pool.pad_bytes == 0) {
       continue;
     }
-    pool.requests = std::min<uint64_t>(plan.masking.pool_requests, plan.masking.pool_bytes / pool.pad_bytes);
+    pool.requests = std::min<uint64_t>(plan.masking.pool_requests, bytes_each / pool.pad_bytes);
     if (pool.requests == 0) {
       return absl::InvalidArgumentError("masking.pool holds not even one pad: a request needs one of " +
                                         std::to_string(pool.pad_bytes) + " bytes, and the pool may have " +
-                                        std::to_string(plan.masking.pool_bytes) + "; raise pool.memory");
+                                        std::to_string(bytes_each) + "; raise pool.memory");
     }
     pools.push_back(pool);
   }

@@ -247,7 +247,7 @@ std::string LayersAsText(const PlanReport& report) {
                                                                     : "") +
            ": pads for " + Grouped(pool.requests) + " requests, " + Grouped(pool.requests * pool.pad_bytes) +
            " bytes (masking.pool allows " + Grouped(uint64_t{report.plan.masking.pool_requests}) + " and " +
-           Grouped(report.plan.masking.pool_bytes) + ")\n";
+           Grouped(partition::PoolBytesEach(report.plan)) + ")\n";
   }
   return out;
 }

@@ -43,8 +43,7 @@ class LayerOffload {
     std::string model;
     partition::Segment segment;  // a blinded or verified one
     partition::MaskSource source = partition::MaskSource::kPads;
-    uint64_t index = 0;           // the layer's number under the request's pad key
-    bool channels_first = false;  // it is a convolution: ONNX orders a float output [channels][height][width]
+    uint64_t index = 0;  // the layer's number under the request's pad key
   };
   // `layer` and `kernel` outlive it. NOT_FOUND: an accelerator of the segment that is not in the deployment.
   static absl::StatusOr<std::unique_ptr<LayerOffload>> Create(const quantization::LinearLayer& layer,
@@ -60,7 +59,6 @@ class LayerOffload {
   bool uses_pads() const { return blinded() && options_.source == partition::MaskSource::kPads; }
   bool uses_shares() const { return blinded() && options_.source == partition::MaskSource::kShares; }
   uint64_t index() const { return options_.index; }
-  bool channels_first() const { return options_.channels_first; }
   // The form in which the activations themselves go out.
   OutgoingLayer::Form form() const { return blinded() ? OutgoingLayer::Form::kMasked : OutgoingLayer::Form::kClear; }
 

@@ -23,12 +23,6 @@ absl::Status InModel(const std::string& model, const absl::Status& status) {
   return {status.code(), "model " + model + ": " + std::string(status.message())};
 }
 
-bool HasBlinded(const partition::ResolvedPlan& plan, const partition::Region& region) {
-  return std::any_of(plan.segments.begin() + static_cast<ptrdiff_t>(region.first_segment),
-                     plan.segments.begin() + static_cast<ptrdiff_t>(region.end_segment),
-                     [](const partition::Segment& segment) { return segment.place == partition::Placement::kBlinded; });
-}
-
 attest::TensorType TypeOf(const graph::Value& value) { return {value.name, value.type, value.shape}; }
 
 }  // namespace
@@ -77,14 +71,9 @@ void Model::FindDeadTensors() {
 }
 
 absl::Status Model::AddStages(const graph::Graph& graph, const ModelSource& source, const ModelContext& context) {
-  const std::vector<partition::Region> regions = partition::RegionsOf(plan_);
-  // Each quantized region may have a pool; the policy's budget is for all of them together.
   partition::MaskingPolicy masking = plan_.masking;
-  masking.pool_bytes /= std::max<uint64_t>(
-      1, static_cast<uint64_t>(std::count_if(regions.begin(), regions.end(), [&](const partition::Region& region) {
-        return HasBlinded(plan_, region);
-      })));
-  for (const partition::Region& region : regions) {
+  masking.pool_bytes = partition::PoolBytesEach(plan_);
+  for (const partition::Region& region : partition::RegionsOf(plan_)) {
     const std::span<const partition::Segment> segments =
         std::span(plan_.segments).subspan(region.first_segment, region.end_segment - region.first_segment);
     StageInOrder& added = stages_.emplace_back();

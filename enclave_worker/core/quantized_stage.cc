@@ -48,8 +48,7 @@ class QuantizedStage final : public Stage {
         frames_([this] { return program_->NewFrame(); }),
         created_at_(context.clock.SteadyNow()) {}
 
-  absl::Status AddOffloads(const graph::Graph& part, std::span<const Segment> segments,
-                           const partition::MaskingPolicy& masking);
+  absl::Status AddOffloads(std::span<const Segment> segments, const partition::MaskingPolicy& masking);
 
   const std::vector<CrossingTensor>& inputs() const override { return inputs_; }
   absl::Status Run(SecretTensors& live, SteadyTime deadline) const override;
@@ -72,8 +71,7 @@ class QuantizedStage final : public Stage {
   mutable std::atomic<bool> was_served_ = false;
 };
 
-absl::Status QuantizedStage::AddOffloads(const graph::Graph& part, std::span<const Segment> segments,
-                                         const partition::MaskingPolicy& masking) {
+absl::Status QuantizedStage::AddOffloads(std::span<const Segment> segments, const partition::MaskingPolicy& masking) {
   uint64_t num_blinded = 0;
   for (size_t i = 0; i < program_->steps().size(); ++i) {
     const quantization::Step& step = program_->steps()[i];
@@ -95,7 +93,6 @@ absl::Status QuantizedStage::AddOffloads(const graph::Graph& part, std::span<con
     options.model = model_;
     options.segment = segment;
     options.source = masking.source;
-    options.channels_first = part.nodes[step.node].op == graph::Op::kConv;
     options.index = segment.place == partition::Placement::kBlinded ? num_blinded++ : 0;
     ASSIGN_OR_RETURN(offloads_.back(),
                      LayerOffload::Create(linear->layer, program_->kernel(i), std::move(options), context_));
@@ -179,7 +176,7 @@ absl::StatusOr<std::unique_ptr<Stage>> CreateQuantizedStage(const std::string& m
   ASSIGN_OR_RETURN(std::unique_ptr<quantization::Program> program,
                    quantization::Program::Compile(part, ranges, {.isa = kernels::ring::BestIsa()}));
   auto stage = std::make_unique<QuantizedStage>(model, part, std::move(program), context);
-  RETURN_IF_ERROR(stage->AddOffloads(part, segments, masking));
+  RETURN_IF_ERROR(stage->AddOffloads(segments, masking));
   return stage;
 }
 

@@ -15,12 +15,11 @@ using kernels::ring::ActivationRowBytes;
 using kernels::ring::WordRowBytes;
 
 ReceivedRows::ReceivedRows(const quantization::LinearStep& step, const LayerCodec& codec, ByteSpan words,
-                           ByteSpan pad_words, bool channels_first, quantization::Frame& frame)
+                           ByteSpan pad_words, quantization::Frame& frame)
     : step_(step),
       codec_(codec),
       words_(words),
       pad_words_(pad_words),
-      channels_first_(channels_first),
       frame_(frame),
       word_row_bytes_(WordRowBytes(step.layer.geometry, step.layer.ring)),
       layer_row_bytes_(ActivationRowBytes(step.layer.geometry.output[1], step.layer.geometry.out_channels)) {}
@@ -110,13 +109,9 @@ void ReceivedRows::ReceiveFloats(int64_t begin, int64_t end, std::span<OutputSum
   const auto width = static_cast<size_t>(geometry.output[1]);
   const size_t plane = static_cast<size_t>(geometry.output[0]) * width;
   const std::span<float> out = frame_.floats(step_.output);
-  crypto::PlaintextBytes line(channels_first_ ? width * channels * sizeof(float) : 0);
+  crypto::PlaintextBytes line(width * channels * sizeof(float));
   for (int64_t row = begin; row < end; ++row) {
     const size_t at = static_cast<size_t>(row) * width;
-    if (!channels_first_) {
-      Unmask(row, checks, out.subspan(at * channels, width * channels));
-      continue;
-    }
     const std::span<float> values(reinterpret_cast<float*>(line.ExposeMutable().data()), width * channels);
     Unmask(row, checks, values);
     for (size_t x = 0; x < width; ++x) {

@@ -22,10 +22,10 @@ class ReceivedRows {
   // A finished row of the step's output, for the next layer's message.
   using OnRow = std::function<void(int64_t row, std::span<const uint8_t> values)>;
 
-  // All arguments outlive it. `pad_words`: empty where the input went out in the clear. `channels_first`: a float
-  // output is a convolution's, which ONNX orders [channels][height][width].
+  // All arguments outlive it. `pad_words`: empty where the input went out in the clear. A float output is ordered
+  // [channels][height][width].
   ReceivedRows(const quantization::LinearStep& step, const LayerCodec& codec, ByteSpan words, ByteSpan pad_words,
-               bool channels_first, quantization::Frame& frame);
+               quantization::Frame& frame);
 
   // Rows of the step's output: pooled ones where it pools.
   int64_t num_rows() const;
@@ -45,7 +45,6 @@ class ReceivedRows {
   const LayerCodec& codec_;
   const ByteSpan words_;
   const ByteSpan pad_words_;
-  const bool channels_first_;
   quantization::Frame& frame_;
   const size_t word_row_bytes_;
   const size_t layer_row_bytes_;  // of activations, before pooling

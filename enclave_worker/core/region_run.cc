@@ -221,8 +221,7 @@ bool RegionRun::Receive(size_t step, const Answers& answers, Prepared& prepared)
   const std::optional<size_t> next_step = FusedNext(step);
   std::unique_ptr<Prepared> next = next_step.has_value() ? StartMessage(*next_step) : nullptr;
 
-  const ReceivedRows rows(linear, offload.codec(), answers.masked.words.bytes(), PadWords(offload, answers),
-                          offload.channels_first(), frame_);
+  const ReceivedRows rows(linear, offload.codec(), answers.masked.words.bytes(), PadWords(offload, answers), frame_);
   const size_t num_bands = NumBands(rows.num_rows(), rows.values_per_row(), parts_.num_threads);
   std::vector<std::vector<OutputSum>> output_sums = SumsFor<OutputSum>(num_bands, prepared.checks);
   const std::vector<Check> nothing;

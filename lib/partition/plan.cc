@@ -297,6 +297,18 @@ std::vector<Region> RegionsOf(const ResolvedPlan& plan) {
   return regions;
 }
 
+uint64_t PoolBytesEach(const ResolvedPlan& plan) {
+  uint64_t num_pools = 0;
+  for (const Region& region : RegionsOf(plan)) {
+    bool has_blinded = false;
+    for (size_t i = region.first_segment; i < region.end_segment; ++i) {
+      has_blinded = has_blinded || plan.segments[i].place == Placement::kBlinded;
+    }
+    num_pools += has_blinded ? 1U : 0U;
+  }
+  return plan.masking.pool_bytes / std::max<uint64_t>(1, num_pools);
+}
+
 Bytes CanonicalEncoding(const ResolvedPlan& plan) {
   Bytes out;
   Append(out, "shoji plan v1");

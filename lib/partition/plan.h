@@ -87,6 +87,10 @@ struct Region {
 // region. Every float32 segment is a region of its own.
 std::vector<Region> RegionsOf(const ResolvedPlan& plan);
 
+// What each pool of pads may take: every region with a blinded segment has one, and the policy's budget is for all of
+// them together.
+uint64_t PoolBytesEach(const ResolvedPlan& plan);
+
 // All that a plan promises and nothing else: not addresses, accelerator names or pool sizes. In one unambiguous
 // encoding:
 //

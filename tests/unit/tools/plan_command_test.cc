@@ -242,7 +242,7 @@ TEST_F(PlanLayersTest, ALayerBelongsToTheSegmentThatHoldsItsNode) {
 TEST_F(PlanLayersTest, RegionsApartHavePoolsOfTheirOwn) {
   const nlohmann::json plan = PlanJson(
       "model: small\nsegments:\n  - {from: input, place: blinded}\n  - {from: block1_conv2, place: blinded}\n"
-      "  - {from: pool, place: enclave}\n  - {from: fc, place: blinded}\nmasking: {pool: {memory: 3KiB}}\n");
+      "  - {from: pool, place: enclave}\n  - {from: fc, place: blinded}\nmasking: {pool: {memory: 6KiB}}\n");
   ASSERT_EQ(plan["pools"].size(), 2U);
   EXPECT_EQ(plan["pools"][0]["first_segment"], 0);
   EXPECT_EQ(plan["pools"][0]["end_segment"], 2);

@@ -305,6 +305,17 @@ TEST_F(PlanTest, NeighboursInInt8AreOneRegion) {
                                            Region{4, 5, false}, Region{5, 6, true}));
 }
 
+TEST_F(PlanTest, PoolsShareTheBudgetOfThePolicy) {
+  ResolvedPlan plan = ResolveSegments({FromInput(Placement::kBlinded), From("block1_conv1", Placement::kOpen),
+                                       From("pool", Placement::kVerified), From("fc", Placement::kBlinded)})
+                          .value();
+  plan.masking.pool_bytes = 1000;
+  EXPECT_EQ(PoolBytesEach(plan), 500U) << "one region before the open segment, one after it";
+  plan = ResolveSegments({FromInput(Placement::kEnclave)}).value();
+  plan.masking.pool_bytes = 1000;
+  EXPECT_EQ(PoolBytesEach(plan), 1000U);
+}
+
 TEST_F(PlanTest, WhatCrossesInsideARegionIsAsAnywhere) {
   const ResolvedPlan plan =
       ResolveSegments({FromInput(Placement::kBlinded), From("block1_conv2", Placement::kVerified)}).value();
