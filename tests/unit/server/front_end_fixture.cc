@@ -109,6 +109,7 @@ Outcome FrontEndTest::Infer(const InferOptions& options) const {
   if (options.timeout.count() > 0) {
     context.set_deadline(std::chrono::system_clock::now() + options.timeout);
   }
+  context.set_wait_for_ready(options.wait_for_connection);
   for (const std::string& value : options.authorization) {
     context.AddMetadata("authorization", value);
   }

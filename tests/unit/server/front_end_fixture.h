@@ -66,6 +66,7 @@ class FrontEndTest : public ::testing::Test {
     std::string ciphertext = "sealed";
     std::chrono::milliseconds timeout = kLong;
     std::vector<std::string> authorization = {};
+    bool wait_for_connection = false;  // connect anew, when an attempt fails, until the timeout
   };
   Outcome Infer(const InferOptions& options) const;
   Outcome Infer() const { return Infer(InferOptions()); }
