@@ -42,6 +42,12 @@ constexpr std::array<Description, kMaxReason + 1> kDescriptions = {{
     {"BAD_INPUT", absl::StatusCode::kInvalidArgument, "the decrypted request is malformed"},
     {"INTERNAL", absl::StatusCode::kInternal, "a fault on the server's side"},
     {"ENC_REUSED", absl::StatusCode::kAlreadyExists, "this encapsulated key opened a session before"},
+    {"BUDGET_EXHAUSTED", absl::StatusCode::kResourceExhausted,
+     "the queries that the model's owner allowed are used up; the owner must release its key again"},
+    {"UNKNOWN_SEALED_MODEL", absl::StatusCode::kNotFound, "the enclave has no such sealed model"},
+    {"WRONG_MODEL_KEY", absl::StatusCode::kPermissionDenied, "the key is not the key of this sealed model"},
+    {"MODEL_REFUSED", absl::StatusCode::kFailedPrecondition,
+     "the sealed model cannot be served as the enclave's operator wants it; the enclave's log says why"},
 }};
 
 const Description& Describe(Reason reason) { return kDescriptions[static_cast<uint8_t>(reason)]; }

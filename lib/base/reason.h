@@ -35,8 +35,12 @@ enum class Reason : uint8_t {
   kBadInput = 17,
   kInternal = 18,
   kEncReused = 19,
+  kBudgetExhausted = 20,
+  kUnknownSealedModel = 21,
+  kWrongModelKey = 22,
+  kModelRefused = 23,
 };
-inline constexpr uint8_t kMaxReason = 19;
+inline constexpr uint8_t kMaxReason = 23;
 
 // "OPEN_FAILED", as in the protocol.
 std::string_view NameOf(Reason reason);

@@ -13,10 +13,17 @@ constexpr size_t kAlignment = 64;
 
 void Tensor::Free::operator()(uint8_t* p) const { ::operator delete (p, std::align_val_t{kAlignment}); }
 
-Tensor::Tensor(DataType type, Shape shape) : type_(type), shape_(std::move(shape)) {
-  const size_t size = std::max(size_bytes(), size_t{1});
-  data_.reset(static_cast<uint8_t*>(::operator new (size, std::align_val_t{kAlignment})));
-  std::memset(data_.get(), 0, size);
+Tensor::Tensor(DataType type, Shape shape) : Tensor(Uninitialized(type, std::move(shape))) {
+  std::memset(data_.get(), 0, size_bytes());
+}
+
+Tensor Tensor::Uninitialized(DataType type, Shape shape) {
+  Tensor out;
+  out.type_ = type;
+  out.shape_ = std::move(shape);
+  const size_t size = std::max(out.size_bytes(), size_t{1});
+  out.data_.reset(static_cast<uint8_t*>(::operator new (size, std::align_val_t{kAlignment})));
+  return out;
 }
 
 Tensor::Tensor(Tensor&& other) noexcept
@@ -34,6 +41,16 @@ Tensor Tensor::Clone() const {
   if (!bytes().empty()) {
     std::memcpy(out.data_.get(), data_.get(), size_bytes());
   }
+  return out;
+}
+
+Tensor Tensor::Reinterpret(DataType type, Shape shape) && {
+  SHOJI_CHECK(data_ != nullptr && shape.num_elements() * SizeOf(type) == size_bytes());
+  Tensor out;
+  out.type_ = type;
+  out.shape_ = std::move(shape);
+  out.data_ = std::move(data_);
+  shape_ = Shape({0});
   return out;
 }
 

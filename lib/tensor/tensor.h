@@ -24,6 +24,8 @@ class Tensor {
   Tensor() = default;  // float32, no elements
   // Zero-filled. Aborts when memory runs out.
   Tensor(DataType type, Shape shape);
+  // Of any content, for the caller to fill whole: large ones are touched once only.
+  static Tensor Uninitialized(DataType type, Shape shape);
   Tensor(Tensor&& other) noexcept;
   Tensor& operator=(Tensor&& other) noexcept;
   Tensor(const Tensor&) = delete;
@@ -66,6 +68,8 @@ class Tensor {
     SHOJI_CHECK(shape.num_elements() == num_elements());
     shape_ = std::move(shape);
   }
+  // The same bytes as values of another type; their number must be right. Leaves this tensor empty.
+  Tensor Reinterpret(DataType type, Shape shape) &&;
   // Overwrites the values with zeros, in a way the compiler cannot remove.
   void Wipe();
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <concepts>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -113,6 +114,23 @@ TEST(TensorDeathTest, TheWrongElementTypeAborts) {
 TEST(TensorDeathTest, ReshapeToAnotherCountAborts) {
   Tensor tensor(DataType::kInt8, Shape({4}));
   EXPECT_DEATH(tensor.Reshape(Shape({5})), "check failed");
+}
+
+TEST(TensorTest, ReinterpretedBytesAreTheSameBytesOfAnotherType) {
+  Tensor bytes = Tensor::Uninitialized(DataType::kUint8, Shape({8}));
+  const std::array<float, 2> values = {1.5F, -2};
+  std::memcpy(bytes.mutable_bytes().data(), values.data(), sizeof(values));
+  const uint8_t* where = bytes.bytes().data();
+  const Tensor floats = std::move(bytes).Reinterpret(DataType::kFloat32, Shape({2, 1}));
+  EXPECT_EQ(floats.bytes().data(), where);
+  EXPECT_EQ(floats.shape(), Shape({2, 1}));
+  EXPECT_EQ(floats.values<float>()[1], -2);
+  EXPECT_EQ(bytes.num_elements(), 0U);  // NOLINT(bugprone-use-after-move): left empty, as it says
+}
+
+TEST(TensorDeathTest, ReinterpretingAnotherNumberOfBytesAborts) {
+  Tensor bytes(DataType::kUint8, Shape({7}));
+  EXPECT_DEATH((void)std::move(bytes).Reinterpret(DataType::kFloat32, Shape({2})), "check failed");
 }
 
 }  // namespace
