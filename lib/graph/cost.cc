@@ -50,7 +50,10 @@ uint64_t OperationsOf(const Graph& graph, const Node& node, uint64_t outputs, ui
     }
     case Op::kGlobalAveragePool:
     case Op::kReduceMean:
+    case Op::kReduceMax:
       return std::max(outputs, uint64_t{graph.values[node.inputs[0]].shape.num_elements()});
+    case Op::kLrn:
+      return SaturatingMul(outputs, static_cast<uint64_t>(std::get<LrnAttributes>(node.attributes).size));
     default:
       return std::max(outputs, macs);
   }

@@ -96,9 +96,20 @@ Graph Cut(const Graph& graph, size_t first, size_t end) {
   return std::move(copier.graph());
 }
 
+Graph TakeCut(Graph& graph, size_t first, size_t end) {
+  Graph part = Cut(graph, first, end);
+  std::vector<bool> read_after = UsageOf(graph, first, end).read_after;
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    if (!read_after[i]) {
+      graph.values[i].constant = nullptr;
+    }
+  }
+  return part;
+}
+
 absl::StatusOr<size_t> FindNode(const Graph& graph, const std::string& name) {
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (graph.nodes[i].name == name) {
+    if (graph.nodes[i].name == name || graph.nodes[i].step_of == name) {
       return i;
     }
   }
@@ -116,6 +127,15 @@ absl::StatusOr<size_t> FindNode(const Graph& graph, const std::string& name) {
     names.push_back(folded.name);
   }
   return absl::NotFoundError("the model has no node `" + name + "`" + DidYouMean(name, names));
+}
+
+absl::StatusOr<size_t> FindAfter(const Graph& graph, const std::string& name) {
+  for (size_t i = graph.nodes.size(); i-- > 0;) {
+    if (graph.nodes[i].name == name || graph.nodes[i].step_of == name) {
+      return i + 1;
+    }
+  }
+  return FindNode(graph, name);
 }
 
 }  // namespace shoji::graph

@@ -18,8 +18,15 @@ namespace shoji::graph {
 // positions is a valid cut, residual and branch edges included. Requires first < end <= graph.nodes.size().
 Graph Cut(const Graph& graph, size_t first, size_t end);
 
-// The index in `graph.nodes` at which a segment that starts at the node called `name` begins; for a node that import
-// folded away, that of the next node. NOT_FOUND suggests near names.
+// The index in `graph.nodes` at which a segment that starts at the node called `name` begins: the first of its steps
+// where import made several nodes of it; for a node that import folded away, the next node. NOT_FOUND suggests near
+// names.
 absl::StatusOr<size_t> FindNode(const Graph& graph, const std::string& name);
+// The index at which a segment that starts after the node called `name` begins; likewise.
+absl::StatusOr<size_t> FindAfter(const Graph& graph, const std::string& name);
+
+// Cut, from a graph of which the nodes before `end` are not needed any more: the constants that none of the others
+// reads are left to the part alone, so that whoever compiles it lets them go.
+Graph TakeCut(Graph& graph, size_t first, size_t end);
 
 }  // namespace shoji::graph

@@ -4,67 +4,30 @@
 #include "lib/graph/graph.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "lib/base/check.h"
 
 namespace shoji::graph {
 
-const char* NameOf(Op op) {
-  switch (op) {
-    case Op::kConv:
-      return "Conv";
-    case Op::kGemm:
-      return "Gemm";
-    case Op::kMatMul:
-      return "MatMul";
-    case Op::kBatchNorm:
-      return "BatchNormalization";
-    case Op::kMaxPool:
-      return "MaxPool";
-    case Op::kAveragePool:
-      return "AveragePool";
-    case Op::kGlobalAveragePool:
-      return "GlobalAveragePool";
-    case Op::kReduceMean:
-      return "ReduceMean";
-    case Op::kRelu:
-      return "Relu";
-    case Op::kLeakyRelu:
-      return "LeakyRelu";
-    case Op::kSigmoid:
-      return "Sigmoid";
-    case Op::kHardSigmoid:
-      return "HardSigmoid";
-    case Op::kHardSwish:
-      return "HardSwish";
-    case Op::kTanh:
-      return "Tanh";
-    case Op::kClip:
-      return "Clip";
-    case Op::kSoftmax:
-      return "Softmax";
-    case Op::kAdd:
-      return "Add";
-    case Op::kSub:
-      return "Sub";
-    case Op::kMul:
-      return "Mul";
-    case Op::kDiv:
-      return "Div";
-    case Op::kConcat:
-      return "Concat";
-    case Op::kReshape:
-      return "Reshape";
-    case Op::kTranspose:
-      return "Transpose";
-    case Op::kPad:
-      return "Pad";
-    case Op::kSlice:
-      return "Slice";
-  }
-  return "?";
-}
+namespace {
+
+// In the order of Op.
+// clang-format off
+constexpr const char* kNames[] = {
+    "Conv", "Gemm", "MatMul", "BatchNormalization", "MaxPool", "AveragePool", "GlobalAveragePool",
+    "ReduceMean", "ReduceMax", "Relu", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Clip",
+    "Elu", "Selu", "ThresholdedRelu", "Softplus", "Softsign", "Erf", "Abs", "Neg", "Exp", "Log", "Sqrt",
+    "Reciprocal", "Floor", "Ceil", "Round", "Sign", "FakeQuantize", "Softmax", "LRN", "Add", "Sub", "Mul",
+    "Div", "Max", "Min", "Pow", "PRelu", "Concat", "Reshape", "Expand", "Transpose", "Pad", "Slice", "Gather",
+};
+// clang-format on
+static_assert(std::size(kNames) == static_cast<size_t>(Op::kGather) + 1);
+
+}  // namespace
+
+const char* NameOf(Op op) { return kNames[static_cast<size_t>(op)]; }
 
 void RemoveNodes(Graph& graph, const std::vector<bool>& keep) {
   SHOJI_CHECK(keep.size() == graph.nodes.size());

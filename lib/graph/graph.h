@@ -43,23 +43,48 @@ enum class Op : uint8_t {
   kAveragePool,        // PoolAttributes
   kGlobalAveragePool,  // X [N,C,H,W] -> [N,C,1,1]
   kReduceMean,         // ReduceAttributes
+  kReduceMax,          // ReduceAttributes
   kRelu,
   kLeakyRelu,  // FloatAttributes: alpha
   kSigmoid,
   kHardSigmoid,  // FloatAttributes: alpha, beta
   kHardSwish,
   kTanh,
-  kClip,     // FloatAttributes: alpha = min, beta = max
-  kSoftmax,  // AxisAttributes, over that one axis (older opsets are rewritten)
-  kAdd,      // A, B with numpy broadcasting; likewise the next three
+  kClip,             // FloatAttributes: alpha = min, beta = max
+  kElu,              // FloatAttributes: alpha
+  kSelu,             // FloatAttributes: alpha, beta = gamma
+  kThresholdedRelu,  // FloatAttributes: alpha
+  kSoftplus,
+  kSoftsign,
+  kErf,
+  kAbs,
+  kNeg,
+  kExp,
+  kLog,
+  kSqrt,
+  kReciprocal,
+  kFloor,
+  kCeil,
+  kRound,  // half to even
+  kSign,
+  kFakeQuantize,  // QuantizeLinear and then DequantizeLinear with the same parameters; FakeQuantizeAttributes
+  kSoftmax,       // AxisAttributes, over that one axis (older opsets are rewritten)
+  kLrn,           // LrnAttributes, over axis 1
+  kAdd,           // A, B with numpy broadcasting; likewise the next seven
   kSub,
   kMul,
   kDiv,
+  kMax,
+  kMin,
+  kPow,
+  kPRelu,      // A, slope
   kConcat,     // AxisAttributes
   kReshape,    // Reshape, Flatten, Squeeze, Unsqueeze: the output's shape says it all
+  kExpand,     // repeats axes of extent 1: the output's shape says it all
   kTranspose,  // TransposeAttributes
   kPad,        // constant mode; PadAttributes
-  kSlice,      // SliceAttributes
+  kSlice,      // Slice, Split; SliceAttributes
+  kGather,     // GatherAttributes
 };
 
 // Two-dimensional windows. Pads are {top, left, bottom, right}; auto_pad is resolved at import.
@@ -120,13 +145,36 @@ struct SliceAttributes {
   std::vector<int64_t> steps;
   bool operator==(const SliceAttributes&) const = default;
 };
-using Attributes =
-    std::variant<std::monostate, ConvAttributes, PoolAttributes, GemmAttributes, BatchNormAttributes, FloatAttributes,
-                 AxisAttributes, ReduceAttributes, TransposeAttributes, PadAttributes, SliceAttributes>;
+struct GatherAttributes {
+  int64_t axis = 0;              // not negative
+  std::vector<int64_t> indices;  // in range, not negative; the output has that many elements along the axis
+  bool operator==(const GatherAttributes&) const = default;
+};
+struct LrnAttributes {
+  int64_t size = 1;
+  float alpha = 1e-4F;
+  float beta = 0.75F;
+  float bias = 1;
+  bool operator==(const LrnAttributes&) const = default;
+};
+// y = clamp(round(x / scale), low - zero_point, high - zero_point) * scale: x as 8 bits tell it.
+struct FakeQuantizeAttributes {
+  float scale = 1;  // finite, above 0
+  int32_t zero_point = 0;
+  int32_t low = 0;  // 0 and 255 for uint8, -128 and 127 for int8
+  int32_t high = 255;
+  bool operator==(const FakeQuantizeAttributes&) const = default;
+};
+using Attributes = std::variant<std::monostate, ConvAttributes, PoolAttributes, GemmAttributes, BatchNormAttributes,
+                                FloatAttributes, AxisAttributes, ReduceAttributes, TransposeAttributes, PadAttributes,
+                                SliceAttributes, GatherAttributes, LrnAttributes, FakeQuantizeAttributes>;
 
 struct Node {
   std::string name;     // unique; the ONNX name, or the first output's name where the file gives none
   std::string op_type;  // as in the file, for messages
+  // For a step of an operator that import made several nodes of: the name of the file's node, which another of the
+  // steps has. Empty elsewhere.
+  std::string step_of;
   Op op = Op::kRelu;
   Attributes attributes;
   std::vector<ValueId> inputs;  // kNoValue for an absent optional one
@@ -149,6 +197,8 @@ struct Graph {
   std::vector<ValueId> inputs;  // constants are not inputs
   std::vector<ValueId> outputs;
   std::vector<FoldedNode> folded;
+  // What whoever loads the file should know about how it was read; a line each.
+  std::vector<std::string> notes;
 };
 
 // The ONNX name of the operator `op` is written as ("Conv", "BatchNormalization", ...).

@@ -6,12 +6,13 @@
 #include <onnx/onnx_pb.h>
 
 #include <bit>
-#include <climits>
 #include <span>
 #include <string>
 #include <unordered_set>
 #include <utility>
 #include <vector>
+
+#include "lib/graph/onnx_io/serialize.h"
 
 namespace shoji::graph {
 namespace {
@@ -54,16 +55,6 @@ class Writer {
     }
     for (const ValueId id : graph_.outputs) {
       WriteInfo(graph_.values[id], *out_.add_output());
-    }
-    for (const Value& value : graph_.values) {
-      if (value.constant != nullptr) {
-        ::onnx::TensorProto* tensor = AddInitializer(value.name, value.type);
-        for (const int64_t dim : value.shape.dims()) {
-          tensor->add_dims(dim);
-        }
-        const ByteSpan bytes = value.constant->bytes();
-        tensor->set_raw_data(bytes.data(), bytes.size());
-      }
     }
     for (const Node& node : graph_.nodes) {
       WriteNode(node);
@@ -135,7 +126,7 @@ class Writer {
 
   // One overload a kind of attributes; `out` has the node's own inputs already.
   void WriteAttributes(const Node& node, const std::monostate&, ::onnx::NodeProto& out) {
-    if (node.op == Op::kReshape) {
+    if (node.op == Op::kReshape || node.op == Op::kExpand) {
       const std::vector<int64_t>& dims = graph_.values[node.outputs[0]].shape.dims();
       AddInts(node, out, "shape", dims);
     }
@@ -180,8 +171,8 @@ class Writer {
       return;
     }
     SetFloat(out, "alpha", a.alpha);
-    if (node.op == Op::kHardSigmoid) {
-      SetFloat(out, "beta", a.beta);
+    if (node.op == Op::kHardSigmoid || node.op == Op::kSelu) {
+      SetFloat(out, node.op == Op::kSelu ? "gamma" : "beta", a.beta);
     }
   }
 
@@ -201,6 +192,39 @@ class Writer {
     pads.insert(pads.end(), a.end.begin(), a.end.end());
     AddInts(node, out, "pads", pads);
     AddScalar(node, out, "value", a.value);
+  }
+
+  void WriteAttributes(const Node& node, const GatherAttributes& a, ::onnx::NodeProto& out) {
+    AddInts(node, out, "indices", a.indices);
+    SetInt(out, "axis", a.axis);
+  }
+
+  void WriteAttributes(const Node&, const LrnAttributes& a, ::onnx::NodeProto& out) {
+    SetInt(out, "size", a.size);
+    SetFloat(out, "alpha", a.alpha);
+    SetFloat(out, "beta", a.beta);
+    SetFloat(out, "bias", a.bias);
+  }
+
+  // Two nodes: `out`, which quantizes, and the one that dequantizes, under the node's own name.
+  void WriteAttributes(const Node& node, const FakeQuantizeAttributes& a, ::onnx::NodeProto& out) {
+    out.set_op_type("QuantizeLinear");
+    out.set_name(HelperName(node, "quantize"));
+    AddScalar(node, out, "scale", a.scale);
+    ::onnx::TensorProto* zero_point =
+        AddInitializer(HelperName(node, "zero_point"), a.low < 0 ? DataType::kInt8 : DataType::kUint8);
+    const auto byte = static_cast<uint8_t>(a.zero_point);
+    zero_point->set_raw_data(&byte, sizeof(byte));
+    out.add_input(zero_point->name());
+    const std::string result = out.output(0);
+    out.set_output(0, HelperName(node, "quantized"));
+    ::onnx::NodeProto& back = *out_.add_node();
+    back.set_name(node.name);
+    back.set_op_type("DequantizeLinear");
+    back.add_input(out.output(0));
+    back.add_input(out.input(1));
+    back.add_input(out.input(2));
+    back.add_output(result);
   }
 
   void WriteAttributes(const Node& node, const SliceAttributes& a, ::onnx::NodeProto& out) {
@@ -239,9 +263,25 @@ class Writer {
   std::unordered_set<std::string> names_;
 };
 
+std::vector<onnx_io::SplitInitializer> TakeInitializers(Graph& graph) {
+  std::vector<onnx_io::SplitInitializer> out;
+  for (Value& value : graph.values) {
+    if (value.constant != nullptr) {
+      ::onnx::TensorProto header;
+      header.set_name(value.name);
+      header.set_data_type(OnnxTypeOf(value.type));
+      for (const int64_t dim : value.shape.dims()) {
+        header.add_dims(dim);
+      }
+      out.push_back({header.SerializeAsString(), std::move(value.constant)});
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
-absl::StatusOr<Bytes> ExportOnnx(const Graph& graph) {
+absl::StatusOr<Bytes> ExportOnnx(Graph graph) {
   ::onnx::ModelProto model;
   model.set_ir_version(kIrVersion);
   model.set_producer_name("shoji");
@@ -249,16 +289,7 @@ absl::StatusOr<Bytes> ExportOnnx(const Graph& graph) {
   opset->set_domain("");
   opset->set_version(kOpset);
   Writer(graph, *model.mutable_graph()).Write();
-  const size_t size = model.ByteSizeLong();
-  if (size > static_cast<size_t>(INT_MAX)) {
-    return absl::ResourceExhaustedError("a sub-model of " + std::to_string(size) +
-                                        " bytes exceeds 2 GiB, the limit of an ONNX file");
-  }
-  Bytes out(size);
-  if (!model.SerializeToArray(out.data(), static_cast<int>(out.size()))) {
-    return absl::InternalError("protobuf could not serialize the model");
-  }
-  return out;
+  return onnx_io::Serialize(std::move(model), TakeInitializers(graph));
 }
 
 }  // namespace shoji::graph

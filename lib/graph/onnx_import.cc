@@ -5,6 +5,7 @@
 
 #include <onnx/onnx_pb.h>
 
+#include <algorithm>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -12,6 +13,7 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/graph/onnx_io/builder.h"
+#include "lib/graph/onnx_io/external_data.h"
 #include "lib/graph/onnx_io/node_scope.h"
 #include "lib/graph/onnx_io/normalize.h"
 #include "lib/graph/onnx_io/onnx_file.h"
@@ -23,6 +25,7 @@ namespace {
 
 using onnx_io::GraphBuilder;
 using onnx_io::KnownValue;
+using onnx_io::LargeTensors;
 using onnx_io::NodeScope;
 
 constexpr uint64_t kFoldedBytesBase = uint64_t{64} << 20;
@@ -53,7 +56,7 @@ std::vector<std::string> OutputNames(const ::onnx::GraphProto& graph) {
 
 absl::Status AddInputs(const ::onnx::GraphProto& graph, GraphBuilder& builder) {
   for (const ::onnx::TensorProto& initializer : graph.initializer()) {
-    builder.AddConstant(initializer.name(), onnx_io::ToTensor(initializer));
+    builder.AddConstant(initializer.name(), onnx_io::TakeTensor(initializer, builder.large_tensors()));
   }
   for (const ::onnx::ValueInfoProto& input : graph.input()) {
     if (builder.Find(input.name()) != nullptr) {
@@ -61,7 +64,7 @@ absl::Status AddInputs(const ::onnx::GraphProto& graph, GraphBuilder& builder) {
     }
     std::vector<int64_t> dims;
     for (const auto& dim : input.type().tensor_type().shape().dim()) {
-      dims.push_back(dim.has_dim_value() ? dim.dim_value() : 1);
+      dims.push_back(std::max<int64_t>(1, dim.dim_value()));
     }
     absl::StatusOr<Shape> shape = Shape::Create(std::move(dims));
     if (!shape.ok()) {
@@ -69,6 +72,11 @@ absl::Status AddInputs(const ::onnx::GraphProto& graph, GraphBuilder& builder) {
                                         std::string(shape.status().message()));
     }
     RETURN_IF_ERROR(builder.AddInput(input.name(), *std::move(shape)));
+    if (const int32_t type = input.type().tensor_type().elem_type(); onnx_io::IsQuantizedType(type)) {
+      const bool is_signed = type == ::onnx::TensorProto::INT8;
+      const FakeQuantizeAttributes whole_numbers = {1, 0, is_signed ? -128 : 0, is_signed ? 127 : 255};
+      builder.AddQuantized(input.name(), {whole_numbers, nullptr, builder.Find(input.name())});
+    }
   }
   return absl::OkStatus();
 }
@@ -84,31 +92,70 @@ absl::Status AddNode(const ::onnx::NodeProto& node, int64_t opset, GraphBuilder&
     }
   }
   NodeScope scope(node, opset, std::move(inputs), builder);
-  return onnx_io::FindNormalizer(node.op_type())(scope);
+  return onnx_io::Normalize(scope);
 }
 
-absl::Status ParseAndCheck(ByteSpan model, const ImportOptions& options, ::onnx::ModelProto& proto) {
-  RETURN_IF_ERROR(onnx_io::ParseModel(model, proto));
-  RETURN_IF_ERROR(onnx_io::CheckStructure(proto, options));
-  proto.clear_training_info();
-  return onnx_io::RunChecker(proto);
+// The digest of a model in several files, whose first has `file_digest`, begins with this.
+void BeginDigestOfFiles(const digest::Sha256Digest& file_digest, digest::Sha256Stream& digest) {
+  digest.Update(AsBytes("shoji model with external data v1"));
+  digest.Update(file_digest);
 }
 
-}  // namespace
+// Whether any of `model` lies in external files decides what its digest is; null: nobody asks for it.
+absl::Status ReadAndCheck(ByteSource& file, const ImportOptions& options, ::onnx::ModelProto& proto,
+                          LargeTensors& large, digest::Sha256Digest* digest) {
+  digest::Sha256Stream of_file;
+  ASSIGN_OR_RETURN(onnx_io::FileParts parts,
+                   onnx_io::ReadModel(file, digest == nullptr ? nullptr : &of_file, options, proto));
+  RETURN_IF_ERROR(onnx_io::CheckStructure(proto, parts, options));
+  digest::Sha256Stream of_files;
+  if (digest != nullptr) {
+    *digest = of_file.Finish();
+    BeginDigestOfFiles(*digest, of_files);
+  }
+  ASSIGN_OR_RETURN(const size_t num_external,
+                   onnx_io::ReadExternalData(proto, options, parts.large, digest == nullptr ? nullptr : &of_files));
+  if (digest != nullptr && num_external > 0) {
+    *digest = of_files.Finish();
+  }
+  if (onnx_io::LibraryKnows(proto)) {
+    RETURN_IF_ERROR(onnx_io::RunChecker(proto, parts.large));
+  }
+  large = std::move(parts.large);
+  return absl::OkStatus();
+}
 
-absl::StatusOr<Graph> ImportOnnx(ByteSpan model, const ImportOptions& options) {
+absl::StatusOr<Graph> Import(ByteSource& file, const ImportOptions& options, digest::Sha256Digest* digest) {
   ::onnx::ModelProto proto;
-  RETURN_IF_ERROR(ParseAndCheck(model, options, proto));
+  LargeTensors large;
+  RETURN_IF_ERROR(ReadAndCheck(file, options, proto, large, digest));
   const ::onnx::GraphProto& graph_proto = proto.graph();
-  GraphBuilder builder({options.max_tensor_bytes, kFoldedBytesBase + kFoldedBytesPerFileByte * model.size()},
-                       AllNames(graph_proto), OutputNames(graph_proto));
+  GraphBuilder builder({options.max_tensor_bytes, kFoldedBytesBase + kFoldedBytesPerFileByte * file.size()},
+                       AllNames(graph_proto), OutputNames(graph_proto), std::move(large));
   RETURN_IF_ERROR(AddInputs(graph_proto, builder));
   for (const ::onnx::NodeProto& node : graph_proto.node()) {
     RETURN_IF_ERROR(AddNode(node, onnx_io::OpsetOf(proto), builder));
   }
   ASSIGN_OR_RETURN(Graph graph, builder.Finish(graph_proto.name()));
-  RETURN_IF_ERROR(onnx_io::CrossCheckShapes(proto, graph));
+  if (!onnx_io::LibraryKnows(proto)) {
+    graph.notes.push_back(onnx_io::NewerThanLibrary(proto));
+  } else if (!builder.skips_shape_inference()) {
+    RETURN_IF_ERROR(onnx_io::CrossCheckShapes(proto, graph));
+  }
   return graph;
+}
+
+}  // namespace
+
+absl::StatusOr<ImportedModel> ImportModel(ByteSource& file, const ImportOptions& options) {
+  ImportedModel model;
+  ASSIGN_OR_RETURN(model.graph, Import(file, options, &model.digest));
+  return model;
+}
+
+absl::StatusOr<Graph> ImportOnnx(ByteSpan model, const ImportOptions& options) {
+  SpanSource file(model);
+  return Import(file, options, nullptr);
 }
 
 }  // namespace shoji::graph

@@ -3,7 +3,7 @@
 
 #include "lib/graph/passes.h"
 
-#include <cmath>
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,39 +12,13 @@
 #include <utility>
 #include <vector>
 
+#include "lib/graph/affine.h"
+
 namespace shoji::graph {
 namespace {
 
-// BatchNormalization as y = scale * x + shift, one pair a channel.
-struct Affine {
-  std::vector<double> scale;
-  std::vector<double> shift;
-};
-
 const Tensor* ConstantOf(const Graph& graph, ValueId id) {
   return id == kNoValue ? nullptr : graph.values[id].constant.get();
-}
-
-std::optional<Affine> AffineOf(const Graph& graph, const Node& batch_norm) {
-  const Tensor* parameters[4] = {};
-  for (size_t i = 0; i < 4; ++i) {
-    parameters[i] = ConstantOf(graph, batch_norm.inputs[i + 1]);
-    if (parameters[i] == nullptr) {
-      return std::nullopt;
-    }
-  }
-  const auto epsilon = static_cast<double>(std::get<BatchNormAttributes>(batch_norm.attributes).epsilon);
-  const std::span<const float> scale = parameters[0]->values<float>();
-  const std::span<const float> bias = parameters[1]->values<float>();
-  const std::span<const float> mean = parameters[2]->values<float>();
-  const std::span<const float> variance = parameters[3]->values<float>();
-  Affine affine;
-  for (size_t c = 0; c < scale.size(); ++c) {
-    const double s = static_cast<double>(scale[c]) / std::sqrt(static_cast<double>(variance[c]) + epsilon);
-    affine.scale.push_back(s);
-    affine.shift.push_back(static_cast<double>(bias[c]) - static_cast<double>(mean[c]) * s);
-  }
-  return affine;
 }
 
 Tensor ScaledConvWeights(const Tensor& weights, const Affine& affine) {
@@ -172,30 +146,156 @@ std::vector<size_t> CountReaders(const Graph& graph) {
   return num_readers;
 }
 
+// The linear layer that makes `value`, if it can take `channels` factors and nothing else reads it.
+Node* AbsorbingMaker(Graph& graph, const std::vector<size_t>& maker, const std::vector<size_t>& num_readers,
+                     ValueId value, size_t channels) {
+  if (maker[value] == kNoNode || num_readers[value] != 1) {
+    return nullptr;
+  }
+  Node& node = graph.nodes[maker[value]];
+  return CanAbsorb(graph, node, channels) ? &node : nullptr;
+}
+
+// Whether `node` is a function f with f(s * x) = s * f(x) for s > 0, once its own limits are scaled: Relu, LeakyRelu,
+// and Clip where s is the same for all.
+bool ScalesThrough(const Node& node, const std::vector<double>& scale) {
+  const bool positive = std::all_of(scale.begin(), scale.end(), [](double s) { return s > 0; });
+  const bool uniform = std::all_of(scale.begin(), scale.end(), [&](double s) { return s == scale[0]; });
+  switch (node.op) {
+    case Op::kRelu:
+    case Op::kLeakyRelu:
+      return positive;
+    case Op::kClip:
+      return positive && uniform;
+    default:
+      return false;
+  }
+}
+
+// Whether all that `pad` adds is zeros around images, no more than a window's padding can be.
+bool IsZeroBorder(const Graph& graph, const Node& pad) {
+  const auto* attributes = std::get_if<PadAttributes>(&pad.attributes);
+  if (pad.op != Op::kPad || attributes == nullptr || attributes->value != 0 || attributes->begin.size() != 4 ||
+      attributes->end.size() != 4 || graph.values[pad.inputs[0]].shape.rank() != 4) {
+    return false;
+  }
+  constexpr int64_t kMost = 64;
+  for (size_t axis = 0; axis < 4; ++axis) {
+    const int64_t most = axis < 2 ? 0 : kMost;
+    if (attributes->begin[axis] < 0 || attributes->begin[axis] > most || attributes->end[axis] < 0 ||
+        attributes->end[axis] > most) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Whether every reader of `value` is a convolution of it whose window is larger than its padding would become.
+bool OnlyConvolutionsRead(const Graph& graph, ValueId value, const PadAttributes& pad) {
+  if (std::find(graph.outputs.begin(), graph.outputs.end(), value) != graph.outputs.end()) {
+    return false;
+  }
+  return std::all_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
+    const auto uses = std::count(node.inputs.begin(), node.inputs.end(), value);
+    if (uses == 0) {
+      return true;
+    }
+    const auto* conv = std::get_if<ConvAttributes>(&node.attributes);
+    if (uses != 1 || node.op != Op::kConv || conv == nullptr || node.inputs[0] != value) {
+      return false;
+    }
+    for (size_t axis = 0; axis < 2; ++axis) {
+      const int64_t span = (conv->kernel[axis] - 1) * conv->dilations[axis] + 1;
+      if (conv->pads[axis] + pad.begin[axis + 2] >= span || conv->pads[axis + 2] + pad.end[axis + 2] >= span) {
+        return false;
+      }
+    }
+    return true;
+  });
+}
+
 }  // namespace
 
-void FoldBatchNorm(Graph& graph) {
+void FoldAffine(Graph& graph) {
   std::vector<size_t> maker = MakersOf(graph);
   const std::vector<size_t> num_readers = CountReaders(graph);
   ConstantAdder constants(graph);
   std::vector<bool> keep(graph.nodes.size(), true);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    if (node.op != Op::kBatchNorm) {
-      continue;
-    }
-    const size_t made_by = maker[node.inputs[0]];
-    if (made_by == kNoNode || num_readers[node.inputs[0]] != 1) {
-      continue;
-    }
     const std::optional<Affine> affine = AffineOf(graph, node);
-    Node& linear = graph.nodes[made_by];
-    if (!affine.has_value() || !CanAbsorb(graph, linear, affine->scale.size())) {
+    if (!affine.has_value()) {
       continue;
     }
-    Absorb(graph, constants, linear, *affine);
-    linear.outputs[0] = node.outputs[0];
-    maker[node.outputs[0]] = made_by;
+    const ValueId x = node.inputs[affine->input];
+    Node* linear = AbsorbingMaker(graph, maker, num_readers, x, affine->scale.size());
+    if (linear != nullptr) {
+      Absorb(graph, constants, *linear, *affine);
+      linear->outputs[0] = node.outputs[0];
+      maker[node.outputs[0]] = maker[x];
+      keep[i] = false;
+    }
+  }
+  RemoveNodes(graph, keep);
+  RemoveUnusedValues(graph);
+}
+
+void ScaleBeforeActivations(Graph& graph) {
+  std::vector<size_t> maker = MakersOf(graph);
+  const std::vector<size_t> num_readers = CountReaders(graph);
+  ConstantAdder constants(graph);
+  std::vector<bool> keep(graph.nodes.size(), true);
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const std::optional<Affine> affine = AffineOf(graph, node);
+    if (!affine.has_value() ||
+        std::any_of(affine->shift.begin(), affine->shift.end(), [](double s) { return s != 0; })) {
+      continue;
+    }
+    const ValueId x = node.inputs[affine->input];
+    if (maker[x] == kNoNode || num_readers[x] != 1 || !ScalesThrough(graph.nodes[maker[x]], affine->scale)) {
+      continue;
+    }
+    Node& activation = graph.nodes[maker[x]];
+    Node* linear = AbsorbingMaker(graph, maker, num_readers, activation.inputs[0], affine->scale.size());
+    if (linear != nullptr) {
+      Absorb(graph, constants, *linear, *affine);
+      if (auto* limits = std::get_if<FloatAttributes>(&activation.attributes);
+          limits != nullptr && activation.op == Op::kClip) {
+        limits->alpha = static_cast<float>(static_cast<double>(limits->alpha) * affine->scale[0]);
+        limits->beta = static_cast<float>(static_cast<double>(limits->beta) * affine->scale[0]);
+      }
+      activation.outputs[0] = node.outputs[0];
+      maker[node.outputs[0]] = maker[x];
+      keep[i] = false;
+    }
+  }
+  RemoveNodes(graph, keep);
+  RemoveUnusedValues(graph);
+}
+
+void FoldPads(Graph& graph) {
+  std::vector<bool> keep(graph.nodes.size(), true);
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& pad = graph.nodes[i];
+    if (!IsZeroBorder(graph, pad)) {
+      continue;
+    }
+    const auto& border = std::get<PadAttributes>(pad.attributes);
+    const ValueId padded = pad.outputs[0];
+    if (!OnlyConvolutionsRead(graph, padded, border)) {
+      continue;
+    }
+    for (Node& node : graph.nodes) {
+      if (!node.inputs.empty() && node.inputs[0] == padded) {
+        auto& pads = std::get<ConvAttributes>(node.attributes).pads;
+        for (size_t axis = 0; axis < 2; ++axis) {
+          pads[axis] += border.begin[axis + 2];
+          pads[axis + 2] += border.end[axis + 2];
+        }
+        node.inputs[0] = pad.inputs[0];
+      }
+    }
     keep[i] = false;
   }
   RemoveNodes(graph, keep);
@@ -209,7 +309,9 @@ void RemoveDeadCode(Graph& graph) {
 
 void Optimize(Graph& graph) {
   RemoveDeadCode(graph);
-  FoldBatchNorm(graph);
+  FoldPads(graph);
+  FoldAffine(graph);
+  ScaleBeforeActivations(graph);
 }
 
 }  // namespace shoji::graph

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,6 +48,29 @@ inline Bytes PngOfSize(uint32_t width, uint32_t height) {
   AppendPngChunk(file, "IHDR", header);
   AppendPngChunk(file, "IDAT", {});
   AppendPngChunk(file, "IEND", {});
+  return file;
+}
+
+// A square picture as an uncompressed BMP file, from its gray pixels, row by row from the top.
+inline Bytes GrayBmp(uint32_t side, ByteSpan pixels) {
+  const uint32_t line = (3 * side + 3) / 4 * 4;
+  Bytes file = {'B', 'M'};
+  const auto add = [&file](std::initializer_list<uint32_t> values) {
+    for (const uint32_t value : values) {
+      for (int shift = 0; shift < 32; shift += 8) {
+        file.push_back(static_cast<uint8_t>(value >> shift));
+      }
+    }
+  };
+  constexpr uint32_t kHeaders = 54;
+  constexpr uint32_t kOnePlaneOf24Bits = 1 | 24U << 16;
+  add({kHeaders + line * side, 0, kHeaders, 40, side, side, kOnePlaneOf24Bits, 0, line * side, 0, 0, 0, 0});
+  for (size_t y = side; y-- > 0;) {
+    for (size_t x = 0; x < side; ++x) {
+      file.insert(file.end(), 3, pixels[y * side + x]);
+    }
+    file.resize(file.size() + line - 3 * side);
+  }
   return file;
 }
 

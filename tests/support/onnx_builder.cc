@@ -103,6 +103,24 @@ OnnxBuilder& OnnxBuilder::Ints(const std::string& name, const std::vector<int64_
   return *this;
 }
 
+OnnxBuilder& OnnxBuilder::Integers(const std::string& name, int32_t type, const std::vector<int64_t>& dims,
+                                   const std::vector<int64_t>& values) {
+  auto* tensor = model_->mutable_graph()->add_initializer();
+  tensor->set_name(name);
+  tensor->set_data_type(type);
+  for (const int64_t dim : dims) {
+    tensor->add_dims(dim);
+  }
+  for (const int64_t value : values) {
+    if (type == ::onnx::TensorProto::INT64) {
+      tensor->add_int64_data(value);
+    } else {
+      tensor->add_int32_data(static_cast<int32_t>(value));
+    }
+  }
+  return *this;
+}
+
 OnnxBuilder& OnnxBuilder::Node(const std::string& op_type, const std::vector<std::string>& inputs,
                                const std::vector<std::string>& outputs) {
   auto* node = model_->mutable_graph()->add_node();

@@ -36,6 +36,9 @@ class OnnxBuilder {
   OnnxBuilder& Weight(const std::string& name, const std::vector<int64_t>& dims, const std::vector<float>& values = {});
   // An int64 initializer of one dimension.
   OnnxBuilder& Ints(const std::string& name, const std::vector<int64_t>& values);
+  // An initializer of integers, of a type of TensorProto.
+  OnnxBuilder& Integers(const std::string& name, int32_t type, const std::vector<int64_t>& dims,
+                        const std::vector<int64_t>& values);
   OnnxBuilder& Node(const std::string& op_type, const std::vector<std::string>& inputs,
                     const std::vector<std::string>& outputs);
   // Names the last node; otherwise it goes by its first output.

@@ -23,8 +23,9 @@ absl::Status CheckSize(const std::string& label, const Shape& shape, DataType ty
 }  // namespace
 
 GraphBuilder::GraphBuilder(BuilderLimits limits, std::unordered_set<std::string> names,
-                           std::vector<std::string> outputs)
+                           std::vector<std::string> outputs, LargeTensors large)
     : limits_(limits),
+      large_tensors_(std::move(large)),
       names_(std::move(names)),
       outputs_(std::move(outputs)),
       output_names_(outputs_.begin(), outputs_.end()) {}
@@ -70,6 +71,14 @@ absl::Status GraphBuilder::AddFolded(const std::string& label, const std::string
 }
 
 void GraphBuilder::AddAlias(const std::string& name, KnownValue* value) { by_name_[name] = value; }
+
+void GraphBuilder::AddQuantized(const std::string& name, const QuantizedForm& form) {
+  const Shape shape = (form.reals != nullptr ? form.reals : form.source)->shape;
+  KnownValue* value = NewValue(name);
+  value->type = form.step.low < 0 ? DataType::kInt8 : DataType::kUint8;
+  value->shape = shape;
+  value->quantized = std::make_shared<QuantizedForm>(form);
+}
 
 KnownValue* GraphBuilder::Find(const std::string& name) {
   const auto found = by_name_.find(name);
@@ -133,6 +142,10 @@ absl::StatusOr<Graph> GraphBuilder::Finish(const std::string& name) {
     }
     if (value->constant != nullptr) {
       return absl::UnimplementedError("output " + Quoted(output) + ": it does not depend on the input");
+    }
+    if (value->quantized != nullptr) {
+      return absl::UnimplementedError("output " + Quoted(output) +
+                                      ": it holds integers; only outputs of float32 are supported");
     }
     if (inputs.contains(value->id)) {
       return absl::UnimplementedError("output " + Quoted(output) + ": it is an input");

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lib/graph/graph.h"
+#include "lib/graph/onnx_io/large_tensors.h"
 #include "lib/graph/onnx_io/node_scope.h"
 
 namespace shoji::graph::onnx_io {
@@ -29,16 +30,26 @@ class GraphBuilder {
  public:
   // `names` are all the value and node names of the file, which invented names avoid; `outputs` those of the graph's
   // outputs, which stay.
-  GraphBuilder(BuilderLimits limits, std::unordered_set<std::string> names, std::vector<std::string> outputs);
+  GraphBuilder(BuilderLimits limits, std::unordered_set<std::string> names, std::vector<std::string> outputs,
+               LargeTensors large = LargeTensors());
   GraphBuilder(const GraphBuilder&) = delete;
   GraphBuilder& operator=(const GraphBuilder&) = delete;
+
+  // What the large tensors of the file hold that nobody has taken yet.
+  LargeTensors& large_tensors() { return large_tensors_; }
 
   absl::Status AddInput(const std::string& name, Shape shape);
   void AddConstant(const std::string& name, Tensor tensor);
   // Like AddConstant, for a constant that folding made: RESOURCE_EXHAUSTED over the limits. `label` begins the message.
   absl::Status AddFolded(const std::string& label, const std::string& name, Tensor tensor);
+  // Whether libonnx's shape inference knows the rules that the graph's shapes follow.
+  void SkipShapeInference() { skips_shape_inference_ = true; }
+  bool skips_shape_inference() const { return skips_shape_inference_; }
+
   // `name` is another name of `value`.
   void AddAlias(const std::string& name, KnownValue* value);
+  // `name` is a value of integers for which `form` stands.
+  void AddQuantized(const std::string& name, const QuantizedForm& form);
   bool IsOutput(const std::string& name) const;
   // Null when no node or input defined it.
   KnownValue* Find(const std::string& name);
@@ -63,12 +74,14 @@ class GraphBuilder {
   ValueId Use(KnownValue& value);
 
   const BuilderLimits limits_;
+  LargeTensors large_tensors_;
   std::unordered_set<std::string> names_;
   const std::vector<std::string> outputs_;
   const std::unordered_set<std::string> output_names_;
   std::deque<KnownValue> values_;
   std::unordered_map<std::string, KnownValue*> by_name_;
   uint64_t folded_bytes_ = 0;
+  bool skips_shape_inference_ = false;
   Graph graph_;
 };
 

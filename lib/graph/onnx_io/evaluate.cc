@@ -4,11 +4,6 @@
 #include "lib/graph/onnx_io/evaluate.h"
 
 #include <cstring>
-#include <limits>
-#include <type_traits>
-#include <utility>
-
-#include "lib/base/status_macros.h"
 
 namespace shoji::graph::onnx_io {
 namespace {
@@ -99,28 +94,6 @@ Tensor EvaluateConcat(const std::vector<const Tensor*>& inputs, size_t axis, con
   return out;
 }
 
-template <typename T>
-absl::StatusOr<T> Apply(Op op, T a, T b) {
-  // Integers wrap, as they do in other runtimes; unsigned arithmetic makes that defined.
-  using U = typename std::conditional_t<std::is_integral_v<T>, std::make_unsigned<T>, std::type_identity<T>>::type;
-  switch (op) {
-    case Op::kAdd:
-      return static_cast<T>(static_cast<U>(a) + static_cast<U>(b));
-    case Op::kSub:
-      return static_cast<T>(static_cast<U>(a) - static_cast<U>(b));
-    case Op::kMul:
-      return static_cast<T>(static_cast<U>(a) * static_cast<U>(b));
-    default:
-      break;
-  }
-  if constexpr (std::is_integral_v<T>) {
-    if (b == 0 || (a == std::numeric_limits<T>::min() && b == -1)) {
-      return absl::InvalidArgumentError("a division of constants has no result");
-    }
-  }
-  return static_cast<T>(a / b);
-}
-
 // Strides that repeat `in` over the broadcast `shape`.
 std::vector<int64_t> BroadcastStrides(const Shape& in, const Shape& shape) {
   const std::vector<int64_t> in_strides = StridesOf(in);
@@ -132,49 +105,30 @@ std::vector<int64_t> BroadcastStrides(const Shape& in, const Shape& shape) {
   return strides;
 }
 
-template <typename T>
-absl::StatusOr<Tensor> EvaluateBinary(Op op, const Tensor& a, const Tensor& b, const Shape& shape) {
-  const Tensor left = Pick(a, 0, BroadcastStrides(a.shape(), shape), shape);
-  const Tensor right = Pick(b, 0, BroadcastStrides(b.shape(), shape), shape);
-  Tensor out(DataTypeOf<T>(), shape);
-  const std::span<T> values = out.mutable_values<T>();
-  for (size_t i = 0; i < values.size(); ++i) {
-    ASSIGN_OR_RETURN(values[i], Apply<T>(op, left.values<T>()[i], right.values<T>()[i]));
-  }
-  return out;
-}
-
-absl::StatusOr<Tensor> EvaluateArithmetic(Op op, const std::vector<const Tensor*>& inputs, const Shape& shape) {
-  switch (inputs[0]->type()) {
-    case DataType::kFloat32:
-      return EvaluateBinary<float>(op, *inputs[0], *inputs[1], shape);
-    case DataType::kInt64:
-      return EvaluateBinary<int64_t>(op, *inputs[0], *inputs[1], shape);
-    case DataType::kInt32:
-      return EvaluateBinary<int32_t>(op, *inputs[0], *inputs[1], shape);
-    case DataType::kInt8:
-    case DataType::kUint8:
-      break;
-  }
-  return absl::InvalidArgumentError("arithmetic on constants of this type is not supported");
-}
-
 }  // namespace
 
-bool CanEvaluate(Op op) {
+bool CanEvaluate(Op op, DataType type) {
   switch (op) {
     case Op::kReshape:
     case Op::kTranspose:
     case Op::kSlice:
     case Op::kConcat:
+    case Op::kExpand:
+    case Op::kGather:
     case Op::kAdd:
     case Op::kSub:
     case Op::kMul:
     case Op::kDiv:
+    case Op::kMax:
+    case Op::kMin:
       return true;
     default:
-      return false;
+      return type == DataType::kFloat32 && (op == Op::kPow || IsFunction(op));
   }
+}
+
+Tensor BroadcastTo(const Tensor& in, const Shape& shape) {
+  return Pick(in, 0, BroadcastStrides(in.shape(), shape), shape);
 }
 
 absl::StatusOr<Tensor> Evaluate(Op op, const Attributes& attributes, const std::vector<const Tensor*>& inputs,
@@ -196,8 +150,15 @@ absl::StatusOr<Tensor> Evaluate(Op op, const Attributes& attributes, const std::
       return EvaluateSlice(*inputs[0], std::get<SliceAttributes>(attributes), shape);
     case Op::kConcat:
       return EvaluateConcat(inputs, static_cast<size_t>(std::get<AxisAttributes>(attributes).axis), shape);
+    case Op::kExpand:
+      return BroadcastTo(*inputs[0], shape);
+    case Op::kGather: {
+      const auto& gather = std::get<GatherAttributes>(attributes);
+      return Gather(*inputs[0], gather.indices, static_cast<size_t>(gather.axis), shape);
+    }
     default:
-      return EvaluateArithmetic(op, inputs, shape);
+      return IsFunction(op) ? EvaluateFunction(op, attributes, *inputs[0])
+                            : EvaluateArithmetic(op, *inputs[0], *inputs[1], shape);
   }
 }
 

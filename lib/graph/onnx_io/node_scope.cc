@@ -12,6 +12,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/graph/onnx_io/builder.h"
 #include "lib/graph/onnx_io/evaluate.h"
+#include "lib/graph/onnx_io/tensor_proto.h"
 #include "lib/graph/onnx_io/text.h"
 
 namespace shoji::graph::onnx_io {
@@ -36,6 +37,12 @@ NodeScope::NodeScope(const ::onnx::NodeProto& proto, int64_t opset, std::vector<
     : proto_(proto), opset_(opset), inputs_(std::move(inputs)), builder_(builder) {}
 
 const std::string& NodeScope::op_type() const { return proto_.op_type(); }
+
+size_t NodeScope::num_outputs() const { return static_cast<size_t>(proto_.output_size()); }
+
+NodeScope NodeScope::WithInputs(std::vector<KnownValue*> inputs) const {
+  return {proto_, opset_, std::move(inputs), builder_};
+}
 
 absl::Status NodeScope::RequireInputs(size_t count) const {
   for (size_t i = 0; i < count; ++i) {
@@ -73,7 +80,12 @@ absl::StatusOr<float> NodeScope::ConstantFloat(size_t i) const {
   return value.constant->values<float>()[0];
 }
 
+bool NodeScope::IsScalar(size_t i) const {
+  return has_input(i) && input(i).constant != nullptr && input(i).constant->num_elements() == 1;
+}
+
 const ::onnx::AttributeProto* NodeScope::FindAttribute(const std::string& name) const {
+  asked_.insert(name);
   for (const ::onnx::AttributeProto& attribute : proto_.attribute()) {
     if (attribute.name() == name) {
       return &attribute;
@@ -135,9 +147,22 @@ absl::StatusOr<std::vector<float>> NodeScope::Floats(const std::string& name) co
   return std::vector<float>(attribute->floats().begin(), attribute->floats().end());
 }
 
-const ::onnx::TensorProto* NodeScope::TensorAttribute(const std::string& name) const {
+bool NodeScope::has_tensor(const std::string& name) const {
   const ::onnx::AttributeProto* attribute = FindAttribute(name);
-  return attribute == nullptr || !attribute->has_t() ? nullptr : &attribute->t();
+  return attribute != nullptr && attribute->has_t();
+}
+
+Tensor NodeScope::TakeTensor(const std::string& name) {
+  return onnx_io::TakeTensor(FindAttribute(name)->t(), builder_.large_tensors());
+}
+
+absl::Status NodeScope::RequireAllAttributesRead() const {
+  for (const ::onnx::AttributeProto& attribute : proto_.attribute()) {
+    if (!asked_.contains(attribute.name())) {
+      return Unimplemented("attribute " + Quoted(attribute.name()) + " is not known");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<int64_t> NodeScope::Axis(int64_t axis, size_t rank) const {
@@ -175,65 +200,10 @@ absl::Status NodeScope::Unimplemented(const std::string& text) const {
   return absl::UnimplementedError(NodeLabel(proto_) + ": " + text);
 }
 
+void NodeScope::SkipShapeInference() { builder_.SkipShapeInference(); }
+
 absl::Status NodeScope::CheckFoldable(const Shape& shape, DataType type) const {
   return builder_.CheckFoldable(NodeLabel(proto_), shape, type);
-}
-
-absl::Status NodeScope::Emit(Op op, Attributes attributes, Shape shape, size_t num_inputs) {
-  std::vector<KnownValue*> inputs(inputs_.begin(),
-                                  inputs_.begin() + static_cast<ptrdiff_t>(std::min(num_inputs, inputs_.size())));
-  if (!inputs.empty() && CanEvaluate(op) && std::all_of(inputs.begin(), inputs.end(), [](const KnownValue* value) {
-        return value != nullptr && value->constant != nullptr;
-      })) {
-    std::vector<const Tensor*> constants;
-    constants.reserve(inputs.size());
-    for (const KnownValue* value : inputs) {
-      constants.push_back(value->constant.get());
-    }
-    RETURN_IF_ERROR(CheckFoldable(shape, constants[0]->type()));
-    absl::StatusOr<Tensor> folded = Evaluate(op, attributes, constants, shape);
-    if (!folded.ok()) {
-      return Invalid(std::string(folded.status().message()));
-    }
-    return Define(*std::move(folded));
-  }
-  return EmitLast(op, std::move(attributes), std::move(shape), inputs);
-}
-
-absl::StatusOr<KnownValue*> NodeScope::EmitStep(const std::string& suffix, Op op, Attributes attributes, Shape shape,
-                                                const std::vector<KnownValue*>& inputs) {
-  Node node;
-  node.name = builder_.UniqueName(NodeName(proto_) + "/" + suffix);
-  node.op_type = proto_.op_type();
-  node.op = op;
-  node.attributes = std::move(attributes);
-  const std::string output = builder_.UniqueName(proto_.output(0) + "/" + suffix);
-  return builder_.AddNode(NodeLabel(proto_), std::move(node), inputs, output, std::move(shape));
-}
-
-absl::Status NodeScope::EmitLast(Op op, Attributes attributes, Shape shape, const std::vector<KnownValue*>& inputs) {
-  Node node;
-  node.name = NodeName(proto_);
-  node.op_type = proto_.op_type();
-  node.op = op;
-  node.attributes = std::move(attributes);
-  return builder_.AddNode(NodeLabel(proto_), std::move(node), inputs, proto_.output(0), std::move(shape)).status();
-}
-
-absl::Status NodeScope::Define(Tensor tensor) {
-  RETURN_IF_ERROR(builder_.AddFolded(NodeLabel(proto_), proto_.output(0), std::move(tensor)));
-  builder_.AddFoldedNode(NodeName(proto_));
-  return absl::OkStatus();
-}
-
-absl::Status NodeScope::Alias() {
-  // An output of the graph keeps its name: there a node that changes nothing stays, as a copy.
-  if (builder_.IsOutput(proto_.output(0)) && inputs_[0]->constant == nullptr) {
-    return EmitLast(Op::kReshape, {}, inputs_[0]->shape, {inputs_[0]});
-  }
-  builder_.AddAlias(proto_.output(0), inputs_[0]);
-  builder_.AddFoldedNode(NodeName(proto_));
-  return absl::OkStatus();
 }
 
 }  // namespace shoji::graph::onnx_io

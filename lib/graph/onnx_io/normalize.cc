@@ -3,63 +3,191 @@
 
 #include "lib/graph/onnx_io/normalize.h"
 
+#include <algorithm>
 #include <string_view>
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/graph/onnx_io/text.h"
 
 namespace shoji::graph::onnx_io {
 namespace {
 
+constexpr int64_t kLastCheckedOpset = 17;
+
+// What an operator does with activations that are integers in the file.
+enum class Integers {
+  kRefused,
+  kMoved,  // the same as with numbers: it moves or selects elements
+  kRead,   // its normalizer knows them
+};
+
 struct Entry {
   std::string_view op_type;
   Normalizer normalizer;
+  Integers integers = Integers::kRefused;
 };
 
 constexpr Entry kNormalizers[] = {
+    {"Abs", NormalizeUnary},
     {"Add", NormalizeBinary},
+    {"And", NormalizeLogic},
     {"AveragePool", NormalizeAveragePool},
     {"BatchNormalization", NormalizeBatchNorm},
-    {"Cast", NormalizeCast},
+    {"Cast", NormalizeCast, Integers::kRead},
+    {"CastLike", NormalizeCastLike, Integers::kRead},
+    {"Ceil", NormalizeUnary},
+    {"Celu", NormalizeCelu},
     {"Clip", NormalizeClip},
-    {"Concat", NormalizeConcat},
+    {"Concat", NormalizeConcat, Integers::kMoved},
     {"Constant", NormalizeConstant},
     {"ConstantOfShape", NormalizeConstantOfShape},
     {"Conv", NormalizeConv},
+    {"DepthToSpace", NormalizeDepthToSpace, Integers::kMoved},
+    {"DequantizeLinear", NormalizeDequantizeLinear, Integers::kRead},
     {"Div", NormalizeBinary},
-    {"Dropout", NormalizePassThrough},
-    {"Flatten", NormalizeFlatten},
-    {"Gather", NormalizeGather},
+    {"Dropout", NormalizePassThrough, Integers::kMoved},
+    {"Elu", NormalizeElu},
+    {"Equal", NormalizeCompare},
+    {"Erf", NormalizeUnary},
+    {"Exp", NormalizeUnary},
+    {"Expand", NormalizeExpand, Integers::kMoved},
+    {"Flatten", NormalizeFlatten, Integers::kMoved},
+    {"Floor", NormalizeUnary},
+    {"Gather", NormalizeGather, Integers::kMoved},
+    {"Gelu", NormalizeGelu},
     {"Gemm", NormalizeGemm},
     {"GlobalAveragePool", NormalizeGlobalAveragePool},
+    {"GlobalLpPool", NormalizeGlobalLpPool},
+    {"GlobalMaxPool", NormalizeGlobalMaxPool, Integers::kMoved},
+    {"Greater", NormalizeCompare},
+    {"GreaterOrEqual", NormalizeCompare},
+    {"GroupNormalization", NormalizeGroupNorm},
     {"HardSigmoid", NormalizeHardSigmoid},
     {"HardSwish", NormalizeUnary},
-    {"Identity", NormalizePassThrough},
+    {"Identity", NormalizePassThrough, Integers::kMoved},
+    {"InstanceNormalization", NormalizeInstanceNorm},
+    {"LRN", NormalizeLrn},
+    {"LayerNormalization", NormalizeLayerNorm},
     {"LeakyRelu", NormalizeLeakyRelu},
+    {"Less", NormalizeCompare},
+    {"LessOrEqual", NormalizeCompare},
+    {"Log", NormalizeUnary},
+    {"LogSoftmax", NormalizeLogSoftmax},
+    {"LpNormalization", NormalizeLpNorm},
     {"MatMul", NormalizeMatMul},
-    {"MaxPool", NormalizeMaxPool},
+    {"Max", NormalizeMaxMin},
+    {"MaxPool", NormalizeMaxPool, Integers::kMoved},
+    {"Mean", NormalizeMean},
+    {"MeanVarianceNormalization", NormalizeMeanVarianceNorm},
+    {"Min", NormalizeMaxMin},
+    {"Mish", NormalizeMish},
     {"Mul", NormalizeBinary},
+    {"Neg", NormalizeUnary},
+    {"Not", NormalizeNot},
+    {"Or", NormalizeLogic},
+    {"PRelu", NormalizePRelu},
     {"Pad", NormalizePad},
-    {"ReduceMean", NormalizeReduceMean},
+    {"Pow", NormalizePow},
+    {"QLinearConv", NormalizeQLinearConv, Integers::kRead},
+    {"QLinearMatMul", NormalizeQLinearMatMul, Integers::kRead},
+    {"QuantizeLinear", NormalizeQuantizeLinear},
+    {"Range", NormalizeRange},
+    {"Reciprocal", NormalizeUnary},
+    {"ReduceL1", NormalizeReduce},
+    {"ReduceL2", NormalizeReduce},
+    {"ReduceLogSum", NormalizeReduce},
+    {"ReduceLogSumExp", NormalizeReduce},
+    {"ReduceMax", NormalizeReduce},
+    {"ReduceMean", NormalizeReduce},
+    {"ReduceMin", NormalizeReduce},
+    {"ReduceProd", NormalizeReduce},
+    {"ReduceSum", NormalizeReduce},
+    {"ReduceSumSquare", NormalizeReduce},
     {"Relu", NormalizeUnary},
-    {"Reshape", NormalizeReshape},
-    {"Shape", NormalizeShape},
+    {"Reshape", NormalizeReshape, Integers::kMoved},
+    {"Round", NormalizeUnary},
+    {"Selu", NormalizeSelu},
+    {"Shape", NormalizeShape, Integers::kRead},
     {"Sigmoid", NormalizeUnary},
-    {"Slice", NormalizeSlice},
+    {"Sign", NormalizeUnary},
+    {"Size", NormalizeSize, Integers::kRead},
+    {"Slice", NormalizeSlice, Integers::kMoved},
     {"Softmax", NormalizeSoftmax},
-    {"Squeeze", NormalizeSqueeze},
+    {"Softplus", NormalizeUnary},
+    {"Softsign", NormalizeUnary},
+    {"SpaceToDepth", NormalizeSpaceToDepth, Integers::kMoved},
+    {"Split", NormalizeSplit, Integers::kMoved},
+    {"Sqrt", NormalizeUnary},
+    {"Squeeze", NormalizeSqueeze, Integers::kMoved},
     {"Sub", NormalizeBinary},
+    {"Sum", NormalizeSum},
     {"Tanh", NormalizeUnary},
-    {"Transpose", NormalizeTranspose},
-    {"Unsqueeze", NormalizeUnsqueeze},
+    {"ThresholdedRelu", NormalizeThresholdedRelu},
+    {"Tile", NormalizeTile, Integers::kMoved},
+    {"Transpose", NormalizeTranspose, Integers::kMoved},
+    {"Unsqueeze", NormalizeUnsqueeze, Integers::kMoved},
+    {"Where", NormalizeWhere},
+    {"Xor", NormalizeLogic},
 };
+
+const Entry* FindEntry(const std::string& op_type) {
+  const auto* found = std::find_if(std::begin(kNormalizers), std::end(kNormalizers),
+                                   [&op_type](const Entry& entry) { return entry.op_type == op_type; });
+  return found == std::end(kNormalizers) ? nullptr : found;
+}
+
+absl::Status CheckAttributes(const NodeScope& node) {
+  return node.opset() > kLastCheckedOpset ? node.RequireAllAttributesRead() : absl::OkStatus();
+}
+
+// Runs `normalizer` on the numbers that the integers among the inputs mean.
+absl::Status MoveIntegers(NodeScope& node, Normalizer normalizer) {
+  std::vector<KnownValue*> inputs = node.inputs();
+  const FakeQuantizeAttributes* step = nullptr;
+  for (KnownValue*& input : inputs) {
+    if (input == nullptr || input->quantized == nullptr) {
+      continue;
+    }
+    if (step != nullptr && !(*step == input->quantized->step)) {
+      return node.Unimplemented("it joins integers of different scales");
+    }
+    step = &input->quantized->step;
+    ASSIGN_OR_RETURN(input, node.RealsOf(*input));
+  }
+  const FakeQuantizeAttributes shared = *step;
+  NodeScope moved = node.WithInputs(std::move(inputs));
+  RETURN_IF_ERROR(normalizer(moved));
+  RETURN_IF_ERROR(CheckAttributes(moved));
+  return moved.MarkQuantized(shared);
+}
+
+absl::Status RefuseIntegers(const NodeScope& node, const KnownValue& value) {
+  return node.Unimplemented("reads " + Quoted(value.name) +
+                            ", which is quantized; only its operators for quantized values may be between "
+                            "QuantizeLinear and DequantizeLinear");
+}
 
 }  // namespace
 
 Normalizer FindNormalizer(const std::string& op_type) {
-  for (const Entry& entry : kNormalizers) {
-    if (entry.op_type == op_type) {
-      return entry.normalizer;
-    }
+  const Entry* entry = FindEntry(op_type);
+  return entry == nullptr ? nullptr : entry->normalizer;
+}
+
+absl::Status Normalize(NodeScope& node) {
+  const Entry& entry = *FindEntry(node.op_type());
+  const auto quantized = std::find_if(node.inputs().begin(), node.inputs().end(), [](const KnownValue* input) {
+    return input != nullptr && input->quantized != nullptr;
+  });
+  if (quantized != node.inputs().end() && entry.integers == Integers::kRefused) {
+    return RefuseIntegers(node, **quantized);
   }
-  return nullptr;
+  if (quantized != node.inputs().end() && entry.integers == Integers::kMoved) {
+    return MoveIntegers(node, entry.normalizer);
+  }
+  RETURN_IF_ERROR(entry.normalizer(node));
+  return CheckAttributes(node);
 }
 
 }  // namespace shoji::graph::onnx_io

@@ -19,25 +19,65 @@ using Normalizer = absl::Status (*)(NodeScope& node);
 // Null when the operator is not supported.
 Normalizer FindNormalizer(const std::string& op_type);
 
+// Runs the node's normalizer. A node that only moves elements may be given integers that import knows by the numbers
+// they mean; its output is integers again. For operator sets that libonnx does not check, unknown attributes are
+// refused here.
+absl::Status Normalize(NodeScope& node);
+
 // normalize_window.cc
 absl::Status NormalizeConv(NodeScope& node);
 absl::Status NormalizeMaxPool(NodeScope& node);
 absl::Status NormalizeAveragePool(NodeScope& node);
 absl::Status NormalizeGlobalAveragePool(NodeScope& node);
+absl::Status NormalizeGlobalMaxPool(NodeScope& node);
+absl::Status NormalizeGlobalLpPool(NodeScope& node);
 
 // normalize_dense.cc
 absl::Status NormalizeGemm(NodeScope& node);
 absl::Status NormalizeMatMul(NodeScope& node);
+
+// normalize_statistics.cc
 absl::Status NormalizeBatchNorm(NodeScope& node);
-absl::Status NormalizeReduceMean(NodeScope& node);
+absl::Status NormalizeLrn(NodeScope& node);
+absl::Status NormalizeInstanceNorm(NodeScope& node);
+absl::Status NormalizeLayerNorm(NodeScope& node);
+absl::Status NormalizeGroupNorm(NodeScope& node);
+absl::Status NormalizeLpNorm(NodeScope& node);
+absl::Status NormalizeMeanVarianceNorm(NodeScope& node);
+
+// normalize_reduce.cc
+absl::Status NormalizeReduce(NodeScope& node);
+// The steps that sum `x` over `axes` (kept as 1), for other normalizers.
+absl::StatusOr<KnownValue*> StepMean(NodeScope& node, const std::string& suffix, KnownValue* x,
+                                     const std::vector<int64_t>& axes);
+absl::StatusOr<KnownValue*> StepSum(NodeScope& node, const std::string& suffix, KnownValue* x,
+                                    const std::vector<int64_t>& axes);
+absl::StatusOr<KnownValue*> StepMax(NodeScope& node, const std::string& suffix, KnownValue* x,
+                                    const std::vector<int64_t>& axes);
+
+// normalize_softmax.cc
+absl::Status NormalizeSoftmax(NodeScope& node);
+absl::Status NormalizeLogSoftmax(NodeScope& node);
 
 // normalize_elementwise.cc
 absl::Status NormalizeUnary(NodeScope& node);
 absl::Status NormalizeLeakyRelu(NodeScope& node);
 absl::Status NormalizeHardSigmoid(NodeScope& node);
+absl::Status NormalizeElu(NodeScope& node);
+absl::Status NormalizeSelu(NodeScope& node);
+absl::Status NormalizeCelu(NodeScope& node);
+absl::Status NormalizeThresholdedRelu(NodeScope& node);
+absl::Status NormalizeMish(NodeScope& node);
+absl::Status NormalizeGelu(NodeScope& node);
 absl::Status NormalizeClip(NodeScope& node);
-absl::Status NormalizeSoftmax(NodeScope& node);
+
+// normalize_arithmetic.cc
 absl::Status NormalizeBinary(NodeScope& node);
+absl::Status NormalizeSum(NodeScope& node);
+absl::Status NormalizeMean(NodeScope& node);
+absl::Status NormalizeMaxMin(NodeScope& node);
+absl::Status NormalizePow(NodeScope& node);
+absl::Status NormalizePRelu(NodeScope& node);
 
 // normalize_layout.cc
 absl::Status NormalizeReshape(NodeScope& node);
@@ -46,15 +86,39 @@ absl::Status NormalizeSqueeze(NodeScope& node);
 absl::Status NormalizeUnsqueeze(NodeScope& node);
 absl::Status NormalizeTranspose(NodeScope& node);
 absl::Status NormalizeConcat(NodeScope& node);
+absl::Status NormalizeDepthToSpace(NodeScope& node);
+absl::Status NormalizeSpaceToDepth(NodeScope& node);
+absl::Status NormalizeExpand(NodeScope& node);
+absl::Status NormalizeTile(NodeScope& node);
+
+// normalize_pad.cc
 absl::Status NormalizePad(NodeScope& node);
+
+// normalize_select.cc
 absl::Status NormalizeSlice(NodeScope& node);
+absl::Status NormalizeSplit(NodeScope& node);
+absl::Status NormalizeGather(NodeScope& node);
 
 // normalize_constant.cc
 absl::Status NormalizeConstant(NodeScope& node);
 absl::Status NormalizeConstantOfShape(NodeScope& node);
 absl::Status NormalizeShape(NodeScope& node);
-absl::Status NormalizeGather(NodeScope& node);
+absl::Status NormalizeSize(NodeScope& node);
+absl::Status NormalizeRange(NodeScope& node);
 absl::Status NormalizeCast(NodeScope& node);
+absl::Status NormalizeCastLike(NodeScope& node);
 absl::Status NormalizePassThrough(NodeScope& node);
+
+// normalize_condition.cc
+absl::Status NormalizeCompare(NodeScope& node);
+absl::Status NormalizeLogic(NodeScope& node);
+absl::Status NormalizeNot(NodeScope& node);
+absl::Status NormalizeWhere(NodeScope& node);
+
+// normalize_quantized.cc
+absl::Status NormalizeQuantizeLinear(NodeScope& node);
+absl::Status NormalizeDequantizeLinear(NodeScope& node);
+absl::Status NormalizeQLinearConv(NodeScope& node);
+absl::Status NormalizeQLinearMatMul(NodeScope& node);
 
 }  // namespace shoji::graph::onnx_io

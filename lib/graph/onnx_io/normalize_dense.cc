@@ -1,10 +1,8 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Operators that combine all channels or reduce over axes.
+// Products of matrices.
 
-#include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "lib/base/status_macros.h"
@@ -78,53 +76,6 @@ absl::Status NormalizeMatMul(NodeScope& node) {
   }
   ASSIGN_OR_RETURN(Shape shape, node.MakeShape(std::move(dims)));
   return node.Emit(Op::kMatMul, {}, std::move(shape), 2);
-}
-
-absl::Status NormalizeBatchNorm(NodeScope& node) {
-  RETURN_IF_ERROR(node.RequireInputs(5));
-  ASSIGN_OR_RETURN(const int64_t training_mode, node.Int("training_mode", 0));
-  ASSIGN_OR_RETURN(const int64_t spatial, node.Int("spatial", 1));
-  if (training_mode != 0 || spatial != 1) {
-    return node.Unimplemented("training mode and normalization that is not per channel are not supported");
-  }
-  BatchNormAttributes attributes;
-  ASSIGN_OR_RETURN(attributes.epsilon, node.Float("epsilon", 1e-5F));
-  const Shape& x = node.shape(0);
-  if (x.rank() < 2) {
-    return node.Invalid("its input has shape " + x.ToString());
-  }
-  for (size_t i = 1; i < 5; ++i) {
-    if (node.shape(i).rank() != 1 || node.shape(i)[0] != x[1]) {
-      return node.Invalid("a parameter of shape " + node.shape(i).ToString() + " does not fit an input of shape " +
-                          x.ToString());
-    }
-  }
-  return node.Emit(Op::kBatchNorm, attributes, x, 5);
-}
-
-absl::Status NormalizeReduceMean(NodeScope& node) {
-  RETURN_IF_ERROR(node.RequireInputs(1));
-  const Shape& x = node.shape(0);
-  std::vector<int64_t> all(x.rank());
-  std::iota(all.begin(), all.end(), int64_t{0});
-  ReduceAttributes attributes;
-  ASSIGN_OR_RETURN(attributes.axes, node.Ints("axes", all));
-  if (attributes.axes.empty()) {
-    attributes.axes = all;
-  }
-  ASSIGN_OR_RETURN(attributes.axes, node.Axes(std::move(attributes.axes), x.rank()));
-  ASSIGN_OR_RETURN(const int64_t keep_dims, node.Int("keepdims", 1));
-  attributes.keep_dims = keep_dims != 0;
-  std::vector<int64_t> dims;
-  for (size_t i = 0; i < x.rank(); ++i) {
-    const bool reduced =
-        std::find(attributes.axes.begin(), attributes.axes.end(), static_cast<int64_t>(i)) != attributes.axes.end();
-    if (!reduced || attributes.keep_dims) {
-      dims.push_back(reduced ? 1 : x[i]);
-    }
-  }
-  ASSIGN_OR_RETURN(Shape shape, node.MakeShape(std::move(dims)));
-  return node.Emit(Op::kReduceMean, std::move(attributes), std::move(shape), 1);
 }
 
 }  // namespace shoji::graph::onnx_io

@@ -9,6 +9,7 @@
 
 #include "lib/base/checked_math.h"
 #include "lib/base/status_macros.h"
+#include "lib/graph/onnx_io/broadcast.h"
 #include "lib/graph/onnx_io/normalize.h"
 #include "lib/graph/onnx_io/text.h"
 
@@ -52,97 +53,6 @@ absl::Status InferDimension(const NodeScope& node, size_t total, std::vector<int
   }
   *inferred = static_cast<int64_t>(total) / known;
   return absl::OkStatus();
-}
-
-struct SliceRange {
-  std::vector<int64_t> starts, ends, axes, steps;
-};
-
-// Slice-1 has attributes, Slice-10 inputs.
-absl::Status ReadSliceAttributes(const NodeScope& node, SliceRange& range) {
-  ASSIGN_OR_RETURN(range.starts, node.Ints("starts", {}));
-  ASSIGN_OR_RETURN(range.ends, node.Ints("ends", {}));
-  ASSIGN_OR_RETURN(range.axes, node.Ints("axes", {}));
-  return absl::OkStatus();
-}
-
-absl::Status ReadSliceInputs(const NodeScope& node, SliceRange& range) {
-  RETURN_IF_ERROR(node.RequireInputs(3));
-  ASSIGN_OR_RETURN(range.starts, node.ConstantInts(1));
-  ASSIGN_OR_RETURN(range.ends, node.ConstantInts(2));
-  if (node.has_input(3)) {
-    ASSIGN_OR_RETURN(range.axes, node.ConstantInts(3));
-  }
-  if (node.has_input(4)) {
-    ASSIGN_OR_RETURN(range.steps, node.ConstantInts(4));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<SliceRange> RangeOf(const NodeScope& node) {
-  SliceRange range;
-  RETURN_IF_ERROR(node.opset() < 10 ? ReadSliceAttributes(node, range) : ReadSliceInputs(node, range));
-  if (range.axes.empty()) {
-    range.axes.resize(range.starts.size());
-    std::iota(range.axes.begin(), range.axes.end(), int64_t{0});
-  }
-  if (range.steps.empty()) {
-    range.steps.assign(range.starts.size(), 1);
-  }
-  if (range.ends.size() != range.starts.size() || range.axes.size() != range.starts.size() ||
-      range.steps.size() != range.starts.size()) {
-    return node.Invalid("starts, ends, axes and steps differ in length");
-  }
-  return range;
-}
-
-// One axis of a slice of `extent` elements, brought in range by the rules of Slice-13; `count` is the elements taken.
-struct AxisSlice {
-  int64_t start = 0;
-  int64_t step = 1;
-  int64_t count = 0;
-};
-
-AxisSlice ClampSlice(int64_t start, int64_t end, int64_t step, int64_t extent) {
-  const auto from_front = [extent](int64_t at) { return at < 0 ? std::max(at, -extent - 1) + extent : at; };
-  AxisSlice slice;
-  if (extent == 0) {
-    return slice;
-  }
-  // A step beyond the extent takes one element, whatever its size.
-  slice.step = std::clamp(step, -extent - 1, extent + 1);
-  if (slice.step > 0) {
-    slice.start = std::clamp<int64_t>(from_front(start), 0, extent);
-    const int64_t stop = std::clamp<int64_t>(from_front(end), 0, extent);
-    slice.count = std::max<int64_t>(0, (stop - slice.start + slice.step - 1) / slice.step);
-  } else {
-    slice.start = std::clamp<int64_t>(from_front(start), 0, extent - 1);
-    const int64_t stop = std::clamp<int64_t>(from_front(end), -1, extent - 1);
-    slice.count = std::max<int64_t>(0, (slice.start - stop - slice.step - 1) / -slice.step);
-  }
-  slice.start = slice.count == 0 ? 0 : slice.start;
-  slice.step = slice.count <= 1 ? 1 : slice.step;
-  return slice;
-}
-
-struct PadSpec {
-  std::vector<int64_t> pads;
-  float value = 0;
-};
-
-absl::StatusOr<PadSpec> PadSpecOf(const NodeScope& node) {
-  PadSpec spec;
-  if (node.opset() < 11) {
-    ASSIGN_OR_RETURN(spec.pads, node.Ints("pads", {}));
-    ASSIGN_OR_RETURN(spec.value, node.Float("value", 0));
-    return spec;
-  }
-  RETURN_IF_ERROR(node.RequireInputs(2));
-  ASSIGN_OR_RETURN(spec.pads, node.ConstantInts(1));
-  if (node.has_input(2)) {
-    ASSIGN_OR_RETURN(spec.value, node.ConstantFloat(2));
-  }
-  return spec;
 }
 
 }  // namespace
@@ -263,60 +173,112 @@ absl::Status NormalizeConcat(NodeScope& node) {
   return node.Emit(Op::kConcat, AxisAttributes{axis}, std::move(shape), node.num_inputs());
 }
 
-absl::Status NormalizePad(NodeScope& node) {
+// Extents split in two and put in another order: both ways between depth and space. `split` and `permuted` are the
+// shapes before and after the transposition.
+namespace {
+
+struct Blocks {
+  int64_t n = 0, c = 0, h = 0, w = 0, size = 0;
+};
+
+absl::StatusOr<Blocks> BlocksOf(const NodeScope& node) {
   RETURN_IF_ERROR(node.RequireInputs(1));
-  ASSIGN_OR_RETURN(const std::string mode, node.String("mode", "constant"));
-  if (mode != "constant") {
-    return node.Unimplemented("mode " + Quoted(mode) + " is not supported; `constant` is");
-  }
-  ASSIGN_OR_RETURN(const PadSpec spec, PadSpecOf(node));
   const Shape& x = node.shape(0);
-  if (spec.pads.size() != 2 * x.rank()) {
-    return node.Invalid(std::to_string(spec.pads.size()) + " pads do not fit an input of shape " + x.ToString());
+  ASSIGN_OR_RETURN(const int64_t size, node.Int("blocksize", 0));
+  if (x.rank() != 4 || size < 1 || size > Shape::kMaxElements) {
+    return node.Invalid("blocks of " + std::to_string(size) + " in an input of shape " + x.ToString());
   }
-  PadAttributes attributes;
-  attributes.value = spec.value;
-  std::vector<int64_t> dims;
-  for (size_t i = 0; i < x.rank(); ++i) {
-    const int64_t begin = spec.pads[i];
-    const int64_t end = spec.pads[i + x.rank()];
-    const int64_t limit = Shape::kMaxElements;
-    // Cropping may not take more than there is, from either side.
-    if (begin > limit || end > limit || begin < -x[i] || end < -x[i] ||
-        x[i] + std::min<int64_t>(0, begin) + std::min<int64_t>(0, end) < 0) {
-      return node.Invalid("pads " + std::to_string(begin) + " and " + std::to_string(end) + " of axis " +
-                          std::to_string(i) + " are out of range for an input of shape " + x.ToString());
-    }
-    attributes.begin.push_back(begin);
-    attributes.end.push_back(end);
-    dims.push_back(x[i] + begin + end);
-  }
-  ASSIGN_OR_RETURN(Shape shape, node.MakeShape(std::move(dims)));
-  return node.Emit(Op::kPad, std::move(attributes), std::move(shape), 1);
+  return Blocks{x[0], x[1], x[2], x[3], size};
 }
 
-absl::Status NormalizeSlice(NodeScope& node) {
-  RETURN_IF_ERROR(node.RequireInputs(1));
-  const Shape& x = node.shape(0);
-  ASSIGN_OR_RETURN(const SliceRange range, RangeOf(node));
-  RETURN_IF_ERROR(node.Axes(range.axes, x.rank()).status());
-  SliceAttributes attributes;
-  attributes.starts.assign(x.rank(), 0);
-  attributes.steps.assign(x.rank(), 1);
-  std::vector<int64_t> dims = x.dims();
-  for (size_t i = 0; i < range.axes.size(); ++i) {
-    if (range.steps[i] == 0) {
-      return node.Invalid("a step is 0");
-    }
-    ASSIGN_OR_RETURN(const int64_t axis, node.Axis(range.axes[i], x.rank()));
-    const auto at = static_cast<size_t>(axis);
-    const AxisSlice slice = ClampSlice(range.starts[i], range.ends[i], range.steps[i], x[at]);
-    attributes.starts[at] = slice.start;
-    attributes.steps[at] = slice.step;
-    dims[at] = slice.count;
+absl::Status EmitBlocks(NodeScope& node, std::vector<int64_t> split, std::vector<int64_t> permutation,
+                        std::vector<int64_t> result) {
+  std::vector<int64_t> permuted;
+  for (const int64_t axis : permutation) {
+    permuted.push_back(split[static_cast<size_t>(axis)]);
   }
-  ASSIGN_OR_RETURN(Shape shape, node.MakeShape(std::move(dims)));
-  return node.Emit(Op::kSlice, std::move(attributes), std::move(shape), 1);
+  ASSIGN_OR_RETURN(const Shape split_shape, node.MakeShape(std::move(split)));
+  ASSIGN_OR_RETURN(const Shape permuted_shape, node.MakeShape(std::move(permuted)));
+  ASSIGN_OR_RETURN(const Shape shape, node.MakeShape(std::move(result)));
+  ASSIGN_OR_RETURN(KnownValue * blocks, node.EmitStep("blocks", Op::kReshape, {}, split_shape, {node.inputs()[0]}));
+  ASSIGN_OR_RETURN(
+      KnownValue * moved,
+      node.EmitStep("moved", Op::kTranspose, TransposeAttributes{std::move(permutation)}, permuted_shape, {blocks}));
+  return node.EmitLast(Op::kReshape, {}, shape, {moved});
+}
+
+}  // namespace
+
+absl::Status NormalizeDepthToSpace(NodeScope& node) {
+  ASSIGN_OR_RETURN(const Blocks b, BlocksOf(node));
+  ASSIGN_OR_RETURN(const std::string mode, node.String("mode", "DCR"));
+  if (mode != "DCR" && mode != "CRD") {
+    return node.Invalid("attribute `mode` is " + Quoted(mode));
+  }
+  if (b.c % b.size != 0 || b.c / b.size % b.size != 0) {
+    return node.Invalid("blocks of " + std::to_string(b.size) + " in an input of shape " + node.shape(0).ToString());
+  }
+  const int64_t depth = b.c / b.size / b.size;
+  const std::vector<int64_t> result = {b.n, depth, b.h * b.size, b.w * b.size};
+  return mode == "DCR" ? EmitBlocks(node, {b.n, b.size, b.size, depth, b.h, b.w}, {0, 3, 4, 1, 5, 2}, result)
+                       : EmitBlocks(node, {b.n, depth, b.size, b.size, b.h, b.w}, {0, 1, 4, 2, 5, 3}, result);
+}
+
+absl::Status NormalizeSpaceToDepth(NodeScope& node) {
+  ASSIGN_OR_RETURN(const Blocks b, BlocksOf(node));
+  if (b.h % b.size != 0 || b.w % b.size != 0) {
+    return node.Invalid("blocks of " + std::to_string(b.size) + " in an input of shape " + node.shape(0).ToString());
+  }
+  const int64_t rows = b.h / b.size;
+  const int64_t columns = b.w / b.size;
+  return EmitBlocks(node, {b.n, b.c, rows, b.size, columns, b.size}, {0, 3, 5, 1, 2, 4},
+                    {b.n, b.c * b.size * b.size, rows, columns});
+}
+
+absl::Status NormalizeExpand(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(2));
+  ASSIGN_OR_RETURN(std::vector<int64_t> dims, node.ConstantInts(1));
+  ASSIGN_OR_RETURN(const Shape target, node.MakeShape(std::move(dims)));
+  absl::StatusOr<Shape> shape = BroadcastShape(node.shape(0), target);
+  if (!shape.ok()) {
+    return node.Invalid(std::string(shape.status().message()));
+  }
+  return *shape == node.shape(0) ? node.Alias() : node.Emit(Op::kExpand, {}, *std::move(shape), 1);
+}
+
+// Each repeated axis becomes two, of which the first is expanded.
+absl::Status NormalizeTile(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(2));
+  const Shape& x = node.shape(0);
+  ASSIGN_OR_RETURN(const std::vector<int64_t> repeats, node.ConstantInts(1));
+  if (repeats.size() != x.rank()) {
+    return node.Invalid(std::to_string(repeats.size()) + " repeats do not fit an input of shape " + x.ToString());
+  }
+  std::vector<int64_t> split;
+  std::vector<int64_t> expanded;
+  std::vector<int64_t> result;
+  for (size_t i = 0; i < x.rank(); ++i) {
+    const absl::StatusOr<int64_t> extent = CheckedMul(x[i], repeats[i]);
+    if (!extent.ok() || repeats[i] < 0) {
+      return node.Invalid(std::to_string(repeats[i]) + " repeats are out of range");
+    }
+    if (repeats[i] != 1) {
+      split.push_back(1);
+      expanded.push_back(repeats[i]);
+    }
+    split.push_back(x[i]);
+    expanded.push_back(x[i]);
+    result.push_back(*extent);
+  }
+  if (split.size() == x.rank()) {
+    return node.Alias();
+  }
+  ASSIGN_OR_RETURN(const Shape split_shape, node.MakeShape(std::move(split)));
+  ASSIGN_OR_RETURN(const Shape expanded_shape, node.MakeShape(std::move(expanded)));
+  ASSIGN_OR_RETURN(const Shape shape, node.MakeShape(std::move(result)));
+  ASSIGN_OR_RETURN(KnownValue * parts, node.EmitStep("parts", Op::kReshape, {}, split_shape, {node.inputs()[0]}));
+  ASSIGN_OR_RETURN(KnownValue * copies, node.EmitStep("copies", Op::kExpand, {}, expanded_shape, {parts}));
+  return node.EmitLast(Op::kReshape, {}, shape, {copies});
 }
 
 }  // namespace shoji::graph::onnx_io

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <utility>
 
 #include "lib/base/status_macros.h"
@@ -104,12 +105,19 @@ absl::StatusOr<Window> ResolveWindow(const NodeScope& node, const std::array<int
   return window;
 }
 
-// A pool has no value for a window that holds nothing but padding.
-absl::Status RequireNoEmptyWindow(const NodeScope& node, const Window& window) {
+// A pool has no value for a window that holds nothing but padding. Rounding up makes no window that would start behind
+// the input and the padding before it: operator set 22 says so, and runtimes have always done it; libonnx does not.
+absl::Status DropEmptyWindows(NodeScope& node, Rounding rounding, Window& window) {
   for (size_t axis = 0; axis < 2; ++axis) {
+    const int64_t in = node.shape(0)[axis + 2];
+    const int64_t stride = window.strides[axis];
+    if (rounding == Rounding::kCeil && (window.output[axis] - 1) * stride >= in + window.pads[axis]) {
+      --window.output[axis];
+      node.SkipShapeInference();
+    }
     const int64_t span = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
-    const int64_t last_start = (window.output[axis] - 1) * window.strides[axis] - window.pads[axis];
-    if (window.pads[axis] >= span || last_start >= node.shape(0)[axis + 2]) {
+    const int64_t last_start = (window.output[axis] - 1) * stride - window.pads[axis];
+    if (window.pads[axis] >= span || last_start >= in) {
       return node.Unimplemented("a window that lies wholly in the padding is not supported");
     }
   }
@@ -125,12 +133,17 @@ absl::Status NormalizePool(NodeScope& node, Op op) {
   PoolAttributes attributes;
   ASSIGN_OR_RETURN(const int64_t ceil_mode, node.Int("ceil_mode", 0));
   ASSIGN_OR_RETURN(const int64_t count_include_pad, node.Int("count_include_pad", 0));
+  node.Ignore("storage_order");  // of the indices, which nothing may read
   ASSIGN_OR_RETURN(const auto kernel, Extents<2>(node, "kernel_shape", {0, 0}, 1));
   ASSIGN_OR_RETURN(const std::string auto_pad, node.String("auto_pad", "NOTSET"));
   // With automatic padding the output's size does not depend on the rounding.
   const bool ceil = ceil_mode != 0 && auto_pad == "NOTSET";
-  ASSIGN_OR_RETURN(const Window window, ResolveWindow(node, kernel, ceil ? Rounding::kCeil : Rounding::kFloor));
-  RETURN_IF_ERROR(RequireNoEmptyWindow(node, window));
+  const Rounding rounding = ceil ? Rounding::kCeil : Rounding::kFloor;
+  ASSIGN_OR_RETURN(Window window, ResolveWindow(node, kernel, rounding));
+  RETURN_IF_ERROR(DropEmptyWindows(node, rounding, window));
+  if (op == Op::kAveragePool && window.dilations != std::array<int64_t, 2>{1, 1}) {
+    return node.Unimplemented("an average over a dilated window is not supported");
+  }
   attributes.kernel = window.kernel;
   attributes.strides = window.strides;
   attributes.dilations = window.dilations;
@@ -180,10 +193,68 @@ absl::Status NormalizeMaxPool(NodeScope& node) { return NormalizePool(node, Op::
 
 absl::Status NormalizeAveragePool(NodeScope& node) { return NormalizePool(node, Op::kAveragePool); }
 
+namespace {
+
+// The axes that a global pool covers; INVALID_ARGUMENT when there is none.
+absl::StatusOr<std::vector<int64_t>> SpatialAxes(const NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(1));
+  const Shape& x = node.shape(0);
+  if (x.rank() < 3 || x.num_elements() == 0) {
+    return node.Invalid("its input has shape " + x.ToString());
+  }
+  std::vector<int64_t> axes(x.rank() - 2);
+  std::iota(axes.begin(), axes.end(), int64_t{2});
+  return axes;
+}
+
+absl::StatusOr<Shape> GlobalShape(const NodeScope& node) {
+  std::vector<int64_t> dims(node.shape(0).rank(), 1);
+  dims[0] = node.shape(0)[0];
+  dims[1] = node.shape(0)[1];
+  return node.MakeShape(std::move(dims));
+}
+
+}  // namespace
+
 absl::Status NormalizeGlobalAveragePool(NodeScope& node) {
-  RETURN_IF_ERROR(RequireImage(node));
-  ASSIGN_OR_RETURN(Shape shape, node.MakeShape({node.shape(0)[0], node.shape(0)[1], 1, 1}));
-  return node.Emit(Op::kGlobalAveragePool, {}, std::move(shape), 1);
+  ASSIGN_OR_RETURN(std::vector<int64_t> axes, SpatialAxes(node));
+  ASSIGN_OR_RETURN(Shape shape, GlobalShape(node));
+  if (shape.rank() == 4) {
+    return node.Emit(Op::kGlobalAveragePool, {}, std::move(shape), 1);
+  }
+  return node.Emit(Op::kReduceMean, ReduceAttributes{std::move(axes), true}, std::move(shape), 1);
+}
+
+// A window over the whole image, where it is one.
+absl::Status NormalizeGlobalMaxPool(NodeScope& node) {
+  ASSIGN_OR_RETURN(std::vector<int64_t> axes, SpatialAxes(node));
+  ASSIGN_OR_RETURN(Shape shape, GlobalShape(node));
+  const Shape& x = node.shape(0);
+  if (x.rank() == 4 && x[2] <= kMaxExtent && x[3] <= kMaxExtent) {
+    PoolAttributes attributes;
+    attributes.kernel = {x[2], x[3]};
+    return node.Emit(Op::kMaxPool, attributes, std::move(shape), 1);
+  }
+  return node.Emit(Op::kReduceMax, ReduceAttributes{std::move(axes), true}, std::move(shape), 1);
+}
+
+// The root of the sum of powers.
+absl::Status NormalizeGlobalLpPool(NodeScope& node) {
+  ASSIGN_OR_RETURN(const std::vector<int64_t> axes, SpatialAxes(node));
+  ASSIGN_OR_RETURN(const Shape shape, GlobalShape(node));
+  ASSIGN_OR_RETURN(const int64_t p, node.Int("p", 2));
+  KnownValue* x = node.inputs()[0];
+  if (p == 1) {
+    ASSIGN_OR_RETURN(KnownValue * magnitude, node.StepUnary("abs", Op::kAbs, x));
+    ASSIGN_OR_RETURN(KnownValue * sum, StepSum(node, "sum", magnitude, axes));
+    return node.EmitLast(Op::kReshape, {}, shape, {sum});
+  }
+  if (p != 2) {
+    return node.Unimplemented("attribute `p`: norms 1 and 2 are supported");
+  }
+  ASSIGN_OR_RETURN(KnownValue * square, node.StepBinary("square", Op::kMul, x, x));
+  ASSIGN_OR_RETURN(KnownValue * sum, StepSum(node, "sum", square, axes));
+  return node.EmitLast(Op::kSqrt, {}, shape, {sum});
 }
 
 }  // namespace shoji::graph::onnx_io

@@ -4,10 +4,12 @@
 #include "lib/graph/onnx_io/onnx_file.h"
 
 #include <onnx/checker.h>
+#include <onnx/defs/schema.h>
 #include <onnx/onnx_pb.h>
 #include <onnx/shape_inference/implementation.h>
 
-#include <climits>
+#include <algorithm>
+#include <charconv>
 #include <exception>
 #include <string>
 #include <unordered_map>
@@ -15,6 +17,7 @@
 #include <utility>
 
 #include "lib/base/status_macros.h"
+#include "lib/graph/onnx_io/skeleton.h"
 #include "lib/graph/onnx_io/text.h"
 
 namespace shoji::graph::onnx_io {
@@ -51,7 +54,7 @@ absl::Status WithoutExceptions(const char* who, F step) {
 // The dynamic dimensions of `type` become 1: import has checked that only the first can be.
 void FixBatch(::onnx::TypeProto& type) {
   for (auto& dim : *type.mutable_tensor_type()->mutable_shape()->mutable_dim()) {
-    if (!dim.has_dim_value()) {
+    if (dim.dim_value() < 1) {  // not there counts as 0
       dim.set_dim_value(1);
     }
   }
@@ -74,6 +77,26 @@ void PrepareForInference(::onnx::GraphProto& graph) {
   }
 }
 
+template <typename F>
+void ForEachTensor(::onnx::GraphProto& graph, F visit) {
+  for (::onnx::TensorProto& initializer : *graph.mutable_initializer()) {
+    visit(initializer);
+  }
+  for (::onnx::NodeProto& node : *graph.mutable_node()) {
+    for (::onnx::AttributeProto& attribute : *node.mutable_attribute()) {
+      if (attribute.has_t()) {
+        visit(*attribute.mutable_t());
+      }
+    }
+  }
+}
+
+int64_t LibraryOpset() {
+  const auto& versions = ::onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map();
+  const auto found = versions.find("");
+  return found == versions.end() ? 0 : found->second.second;
+}
+
 absl::Status CompareShape(const ::onnx::ValueInfoProto& info, const Shape& shape) {
   if (!info.type().has_tensor_type() || !info.type().tensor_type().has_shape()) {
     return absl::OkStatus();
@@ -92,20 +115,49 @@ absl::Status CompareShape(const ::onnx::ValueInfoProto& info, const Shape& shape
 
 }  // namespace
 
-absl::Status ParseModel(ByteSpan bytes, ::onnx::ModelProto& model) {
-  if (bytes.size() > static_cast<size_t>(INT_MAX)) {
-    return absl::ResourceExhaustedError("the ONNX file exceeds 2 GiB");
-  }
-  if (bytes.empty()) {
+absl::StatusOr<FileParts> ReadModel(ByteSource& file, digest::Sha256Stream* digest, const ImportOptions& options,
+                                    ::onnx::ModelProto& model) {
+  if (file.size() == 0) {
     return absl::InvalidArgumentError("the ONNX file is empty");
   }
-  if (!model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+  const SkeletonLimits limits = {static_cast<uint64_t>(options.max_tensor_bytes), options.max_nodes};
+  ASSIGN_OR_RETURN(Skeleton skeleton, ReadSkeleton(file, digest, limits));
+  if (!model.ParseFromString(skeleton.model)) {
     return absl::InvalidArgumentError("not an ONNX file, or a truncated one: protobuf cannot parse it");
   }
-  return absl::OkStatus();
+  FileParts parts;
+  parts.num_nodes = skeleton.num_nodes;
+  ForEachTensor(*model.mutable_graph(), [&skeleton, &parts](::onnx::TensorProto& tensor) {
+    size_t index = 0;
+    const std::string& text = tensor.doc_string();
+    if (std::from_chars(text.data(), text.data() + text.size(), index).ec == std::errc() &&
+        index < skeleton.data.size()) {
+      parts.large.Put(tensor, std::move(skeleton.data[index]));
+    }
+    tensor.clear_doc_string();
+  });
+  return parts;
 }
 
-absl::Status RunChecker(const ::onnx::ModelProto& model) {
+bool LibraryKnows(const ::onnx::ModelProto& model) { return OpsetOf(model) <= LibraryOpset(); }
+
+std::string NewerThanLibrary(const ::onnx::ModelProto& model) {
+  return "operator set " + std::to_string(OpsetOf(model)) + " is newer than the installed ONNX library knows (" +
+         std::to_string(LibraryOpset()) + "): the model was checked by Shoji's own rules, not by the library's";
+}
+
+absl::Status RunChecker(::onnx::ModelProto& model, const LargeTensors& large) {
+  constexpr int64_t kInitializersAlone = 4;  // the first IR that does not want initializers among the inputs
+  model.set_ir_version(std::clamp<int64_t>(model.ir_version(), kInitializersAlone, ::onnx::Version::IR_VERSION));
+  ForEachTensor(*model.mutable_graph(), [&large](::onnx::TensorProto& tensor) {
+    if (large.Find(tensor) != nullptr) {
+      tensor.set_raw_data("?");
+    }
+  });
+  // It wants a shape of every output, which some exporters leave unsaid, and does not look at it.
+  for (::onnx::ValueInfoProto& output : *model.mutable_graph()->mutable_output()) {
+    output.mutable_type()->mutable_tensor_type()->mutable_shape();
+  }
   return WithoutExceptions("the ONNX checker refuses the file", [&model] { ::onnx::checker::check_model(model); });
 }
 

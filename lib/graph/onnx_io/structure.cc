@@ -22,9 +22,9 @@ namespace shoji::graph::onnx_io {
 namespace {
 
 constexpr int64_t kMinOpset = 7;
-constexpr int64_t kMaxOpset = 17;
+constexpr int64_t kMaxOpset = 21;
 constexpr int64_t kMinIrVersion = 3;
-constexpr int64_t kMaxIrVersion = 8;
+constexpr int64_t kMaxIrVersion = 11;
 // Of attributes, inputs and outputs of one node; of initializers and inputs of a graph per node allowed.
 constexpr int kMaxPerNode = 1024;
 constexpr size_t kMaxNameLength = 1024;
@@ -32,12 +32,12 @@ constexpr size_t kMaxNameLength = 1024;
 absl::Status CheckVersions(const ::onnx::ModelProto& model) {
   if (model.ir_version() < kMinIrVersion || model.ir_version() > kMaxIrVersion) {
     return absl::UnimplementedError("ONNX IR version " + std::to_string(model.ir_version()) +
-                                    " is not supported; 3 to 8 are");
+                                    " is not supported; 3 to 11 are");
   }
   const int64_t opset = OpsetOf(model);
   if (opset < kMinOpset || opset > kMaxOpset) {
     return absl::UnimplementedError("ONNX operator set " + std::to_string(opset) +
-                                    " is not supported; 7 to 17 are: export or convert the model to one of them");
+                                    " is not supported; 7 to 21 are: export or convert the model to one of them");
   }
   if (model.functions_size() != 0) {
     return absl::UnimplementedError("models with functions of their own are not supported");
@@ -55,7 +55,8 @@ absl::Status CheckName(const std::string& name, const std::string& what) {
   return absl::OkStatus();
 }
 
-absl::Status CheckAttributes(const ::onnx::NodeProto& node, const std::string& where, int64_t max_bytes) {
+absl::Status CheckAttributes(const ::onnx::NodeProto& node, const std::string& where, const LargeTensors& large,
+                             const ImportOptions& options) {
   std::unordered_set<std::string> names;
   for (const ::onnx::AttributeProto& attribute : node.attribute()) {
     const std::string name = where + ", attribute " + Quoted(attribute.name());
@@ -68,13 +69,13 @@ absl::Status CheckAttributes(const ::onnx::NodeProto& node, const std::string& w
       return absl::UnimplementedError(name + ": an attribute of this kind is not supported");
     }
     if (attribute.has_t()) {
-      RETURN_IF_ERROR(CheckTensorProto(attribute.t(), name, max_bytes));
+      RETURN_IF_ERROR(CheckTensorProto(attribute.t(), large, name, options));
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckNode(const ::onnx::NodeProto& node, int64_t max_bytes) {
+absl::Status CheckNode(const ::onnx::NodeProto& node, const LargeTensors& large, const ImportOptions& options) {
   const std::string where = NodeLabel(node);
   RETURN_IF_ERROR(CheckName(NodeName(node), "a node"));
   if (node.input_size() > kMaxPerNode || node.output_size() > kMaxPerNode || node.attribute_size() > kMaxPerNode) {
@@ -87,17 +88,18 @@ absl::Status CheckNode(const ::onnx::NodeProto& node, int64_t max_bytes) {
   if (FindNormalizer(node.op_type()) == nullptr) {
     return absl::UnimplementedError(where + ": the operator is not supported");
   }
-  return CheckAttributes(node, where, max_bytes);
+  return CheckAttributes(node, where, large, options);
 }
 
 // The names of a graph: each value is defined once, and before it is read.
 class NameCheck {
  public:
-  absl::Status DefineConstants(const ::onnx::GraphProto& graph, int64_t max_bytes) {
+  absl::Status DefineConstants(const ::onnx::GraphProto& graph, const LargeTensors& large,
+                               const ImportOptions& options) {
     for (const ::onnx::TensorProto& initializer : graph.initializer()) {
       RETURN_IF_ERROR(CheckName(initializer.name(), "an initializer"));
       const std::string where = "initializer " + Quoted(initializer.name());
-      RETURN_IF_ERROR(CheckTensorProto(initializer, where, max_bytes));
+      RETURN_IF_ERROR(CheckTensorProto(initializer, large, where, options));
       if (!defined_.insert(initializer.name()).second) {
         return absl::InvalidArgumentError(where + ": defined twice");
       }
@@ -177,25 +179,37 @@ class NameCheck {
   std::unordered_set<std::string> node_names_;
 };
 
-absl::Status CheckNames(const ::onnx::GraphProto& graph, int64_t max_bytes) {
+absl::Status CheckNames(const ::onnx::GraphProto& graph, const LargeTensors& large, const ImportOptions& options) {
   NameCheck names;
-  RETURN_IF_ERROR(names.DefineConstants(graph, max_bytes));
+  RETURN_IF_ERROR(names.DefineConstants(graph, large, options));
   RETURN_IF_ERROR(names.DefineInputs(graph));
   RETURN_IF_ERROR(names.DefineNodes(graph));
   return names.CheckOutputs(graph);
 }
 
-absl::Status CheckInput(const ::onnx::ValueInfoProto& input) {
+absl::Status CheckBatch(const std::string& where, const ::onnx::TensorShapeProto& shape) {
+  constexpr int kImageRank = 4;
+  if (shape.dim_size() == kImageRank && shape.dim(0).dim_value() > 1) {
+    return absl::UnimplementedError(where + ": the batch is fixed to " + std::to_string(shape.dim(0).dim_value()) +
+                                    "; only a batch of 1 or a dynamic one is supported: export the model with either");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckInput(const ::onnx::ValueInfoProto& input, const ImportOptions& options) {
   const std::string where = "input " + Quoted(input.name());
-  if (!input.type().has_tensor_type() || input.type().tensor_type().elem_type() != ::onnx::TensorProto::FLOAT) {
-    return absl::UnimplementedError(where + ": only float32 tensors are supported as inputs");
+  const int32_t type = input.type().tensor_type().elem_type();
+  if (!input.type().has_tensor_type() || !(BecomesFloat32(type) || IsQuantizedType(type))) {
+    return absl::UnimplementedError(
+        where + ": only tensors of float32, float16, bfloat16, double and 8-bit integers are supported as inputs");
   }
   if (!input.type().tensor_type().has_shape()) {
     return absl::UnimplementedError(where + ": its shape is not stated");
   }
   const auto& dims = input.type().tensor_type().shape().dim();
   for (int i = 0; i < dims.size(); ++i) {
-    if (dims[i].has_dim_value() && dims[i].dim_value() <= 0) {
+    // Some exporters write a dynamic batch as 0 or -1.
+    if (dims[i].has_dim_value() && (i == 0 ? dims[i].dim_value() < -1 : dims[i].dim_value() <= 0)) {
       return absl::InvalidArgumentError(where + ": extent " + std::to_string(dims[i].dim_value()) + " of dimension " +
                                         std::to_string(i) + " is not positive");
     }
@@ -204,17 +218,18 @@ absl::Status CheckInput(const ::onnx::ValueInfoProto& input) {
                                       " is dynamic; only the first, the batch, may be");
     }
   }
-  return absl::OkStatus();
+  return options.batch == ImportOptions::Batch::kOne ? CheckBatch(where, input.type().tensor_type().shape())
+                                                     : absl::OkStatus();
 }
 
-absl::Status CheckInputs(const ::onnx::GraphProto& graph) {
+absl::Status CheckInputs(const ::onnx::GraphProto& graph, const ImportOptions& options) {
   std::unordered_set<std::string> constants;
   for (const ::onnx::TensorProto& initializer : graph.initializer()) {
     constants.insert(initializer.name());
   }
   for (const ::onnx::ValueInfoProto& input : graph.input()) {
     if (!constants.contains(input.name())) {
-      RETURN_IF_ERROR(CheckInput(input));
+      RETURN_IF_ERROR(CheckInput(input, options));
     }
   }
   for (const ::onnx::ValueInfoProto& output : graph.output()) {
@@ -233,8 +248,13 @@ absl::Status CheckCount(int count, const std::string& what, size_t limit) {
   return absl::OkStatus();
 }
 
-absl::Status CheckCounts(const ::onnx::GraphProto& graph, const ImportOptions& options) {
-  RETURN_IF_ERROR(CheckCount(graph.node_size(), "nodes", options.max_nodes));
+absl::Status CheckCounts(const ::onnx::GraphProto& graph, size_t num_nodes, const ImportOptions& options) {
+  if (num_nodes > options.max_nodes) {
+    return absl::ResourceExhaustedError("the ONNX graph has " + std::to_string(num_nodes) + " nodes; the limit is " +
+                                        std::to_string(options.max_nodes) + ", which " +
+                                        NodeLabel(graph.node(static_cast<int>(options.max_nodes))) +
+                                        " is the first to exceed");
+  }
   RETURN_IF_ERROR(CheckCount(graph.input_size(), "inputs", options.max_values));
   RETURN_IF_ERROR(CheckCount(graph.initializer_size(), "initializers", options.max_values));
   return CheckCount(graph.output_size(), "outputs", options.max_values);
@@ -242,21 +262,22 @@ absl::Status CheckCounts(const ::onnx::GraphProto& graph, const ImportOptions& o
 
 }  // namespace
 
-absl::Status CheckStructure(const ::onnx::ModelProto& model, const ImportOptions& options) {
+absl::Status CheckStructure(const ::onnx::ModelProto& model, const FileParts& parts, const ImportOptions& options) {
   RETURN_IF_ERROR(CheckVersions(model));
   const ::onnx::GraphProto& graph = model.graph();
   if (graph.node_size() == 0 || graph.output_size() == 0) {
     return absl::InvalidArgumentError("the ONNX graph has no nodes or no outputs");
   }
-  RETURN_IF_ERROR(CheckCounts(graph, options));
+  RETURN_IF_ERROR(CheckCounts(graph, parts.num_nodes, options));
   if (graph.sparse_initializer_size() != 0) {
-    return absl::UnimplementedError("sparse initializers are not supported");
+    return absl::UnimplementedError("initializer " + Quoted(graph.sparse_initializer(0).values().name()) +
+                                    ": sparse initializers are not supported");
   }
   for (const ::onnx::NodeProto& node : graph.node()) {
-    RETURN_IF_ERROR(CheckNode(node, options.max_tensor_bytes));
+    RETURN_IF_ERROR(CheckNode(node, parts.large, options));
   }
-  RETURN_IF_ERROR(CheckNames(graph, options.max_tensor_bytes));
-  return CheckInputs(graph);
+  RETURN_IF_ERROR(CheckNames(graph, parts.large, options));
+  return CheckInputs(graph, options);
 }
 
 }  // namespace shoji::graph::onnx_io

@@ -17,13 +17,6 @@ using ConstArray = Eigen::Map<const Eigen::ArrayXf>;
 using Array = Eigen::Map<Eigen::ArrayXf>;
 
 template <typename F>
-void Map(std::span<const float> x, std::span<float> y, F f) {
-  for (size_t i = 0; i < y.size(); ++i) {
-    y[i] = f(x[i]);
-  }
-}
-
-template <typename F>
 void MapPairs(const LoopNest& nest, std::span<const float> a, std::span<const float> b, std::span<float> y, F f) {
   const size_t inner = nest.rank - 1;
   const int64_t a_step = nest.strides[0][inner];
@@ -41,29 +34,6 @@ void MapPairs(const LoopNest& nest, std::span<const float> a, std::span<const fl
 
 }  // namespace
 
-void Activate(const Activation& activation, std::span<const float> x, std::span<float> y) {
-  const float alpha = activation.alpha;
-  const float beta = activation.beta;
-  switch (activation.kind) {
-    case Activation::Kind::kRelu:
-      return Map(x, y, [](float v) { return v < 0 ? 0.0F : v; });
-    case Activation::Kind::kLeakyRelu:
-      return Map(x, y, [=](float v) { return v < 0 ? alpha * v : v; });
-    case Activation::Kind::kSigmoid:
-      return Map(x, y, [](float v) { return 1.0F / (1.0F + std::exp(-v)); });
-    case Activation::Kind::kHardSigmoid:
-      return Map(x, y, [=](float v) { return std::min(std::max(alpha * v + beta, 0.0F), 1.0F); });
-    case Activation::Kind::kHardSwish:
-      return Map(x, y, [](float v) { return v * std::min(std::max(v / 6.0F + 0.5F, 0.0F), 1.0F); });
-    case Activation::Kind::kTanh:
-      return Map(x, y, [](float v) { return std::tanh(v); });
-    case Activation::Kind::kClip:
-      return Map(x, y, [=](float v) { return std::min(std::max(v, alpha), beta); });
-    case Activation::Kind::kSwish:
-      return Map(x, y, [](float v) { return v / (1.0F + std::exp(-v)); });
-  }
-}
-
 void Binary(BinaryKind kind, const LoopNest& nest, std::span<const float> a, std::span<const float> b,
             std::span<float> y) {
   switch (kind) {
@@ -75,6 +45,14 @@ void Binary(BinaryKind kind, const LoopNest& nest, std::span<const float> a, std
       return MapPairs(nest, a, b, y, [](float l, float r) { return l * r; });
     case BinaryKind::kDiv:
       return MapPairs(nest, a, b, y, [](float l, float r) { return l / r; });
+    case BinaryKind::kMax:
+      return MapPairs(nest, a, b, y, [](float l, float r) { return std::max(l, r); });
+    case BinaryKind::kMin:
+      return MapPairs(nest, a, b, y, [](float l, float r) { return std::min(l, r); });
+    case BinaryKind::kPow:
+      return MapPairs(nest, a, b, y, [](float l, float r) { return std::pow(l, r); });
+    case BinaryKind::kPRelu:
+      return MapPairs(nest, a, b, y, [](float l, float r) { return l < 0 ? r * l : l; });
   }
 }
 
@@ -131,6 +109,17 @@ void ReduceMean(const LoopNest& nest, std::span<const float> x, std::span<float>
     const auto terms = static_cast<float>(x.size() / y.size());
     Array(y.data(), static_cast<Eigen::Index>(y.size())) /= terms;
   }
+}
+
+void ReduceMax(const LoopNest& nest, std::span<const float> x, std::span<float> y) {
+  const size_t inner = nest.rank - 1;
+  std::fill(y.begin(), y.end(), -std::numeric_limits<float>::infinity());
+  ForEachRow(nest, [&](int64_t x_at, int64_t, int64_t y_at) {
+    for (int64_t i = 0; i < nest.extents[inner]; ++i) {
+      float& most = y[static_cast<size_t>(y_at + i * nest.strides[2][inner])];
+      most = std::max(most, x[static_cast<size_t>(x_at + i * nest.strides[0][inner])]);
+    }
+  });
 }
 
 }  // namespace shoji::kernels::reference

@@ -40,4 +40,13 @@ void Insert(const AxisView& x_view, const AxisView& y_view, int64_t position, st
   }
 }
 
+void Gather(const AxisView& view, std::span<const int64_t> indices, std::span<const float> x, std::span<float> y) {
+  float* to = y.data();
+  for (int64_t outer = 0; outer < view.outer; ++outer) {
+    for (const int64_t index : indices) {
+      to = std::copy_n(x.data() + (outer * view.extent + index) * view.inner, view.inner, to);
+    }
+  }
+}
+
 }  // namespace shoji::kernels::reference

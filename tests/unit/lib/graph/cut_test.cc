@@ -110,5 +110,15 @@ TEST(CostTest, PoolingCountsItsWindowsAndReductionsWhatTheySum) {
   EXPECT_EQ(CostOf(*graph, 0, 2).macs, 0U);
 }
 
+TEST_F(CutTest, TakingAPartLeavesItsWeightsToItAlone) {
+  Graph graph = graph_;
+  const size_t half = graph.nodes.size() / 2;
+  const ValueId weight = graph.nodes[0].inputs[1];
+  ASSERT_NE(graph.values[weight].constant, nullptr);
+  ExpectSameGraph(TakeCut(graph, 0, half), Cut(graph_, 0, half));
+  EXPECT_EQ(graph.values[weight].constant, nullptr);
+  ExpectSameGraph(TakeCut(graph, half, graph.nodes.size()), Cut(graph_, half, graph_.nodes.size()));
+}
+
 }  // namespace
 }  // namespace shoji::graph

@@ -69,6 +69,48 @@ TEST(OnnxImportHostileTest, UnsupportedOperatorNamesNodeAndOperator) {
   ExpectRefused(builder, kUnimplemented, "node `mixer` (Einsum): the operator is not supported");
 }
 
+TEST(OnnxImportHostileTest, OperatorsThatNeedOtherShapesOrOrdersAreRefusedByName) {
+  for (const char* op : {"Resize", "Upsample", "ArgMax", "TopK", "NonZero", "Loop", "LSTM", "ConvTranspose"}) {
+    OnnxBuilder builder;
+    builder.Input("x", {1, 3, 4, 4}).Node(op, {"x"}, {"y"}).Named("n").Output("y");
+    ExpectRefused(builder, kUnimplemented, std::string("node `n` (") + op + "): the operator is not supported");
+  }
+}
+
+TEST(OnnxImportHostileTest, DeepSubgraphsAreRefused) {
+  OnnxBuilder builder;
+  builder.Input("x", {1, 3}).Node("If", {"x"}, {"y"}).Named("branch").Output("y");
+  ::onnx::NodeProto* node = builder.proto().mutable_graph()->mutable_node(0);
+  for (int depth = 0; depth < 8; ++depth) {
+    auto* attribute = node->add_attribute();
+    attribute->set_name("then_branch");
+    attribute->set_type(::onnx::AttributeProto::GRAPH);
+    node = attribute->mutable_g()->add_node();
+    node->set_op_type("If");
+  }
+  ExpectRefused(builder, kUnimplemented, "node `branch` (If): the operator is not supported");
+  // Deeper than any parser should follow.
+  for (int depth = 0; depth < 1000; ++depth) {
+    node = node->add_attribute()->mutable_g()->add_node();
+  }
+  EXPECT_FALSE(ImportOnnx(builder.Build()).ok());
+}
+
+TEST(OnnxImportHostileTest, UnknownAttributeOfANewerOperatorSetIsRefused) {
+  OnnxBuilder builder(18);
+  builder.Input("x", {1, 3}).Node("Relu", {"x"}, {"y"}).Attribute("slope", 1.0F).Output("y");
+  ExpectRefused(builder, kUnimplemented, "node `y` (Relu): attribute `slope` is not known");
+}
+
+TEST(OnnxImportHostileTest, FixedBatchOfServedModelsIsRefused) {
+  OnnxBuilder builder;
+  builder.Input("x", {8, 3, 4, 4}).Node("Relu", {"x"}, {"y"}).Output("y");
+  ExpectRefused(builder, kUnimplemented,
+                "input `x`: the batch is fixed to 8; only a batch of 1 or a dynamic one is supported",
+                {.batch = ImportOptions::Batch::kOne});
+  EXPECT_TRUE(ImportOnnx(builder.Build()).ok());
+}
+
 TEST(OnnxImportHostileTest, OperatorsOfOtherDomainsAreRefused) {
   OnnxBuilder builder;
   builder.Input("x", {1, 3}).Node("Relu", {"x"}, {"y"}).Output("y");
@@ -77,12 +119,12 @@ TEST(OnnxImportHostileTest, OperatorsOfOtherDomainsAreRefused) {
 }
 
 TEST(OnnxImportHostileTest, UnsupportedVersionsAreRefused) {
-  OnnxBuilder future(18);
+  OnnxBuilder future(22);
   future.Input("x", {1, 3}).Node("Relu", {"x"}, {"y"}).Output("y");
-  ExpectRefused(future, kUnimplemented, "operator set 18 is not supported; 7 to 17 are");
-  OnnxBuilder format(13, 9);
+  ExpectRefused(future, kUnimplemented, "operator set 22 is not supported; 7 to 21 are");
+  OnnxBuilder format(13, 12);
   format.Input("x", {1, 3}).Node("Relu", {"x"}, {"y"}).Output("y");
-  ExpectRefused(format, kUnimplemented, "IR version 9 is not supported");
+  ExpectRefused(format, kUnimplemented, "IR version 12 is not supported");
 }
 
 TEST(OnnxImportHostileTest, TensorThatClaimsThreeGigabytesIsRefusedBeforeAllocation) {
@@ -120,10 +162,14 @@ TEST(OnnxImportHostileTest, ExternalDataIsRefused) {
 }
 
 TEST(OnnxImportHostileTest, UnsupportedTensorTypeIsRefused) {
-  OnnxBuilder builder;
-  builder.Input("x", {1, 3}).Weight("w", {3}).Node("Add", {"x", "w"}, {"y"}).Output("y");
-  builder.proto().mutable_graph()->mutable_initializer(0)->set_data_type(::onnx::TensorProto::DOUBLE);
-  ExpectRefused(builder, kUnimplemented, "initializer `w`: tensors of type DOUBLE are not supported");
+  using ::onnx::TensorProto;
+  for (const auto type : {TensorProto::STRING, TensorProto::COMPLEX64, TensorProto::UINT64}) {
+    OnnxBuilder builder;
+    builder.Input("x", {1, 3}).Weight("w", {3}).Node("Add", {"x", "w"}, {"y"}).Output("y");
+    builder.proto().mutable_graph()->mutable_initializer(0)->set_data_type(type);
+    ExpectRefused(builder, kUnimplemented,
+                  "initializer `w`: tensors of type " + TensorProto::DataType_Name(type) + " are not supported");
+  }
 }
 
 TEST(OnnxImportHostileTest, NegativeExtentsAreRefused) {
@@ -188,6 +234,42 @@ TEST(OnnxImportHostileTest, WindowLargerThanItsInputIsRefused) {
   OnnxBuilder builder;
   builder.Input("x", {1, 1, 4, 4}).Weight("w", {1, 1, 5, 5}).Node("Conv", {"x", "w"}, {"y"}).Output("y");
   ExpectRefused(builder, kInvalid, "node `y` (Conv): its window is larger than its padded input");
+}
+
+TEST(OnnxImportHostileTest, HugeWindowsAreRefused) {
+  for (const char* name : {"kernel_shape", "strides", "dilations"}) {
+    OnnxBuilder builder;
+    builder.Input("x", {1, 1, 4, 4}).Node("MaxPool", {"x"}, {"y"});
+    if (name != std::string("kernel_shape")) {
+      builder.Attribute("kernel_shape", {1, 1});
+    }
+    builder.Attribute(name, std::vector<int64_t>{int64_t{1} << 40, 1}).Output("y");
+    ExpectRefused(builder, kInvalid, std::string("node `y` (MaxPool): attribute `") + name + "`: 1099511627776 is");
+  }
+  OnnxBuilder pads;
+  pads.Input("x", {1, 1, 4, 4}).Weight("w", {1, 1, 1, 1}).Node("Conv", {"x", "w"}, {"y"});
+  pads.Attribute("pads", {0, 0, int64_t{1} << 40, 0}).Output("y");
+  ExpectRefused(pads, kInvalid, "node `y` (Conv): attribute `pads`: 1099511627776 is out of range");
+}
+
+TEST(OnnxImportHostileTest, DilatedAveragesAreRefused) {
+  OnnxBuilder builder(19);
+  builder.Input("x", {1, 1, 4, 4}).Node("AveragePool", {"x"}, {"y"}).Attribute("kernel_shape", {2, 2});
+  builder.Attribute("dilations", {2, 2}).Output("y");
+  ExpectRefused(builder, kUnimplemented, "node `y` (AveragePool): an average over a dilated window");
+}
+
+TEST(OnnxImportHostileTest, BlocksAndGroupsThatDoNotFitAreRefused) {
+  OnnxBuilder blocks;
+  blocks.Input("x", {1, 6, 4, 4}).Node("DepthToSpace", {"x"}, {"y"}).Attribute("blocksize", int64_t{2}).Output("y");
+  ExpectRefused(blocks, kInvalid, "node `y` (DepthToSpace): blocks of 2 in an input of shape [1,6,4,4]");
+  OnnxBuilder none;
+  none.Input("x", {1, 6, 4, 4}).Node("SpaceToDepth", {"x"}, {"y"}).Attribute("blocksize", int64_t{0}).Output("y");
+  ExpectRefused(none, kInvalid, "node `y` (SpaceToDepth): blocks of 0");
+  OnnxBuilder groups(21);
+  groups.Input("x", {1, 6, 4, 4}).Weight("s", {6}).Node("GroupNormalization", {"x", "s", "s"}, {"y"});
+  groups.Attribute("num_groups", int64_t{4}).Output("y");
+  ExpectRefused(groups, kInvalid, "node `y` (GroupNormalization): 4 groups of an input of shape [1,6,4,4]");
 }
 
 TEST(OnnxImportHostileTest, WeightsThatDoNotFitAreRefused) {
@@ -272,6 +354,18 @@ TEST(OnnxImportHostileTest, TooManyNodesAreRefused) {
   OnnxBuilder builder;
   builder.Input("x", {1, 3}).Node("Relu", {"x"}, {"a"}).Node("Relu", {"a"}, {"y"}).Output("y");
   ExpectRefused(builder, kExhausted, "the ONNX graph has 2 nodes; the limit is 1", {.max_nodes = 1});
+}
+
+TEST(OnnxImportHostileTest, HundredThousandNodesAreRefusedAtOnce) {
+  OnnxBuilder builder;
+  builder.Input("x", {1, 3});
+  std::string last = "x";
+  for (int i = 0; i < 100000; ++i) {
+    const std::string next = "r" + std::to_string(i);
+    builder.Node("Relu", {last}, {next});
+    last = next;
+  }
+  ExpectRefused(builder.Output(last), kExhausted, "the ONNX graph has 100000 nodes; the limit is 20000");
 }
 
 TEST(OnnxImportHostileTest, TooManyInputsInitializersOrOutputsAreRefused) {

@@ -3,6 +3,8 @@
 
 #include "lib/graph/onnx_import.h"
 
+#include <onnx/onnx_pb.h>
+
 #include <limits>
 #include <string>
 #include <vector>
@@ -46,6 +48,32 @@ TEST(OnnxImportTest, DynamicBatchBecomesOne) {
   const Graph graph = MustImport(builder);
   EXPECT_THAT(OutputDims(graph), ElementsAre(1, 3));
   EXPECT_EQ(graph.nodes.at(0).name, "y");
+}
+
+TEST(OnnxImportTest, BatchOfZeroOrMinusOneIsDynamicToo) {
+  for (const int64_t batch : {int64_t{0}, int64_t{-1}}) {
+    OnnxBuilder builder;
+    builder.Input("x", {1, 3}).Node("Relu", {"x"}, {"y"}).Output("y");
+    auto* type = builder.proto().mutable_graph()->mutable_input(0)->mutable_type();
+    type->mutable_tensor_type()->mutable_shape()->mutable_dim(0)->set_dim_value(batch);
+    EXPECT_THAT(OutputDims(MustImport(builder)), ElementsAre(1, 3));
+  }
+}
+
+TEST(OnnxImportTest, OutputsNeedNoShapeAndOldFilesNoInitializersAmongTheirInputs) {
+  OnnxBuilder builder(8, 3);
+  builder.Input("x", {1, 3}).Weight("w", {3}).Node("Add", {"x", "w"}, {"y"}).Output("y");
+  builder.proto().mutable_graph()->mutable_output(0)->mutable_type()->mutable_tensor_type()->clear_shape();
+  EXPECT_EQ(MustImport(builder).nodes.size(), 1U);
+}
+
+TEST(OnnxImportTest, ANewerFileThanTheLibraryKnowsIsNoted) {
+  OnnxBuilder builder(20, 10);
+  builder.Input("x", {1, 3}).Node("Relu", {"x"}, {"y"}).Output("y");
+  const absl::StatusOr<Graph> graph = ImportOnnx(builder.Build());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  ASSERT_EQ(graph->notes.size(), 1U);
+  EXPECT_THAT(graph->notes[0], ::testing::HasSubstr("operator set 20"));
 }
 
 TEST(OnnxImportTest, InitializersListedAsInputsAreConstants) {

@@ -95,6 +95,92 @@ TEST(PassesTest, SharedWeightsAreNotChangedForOthers) {
   EXPECT_THAT(ConstantOf(graph, other.inputs[1]), ElementsAre(1, 2, 3, 4));
 }
 
+TEST(PassesTest, ConstantsAChannelFoldIntoTheLayerBeforeThem) {
+  OnnxBuilder builder;
+  builder.Input("x", {1, 1, 1, 2}).Weight("w", {2, 1, 1, 2}, {1, 2, 3, 4}).Weight("b", {2}, {10, 20});
+  builder.Weight("factor", {2, 1, 1}, {2, 4}).Weight("one", {1}, {1}).Weight("half", {}, {0.5F});
+  builder.Node("Conv", {"x", "w", "b"}, {"c"}).Node("Mul", {"factor", "c"}, {"m"}).Node("Sub", {"one", "m"}, {"s"});
+  builder.Node("Div", {"s", "half"}, {"y"}).Output("y");
+  Graph graph = ImportOnnx(builder.Build()).value();
+  Optimize(graph);
+  ASSERT_EQ(graph.nodes.size(), 1U);
+  EXPECT_EQ(graph.values[graph.nodes[0].outputs[0]].name, "y");
+  EXPECT_THAT(ConstantOf(graph, graph.nodes[0].inputs[1]), ElementsAre(-4, -8, -24, -32));
+  EXPECT_THAT(ConstantOf(graph, graph.nodes[0].inputs[2]), ElementsAre(2 * (1 - 20), 2 * (1 - 80)));
+}
+
+TEST(PassesTest, ConstantsThatDifferWithinAChannelStay) {
+  OnnxBuilder builder;
+  builder.Input("x", {1, 1, 1, 2}).Weight("w", {2, 1, 1, 1}).Weight("columns", {2}, {1, 2});
+  builder.Node("Conv", {"x", "w"}, {"c"}).Node("Mul", {"c", "columns"}, {"y"}).Output("y");
+  Graph graph = ImportOnnx(builder.Build()).value();
+  Optimize(graph);
+  EXPECT_EQ(graph.nodes.size(), 2U);
+}
+
+TEST(PassesTest, DivisionByZeroIsNotFolded) {
+  OnnxBuilder builder;
+  builder.Input("x", {1, 1, 1, 2}).Weight("w", {2, 1, 1, 1}).Weight("zero", {1}, {0});
+  builder.Node("Conv", {"x", "w"}, {"c"}).Node("Div", {"c", "zero"}, {"y"}).Output("y");
+  Graph graph = ImportOnnx(builder.Build()).value();
+  Optimize(graph);
+  EXPECT_EQ(graph.nodes.size(), 2U);
+}
+
+// factor * Clip(Conv(x), 0, 6)
+Graph ScaledClip(const std::vector<float>& factor) {
+  OnnxBuilder builder;
+  builder.Input("x", {1, 1, 1, 1}).Weight("w", {2, 1, 1, 1}, {6, 12}).Weight("b", {2}, {3, 18});
+  builder.Weight("low", {}, {0}).Weight("high", {}, {6});
+  builder.Weight("factor", {static_cast<int64_t>(factor.size()), 1, 1}, factor);
+  builder.Node("Conv", {"x", "w", "b"}, {"c"}).Node("Clip", {"c", "low", "high"}, {"k"});
+  builder.Node("Mul", {"k", "factor"}, {"y"}).Output("y");
+  Graph graph = ImportOnnx(builder.Build()).value();
+  Optimize(graph);
+  return graph;
+}
+
+TEST(PassesTest, FactorAfterAClipIsAppliedBeforeIt) {
+  const Graph graph = ScaledClip({0.5F});
+  ASSERT_EQ(graph.nodes.size(), 2U);
+  EXPECT_THAT(ConstantOf(graph, graph.nodes[0].inputs[1]), ElementsAre(3, 6));
+  EXPECT_THAT(ConstantOf(graph, graph.nodes[0].inputs[2]), ElementsAre(1.5F, 9));
+  EXPECT_EQ(std::get<FloatAttributes>(graph.nodes[1].attributes), (FloatAttributes{0, 3}));
+  EXPECT_EQ(graph.values[graph.nodes[1].outputs[0]].name, "y");
+}
+
+TEST(PassesTest, FactorsThatWouldChangeTheClipStay) {
+  EXPECT_EQ(ScaledClip({-1}).nodes.size(), 3U);
+  EXPECT_EQ(ScaledClip({1, 2}).nodes.size(), 3U);
+}
+
+// A Pad of `value` on all sides, then a 3x3 Conv with padding of its own.
+Graph PaddedConv(float value, bool is_output) {
+  OnnxBuilder builder;
+  builder.Input("x", {1, 1, 4, 4}).Weight("w", {1, 1, 3, 3}).Weight("v", {}, {value});
+  builder.Ints("border", {0, 0, 1, 0, 0, 0, 0, 1});
+  builder.Node("Pad", {"x", "border", "v"}, {"p"}).Node("Conv", {"p", "w"}, {"y"});
+  builder.Attribute("pads", std::vector<int64_t>{0, 1, 1, 1}).Output("y");
+  if (is_output) {
+    builder.Output("p");
+  }
+  Graph graph = ImportOnnx(builder.Build()).value();
+  Optimize(graph);
+  return graph;
+}
+
+TEST(PassesTest, ZerosAroundAnImageBecomeTheConvolutionsPadding) {
+  const Graph graph = PaddedConv(0, false);
+  ASSERT_EQ(graph.nodes.size(), 1U);
+  EXPECT_EQ(std::get<ConvAttributes>(graph.nodes[0].attributes).pads, (std::array<int64_t, 4>{1, 1, 1, 2}));
+  EXPECT_EQ(graph.nodes[0].inputs[0], graph.inputs[0]);
+}
+
+TEST(PassesTest, PadsOfOtherValuesOrThatOthersReadStay) {
+  EXPECT_EQ(PaddedConv(1, false).nodes.size(), 2U);
+  EXPECT_EQ(PaddedConv(0, true).nodes.size(), 2U);
+}
+
 TEST(PassesTest, DeadCodeGoesWithItsValues) {
   Graph graph = ImportOnnx(shoji::testing::SmallResNet()).value();
   graph.outputs = {graph.nodes[FindNode(graph, "stem_relu").value()].outputs[0]};
