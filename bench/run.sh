@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
 # Builds and runs benchmarks, prints what they found and on which machine:
-#   bench/run.sh [NAME...] [--json FILE]     no NAME: all of them
-#   bench/run.sh --list                      the names
-# --json FILE also writes the figures as one flat JSON object; SHOJI_BUILD=DIR uses a folder that is built already.
+#   bench/run.sh [NAME...] [--json FILE] [--data DIR]     no NAME: all of them
+#   bench/run.sh --list                                   the names
+# --json FILE also writes the figures as one flat JSON object; --data DIR is the evaluation data, which some benchmarks
+# take models and pictures from (build/testdata, if tests/run.sh unpacked it); SHOJI_BUILD=DIR uses a folder that is
+# built already.
 # bench/README.md says how to add a benchmark.
 set -euo pipefail
 
-usage() { sed -n '2,5s/^# //p' "$0"; }
+usage() { sed -n '2,7s/^# //p' "$0"; }
 fail() {
   echo "bench/run.sh: $1" >&2
   exit 2
 }
 
 json=
+data=
 names=()
 list=no
 while [ $# -gt 0 ]; do
@@ -23,6 +26,12 @@ while [ $# -gt 0 ]; do
       [ $# -ge 2 ] || fail "--json needs a FILE"
       # Relative to where the caller stands.
       json=$(realpath -m -- "$2")
+      shift
+      ;;
+    --data)
+      [ $# -ge 2 ] || fail "--data needs a DIR"
+      [ -d "$2/models" ] || fail "$2 is not the evaluation data: it has no folder models"
+      data=$(realpath -- "$2")
       shift
       ;;
     -*) fail "no option $1; --help lists them" ;;
@@ -48,6 +57,17 @@ for name in "${names[@]}"; do
 done
 if [ -n "$json" ] && ! : >>"$json"; then
   fail "cannot write $json"
+fi
+
+if [ -z "$data" ] && [ -d build/testdata/models ]; then
+  data=$PWD/build/testdata
+fi
+if [ -n "$data" ]; then
+  if [ -x "$data/unpack.sh" ] && ! compgen -G "$data/models/*.onnx" >/dev/null; then
+    "$data/unpack.sh" build/testdata
+    data=$PWD/build/testdata
+  fi
+  export SHOJI_DATA=$data
 fi
 
 # What each benchmark needs built: a program is its own target, a script names its targets in a line "# targets: ...".

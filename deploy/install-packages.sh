@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of deploy/apt-packages.txt that are missing. Needs root, or sudo, only when one is.
+# Installs the Debian packages of LIST (deploy/apt-packages.txt) that are missing: deploy/install-packages.sh [LIST]
+# Needs root, or sudo, only when one is.
 set -euo pipefail
-list="$(cd "$(dirname "$0")" && pwd)/apt-packages.txt"
+list="${1:-$(cd "$(dirname "$0")" && pwd)/apt-packages.txt}"
 mapfile -t wanted < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$list")
 missing=()
 for package in "${wanted[@]}"; do

@@ -90,32 +90,6 @@ UseTable::UseTable(const Graph& graph) : readers_(graph.values.size()), is_outpu
   }
 }
 
-std::optional<Activation> ActivationOf(const Node& node) {
-  const auto* factors = std::get_if<graph::FloatAttributes>(&node.attributes);
-  switch (node.op) {
-    case Op::kRelu:
-      return Activation{Activation::Kind::kRelu};
-    case Op::kSigmoid:
-      return Activation{Activation::Kind::kSigmoid};
-    case Op::kHardSwish:
-      return Activation{Activation::Kind::kHardSwish};
-    case Op::kTanh:
-      return Activation{Activation::Kind::kTanh};
-    case Op::kLeakyRelu:
-    case Op::kHardSigmoid:
-    case Op::kClip:
-      if (factors == nullptr) {
-        return std::nullopt;
-      }
-      return Activation{node.op == Op::kLeakyRelu     ? Activation::Kind::kLeakyRelu
-                        : node.op == Op::kHardSigmoid ? Activation::Kind::kHardSigmoid
-                                                      : Activation::Kind::kClip,
-                        factors->alpha, factors->beta};
-    default:
-      return std::nullopt;
-  }
-}
-
 std::optional<Chain> ExtendChain(const Graph& graph, const UseTable& uses, const Chain& chain) {
   const std::vector<size_t>& readers = uses.readers(chain.output);
   if (uses.is_output(chain.output) || chain.activations.size() >= kMaxActivations) {

@@ -16,7 +16,7 @@ absl::Status LowerReshape(Builder& builder, const graph::Node& node) {
   const Shape& to = builder.graph().values[node.outputs[0]].shape;
   ASSIGN_OR_RETURN(const Place place, builder.Plain(node.inputs[0]));
   ASSIGN_OR_RETURN(const kernels::onednn::Layout layout, kernels::onednn::Layout::Plain(to.dims()));
-  builder.SetPlace(node.outputs[0], {place.buffer, layout});
+  builder.SetPlace(node.outputs[0], {place.buffer, layout, place.offset});
   return absl::OkStatus();
 }
 
@@ -31,15 +31,15 @@ absl::Status LowerPlain(Builder& builder, size_t node_index) {
   std::vector<Operand> inputs;
   for (const graph::ValueId input : node.inputs) {
     if (input == graph::kNoValue) {
-      inputs.push_back({0, 0});
+      inputs.push_back({});
       continue;
     }
     ASSIGN_OR_RETURN(const Place place, builder.Plain(input));
-    inputs.push_back({place.buffer, builder.graph().values[input].shape.num_elements()});
+    inputs.push_back({place.buffer, builder.graph().values[input].shape.num_elements(), place.offset});
   }
   ASSIGN_OR_RETURN(const Place output, builder.NewPlainPlace(node.outputs[0]));
   const size_t num_elements = builder.graph().values[node.outputs[0]].shape.num_elements();
-  builder.AddPlainStep(node.name, std::move(kernel), std::move(inputs), {output.buffer, num_elements});
+  builder.AddPlainStep(node.name, std::move(kernel), std::move(inputs), {output.buffer, num_elements, output.offset});
   builder.SetPlace(node.outputs[0], output);
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/execution/fusion.h"
+#include "lib/execution/rare_kernels.h"
 #include "lib/kernels/reference/elementwise.h"
 #include "lib/kernels/reference/linear.h"
 #include "lib/kernels/reference/movement.h"
@@ -54,6 +55,10 @@ Arity ArityOf(Op op) {
     case Op::kSub:
     case Op::kMul:
     case Op::kDiv:
+    case Op::kMax:
+    case Op::kMin:
+    case Op::kPow:
+    case Op::kPRelu:
       return {2, 2};
     case Op::kBatchNorm:
       return {5, 5};
@@ -160,6 +165,20 @@ absl::StatusOr<PlainKernel> SoftmaxKernel(const Graph& graph, const Node& node) 
     return absl::InvalidArgumentError("the output's shape is not the input's");
   }
   return PlainKernel([view](Inputs in, std::span<float> out) { kernels::reference::Softmax(view, in[0], out); });
+}
+
+std::optional<kernels::BinaryKind> BinaryKindOf(Op op) {
+  static constexpr std::pair<Op, kernels::BinaryKind> kKinds[] = {
+      {Op::kAdd, kernels::BinaryKind::kAdd}, {Op::kSub, kernels::BinaryKind::kSub},
+      {Op::kMul, kernels::BinaryKind::kMul}, {Op::kDiv, kernels::BinaryKind::kDiv},
+      {Op::kMax, kernels::BinaryKind::kMax}, {Op::kMin, kernels::BinaryKind::kMin},
+      {Op::kPow, kernels::BinaryKind::kPow}, {Op::kPRelu, kernels::BinaryKind::kPRelu}};
+  for (const auto& [known, kind] : kKinds) {
+    if (known == op) {
+      return kind;
+    }
+  }
+  return std::nullopt;
 }
 
 absl::StatusOr<PlainKernel> BinaryKernel(const Graph& graph, const Node& node, kernels::BinaryKind kind) {
@@ -335,6 +354,12 @@ absl::StatusOr<kernels::PoolGeometry> PoolGeometryOf(const Graph& graph, const N
 }
 
 absl::StatusOr<PlainKernel> MakePlainKernel(const Graph& graph, const Node& node) {
+  if (ActivationOf(node).has_value()) {
+    return ActivationKernel(graph, node);
+  }
+  if (const std::optional<kernels::BinaryKind> kind = BinaryKindOf(node.op)) {
+    return BinaryKernel(graph, node, *kind);
+  }
   switch (node.op) {
     case Op::kConv:
       return ConvKernel(graph, node);
@@ -350,24 +375,8 @@ absl::StatusOr<PlainKernel> MakePlainKernel(const Graph& graph, const Node& node
       return PoolKernel(graph, node);
     case Op::kReduceMean:
       return ReduceMeanKernel(graph, node);
-    case Op::kRelu:
-    case Op::kLeakyRelu:
-    case Op::kSigmoid:
-    case Op::kHardSigmoid:
-    case Op::kHardSwish:
-    case Op::kTanh:
-    case Op::kClip:
-      return ActivationKernel(graph, node);
     case Op::kSoftmax:
       return SoftmaxKernel(graph, node);
-    case Op::kAdd:
-      return BinaryKernel(graph, node, kernels::BinaryKind::kAdd);
-    case Op::kSub:
-      return BinaryKernel(graph, node, kernels::BinaryKind::kSub);
-    case Op::kMul:
-      return BinaryKernel(graph, node, kernels::BinaryKind::kMul);
-    case Op::kDiv:
-      return BinaryKernel(graph, node, kernels::BinaryKind::kDiv);
     case Op::kConcat:
       return ConcatKernel(graph, node);
     case Op::kTranspose:
@@ -377,9 +386,10 @@ absl::StatusOr<PlainKernel> MakePlainKernel(const Graph& graph, const Node& node
     case Op::kSlice:
       return SliceKernel(graph, node);
     case Op::kReshape:
-      break;
+      return absl::UnimplementedError("no kernel runs this operator");
+    default:
+      return MakeRareKernel(graph, node);
   }
-  return absl::UnimplementedError("no kernel runs this operator");
 }
 
 }  // namespace shoji::execution

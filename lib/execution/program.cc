@@ -94,7 +94,7 @@ absl::StatusOr<std::vector<Tensor>> CompiledProgram::Run(std::span<const Tensor*
 
 absl::Status LowerNode(Builder& builder, size_t node, Backend backend) {
   if (backend == Backend::kOneDnn) {
-    const absl::Status status = LowerOneDnn(builder, node);
+    const absl::Status status = LowerFast(builder, node);
     if (!absl::IsUnimplemented(status)) {
       return status;
     }
@@ -124,6 +124,9 @@ absl::StatusOr<std::unique_ptr<Program>> Program::Compile(graph::Graph graph, co
       return AtNode(graph.nodes[i], status);
     }
     builder->MarkDone(i);
+    for (const graph::ValueId id : builder->ReleaseConstants()) {
+      graph.values[id].constant = nullptr;  // it stands packed now, or where a step reads it
+    }
   }
   ASSIGN_OR_RETURN(std::shared_ptr<const CompiledGraph> compiled, builder->Finish());
   return std::unique_ptr<Program>(std::make_unique<CompiledProgram>(std::move(compiled)));

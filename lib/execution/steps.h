@@ -42,14 +42,21 @@ struct Buffer {
 // A kernel on row-major values.
 using PlainKernel = std::function<void(std::span<const std::span<const float>> inputs, std::span<float> output)>;
 
+// A kernel of our own on values in other layouts.
+struct NativeKernel {
+  std::function<void(std::span<const float* const> inputs, float* output, std::span<uint8_t> scratch)> run;
+  size_t scratch_bytes = 0;
+};
+
 struct Operand {
   BufferId buffer = 0;
   size_t num_elements = 0;  // as plain kernels see it
+  size_t offset = 0;        // of its first byte in the buffer
 };
 
 struct Step {
   std::string name;  // of the node, for messages
-  std::variant<PlainKernel, kernels::onednn::Primitive> kernel;
+  std::variant<PlainKernel, NativeKernel, kernels::onednn::Primitive> kernel;
   std::vector<Operand> inputs;
   Operand output;
 };

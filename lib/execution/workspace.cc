@@ -48,24 +48,52 @@ absl::StatusOr<std::unique_ptr<BoundWorkspace>> BoundWorkspace::Create(std::shar
   return workspace;
 }
 
-float* BoundWorkspace::Address(BufferId id) const {
+uint8_t* BoundWorkspace::BufferAddress(BufferId id) const {
   const Buffer& buffer = compiled_->buffers[id];
   switch (buffer.kind) {
     case Buffer::Kind::kArena:
-      return reinterpret_cast<float*>(arena_.bytes().data() + buffer.offset);
+      return arena_.bytes().data() + buffer.offset;
     case Buffer::Kind::kInput:
       // Only ever read: Builder makes no step that writes to an input or a constant.
-      return const_cast<float*>(input_addresses_[buffer.index]);
+      return reinterpret_cast<uint8_t*>(const_cast<float*>(input_addresses_[buffer.index]));
     case Buffer::Kind::kOutput:
-      return output_addresses_[buffer.index];
+      return reinterpret_cast<uint8_t*>(output_addresses_[buffer.index]);
     case Buffer::Kind::kConstant:
-      return const_cast<float*>(buffer.constant->values<float>().data());
+      return const_cast<uint8_t*>(buffer.constant->bytes().data());
   }
   return nullptr;
 }
 
+float* BoundWorkspace::Address(const Operand& operand) const {
+  uint8_t* start = BufferAddress(operand.buffer);
+  return start == nullptr ? nullptr : reinterpret_cast<float*>(start + operand.offset);
+}
+
+absl::StatusOr<BoundWorkspace::BoundStep> BoundWorkspace::BindStep(const Step& step) const {
+  std::vector<const float*> pointers;
+  for (const Operand& input : step.inputs) {
+    pointers.push_back(input.num_elements == 0 ? nullptr : Address(input));
+  }
+  float* output = Address(step.output);
+  const std::span<uint8_t> scratch = arena_.bytes().subspan(compiled_->arena_bytes);
+  if (const auto* primitive = std::get_if<Primitive>(&step.kernel)) {
+    ASSIGN_OR_RETURN(BoundPrimitive bound,
+                     BoundPrimitive::Create(*compiled_->engine, *primitive, pointers, output, scratch.data()));
+    return BoundStep(std::move(bound));
+  }
+  if (const auto* native = std::get_if<NativeKernel>(&step.kernel)) {
+    return BoundStep(BoundNative{native, std::move(pointers), output, scratch});
+  }
+  BoundPlain plain;
+  plain.kernel = &std::get<PlainKernel>(step.kernel);
+  for (size_t i = 0; i < pointers.size(); ++i) {
+    plain.inputs.emplace_back(pointers[i], pointers[i] == nullptr ? 0 : step.inputs[i].num_elements);
+  }
+  plain.output = {output, output == nullptr ? 0 : step.output.num_elements};
+  return BoundStep(std::move(plain));
+}
+
 absl::Status BoundWorkspace::Bind() {
-  void* scratch = arena_.bytes().data() + compiled_->arena_bytes;
   const auto note = [&](size_t step, size_t operand, const Operand& target) {
     const Buffer::Kind kind = compiled_->buffers[target.buffer].kind;
     if (target.num_elements > 0 && (kind == Buffer::Kind::kInput || kind == Buffer::Kind::kOutput)) {
@@ -74,42 +102,37 @@ absl::Status BoundWorkspace::Bind() {
   };
   for (size_t i = 0; i < compiled_->steps.size(); ++i) {
     const Step& step = compiled_->steps[i];
-    std::vector<const float*> pointers;
-    BoundPlain plain;
+    ASSIGN_OR_RETURN(BoundStep bound, BindStep(step));
+    steps_.push_back(std::move(bound));
     for (size_t j = 0; j < step.inputs.size(); ++j) {
-      const Operand& input = step.inputs[j];
-      const float* address = input.num_elements == 0 ? nullptr : Address(input.buffer);
-      pointers.push_back(address);
-      plain.inputs.emplace_back(address, address == nullptr ? 0 : input.num_elements);
-      note(i, j, input);
+      note(i, j, step.inputs[j]);
     }
-    float* output = Address(step.output.buffer);
     note(i, Patch::kOutput, step.output);
-    if (const auto* primitive = std::get_if<Primitive>(&step.kernel)) {
-      ASSIGN_OR_RETURN(BoundPrimitive bound,
-                       BoundPrimitive::Create(*compiled_->engine, *primitive, pointers, output, scratch));
-      steps_.emplace_back(std::move(bound));
-      continue;
-    }
-    plain.kernel = &std::get<PlainKernel>(step.kernel);
-    plain.output = {output, output == nullptr ? 0 : step.output.num_elements};
-    steps_.emplace_back(std::move(plain));
   }
   return absl::OkStatus();
 }
 
 void BoundWorkspace::Apply(const Patch& patch) {
-  float* address = Address(patch.target.buffer);
+  float* address = Address(patch.target);
+  const bool is_output = patch.operand == Patch::kOutput;
   if (auto* primitive = std::get_if<BoundPrimitive>(&steps_[patch.step])) {
-    if (patch.operand == Patch::kOutput) {
+    if (is_output) {
       primitive->RebindOutput(address);
     } else {
       primitive->RebindInput(patch.operand, address);
     }
     return;
   }
+  if (auto* native = std::get_if<BoundNative>(&steps_[patch.step])) {
+    if (is_output) {
+      native->output = address;
+    } else {
+      native->inputs[patch.operand] = address;
+    }
+    return;
+  }
   auto& plain = std::get<BoundPlain>(steps_[patch.step]);
-  if (patch.operand == Patch::kOutput) {
+  if (is_output) {
     plain.output = {address, patch.target.num_elements};
   } else {
     plain.inputs[patch.operand] = {address, patch.target.num_elements};
@@ -135,6 +158,10 @@ absl::Status BoundWorkspace::Run(std::span<const Tensor* const> inputs, std::spa
       if (const absl::Status status = primitive->Run(*stream_); !status.ok()) {
         return absl::InternalError("at " + compiled_->steps[i].name + ": " + std::string(status.message()));
       }
+      continue;
+    }
+    if (const auto* native = std::get_if<BoundNative>(&steps_[i])) {
+      native->kernel->run(native->inputs, native->output, native->scratch);
       continue;
     }
     const auto& plain = std::get<BoundPlain>(steps_[i]);

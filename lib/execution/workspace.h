@@ -55,7 +55,13 @@ class BoundWorkspace : public Workspace {
     std::vector<std::span<const float>> inputs;
     std::span<float> output;
   };
-  using BoundStep = std::variant<BoundPlain, kernels::onednn::BoundPrimitive>;
+  struct BoundNative {
+    const NativeKernel* kernel = nullptr;
+    std::vector<const float*> inputs;
+    float* output = nullptr;
+    std::span<uint8_t> scratch;
+  };
+  using BoundStep = std::variant<BoundPlain, BoundNative, kernels::onednn::BoundPrimitive>;
   // An operand in a tensor of the caller: set anew in each run.
   struct Patch {
     static constexpr size_t kOutput = SIZE_MAX;
@@ -66,8 +72,10 @@ class BoundWorkspace : public Workspace {
 
   explicit BoundWorkspace(std::shared_ptr<const CompiledGraph> compiled);
   absl::Status Bind();
-  // Where `buffer` is, null if it is the caller's and no run is going on.
-  float* Address(BufferId buffer) const;
+  absl::StatusOr<BoundStep> BindStep(const Step& step) const;
+  // Where `operand` is, null if it is the caller's and no run is going on.
+  float* Address(const Operand& operand) const;
+  uint8_t* BufferAddress(BufferId buffer) const;
   void Apply(const Patch& patch);
 
   std::shared_ptr<const CompiledGraph> compiled_;

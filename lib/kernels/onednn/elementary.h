@@ -18,7 +18,7 @@ struct Elementary {
   float beta = 0;
 };
 
-// The one or two elementwise functions whose composition `activation` is.
+// The one or two elementwise functions whose composition `activation` is; none where oneDNN has no such function.
 std::vector<Elementary> ElementaryOf(const Activation& activation);
 
 }  // namespace shoji::kernels::onednn

@@ -26,6 +26,13 @@ dnnl_alg_kind_t AlgorithmOf(BinaryKind kind) {
       return dnnl_binary_mul;
     case BinaryKind::kDiv:
       return dnnl_binary_div;
+    case BinaryKind::kMax:
+      return dnnl_binary_max;
+    case BinaryKind::kMin:
+      return dnnl_binary_min;
+    case BinaryKind::kPow:
+    case BinaryKind::kPRelu:
+      break;
   }
   return dnnl_alg_kind_undef;
 }
@@ -50,14 +57,31 @@ std::vector<Elementary> ElementaryOf(const Activation& activation) {
       return {{dnnl_eltwise_clip, activation.alpha, activation.beta}};
     case Activation::Kind::kSwish:
       return {{dnnl_eltwise_swish, 1, 0}};
+    case Activation::Kind::kElu:
+      return {{dnnl_eltwise_elu, activation.alpha, 0}};
+    case Activation::Kind::kSelu:
+      return {{dnnl_eltwise_elu, activation.alpha, 0}, {dnnl_eltwise_linear, activation.beta, 0}};
+    case Activation::Kind::kAbs:
+      return {{dnnl_eltwise_abs, 0, 0}};
+    case Activation::Kind::kNeg:
+      return {{dnnl_eltwise_linear, -1, 0}};
+    case Activation::Kind::kExp:
+      return {{dnnl_eltwise_exp, 0, 0}};
+    case Activation::Kind::kSqrt:
+      return {{dnnl_eltwise_sqrt, 0, 0}};
+    default:
+      return {};
   }
-  return {};
 }
 
 absl::StatusOr<std::vector<Primitive>> MakeActivation(const Engine& engine, const Activation& activation,
                                                       const Layout& x) {
   std::vector<Primitive> out;
-  for (const Elementary& function : ElementaryOf(activation)) {
+  const std::vector<Elementary> functions = ElementaryOf(activation);
+  if (functions.empty()) {
+    return absl::UnimplementedError("oneDNN has no such function");
+  }
+  for (const Elementary& function : functions) {
     dnnl_eltwise_desc_t operation = {};
     RETURN_IF_DNNL_ERROR(dnnl_eltwise_forward_desc_init(&operation, dnnl_forward_inference, function.algorithm,
                                                         &x.desc(), function.alpha, function.beta));
@@ -70,8 +94,12 @@ absl::StatusOr<std::vector<Primitive>> MakeActivation(const Engine& engine, cons
 absl::StatusOr<Primitive> MakeBinary(const Engine& engine, BinaryKind kind, const Layout& a, const Layout& b) {
   static constexpr std::array<ArgumentQuery, 2> kInputs = {
       {{DNNL_ARG_SRC_0, dnnl_query_src_md, 0}, {DNNL_ARG_SRC_1, dnnl_query_src_md, 1}}};
+  const dnnl_alg_kind_t algorithm = AlgorithmOf(kind);
+  if (algorithm == dnnl_alg_kind_undef) {
+    return absl::UnimplementedError("oneDNN has no such function");
+  }
   dnnl_binary_desc_t operation = {};
-  RETURN_IF_DNNL_ERROR(dnnl_binary_desc_init(&operation, AlgorithmOf(kind), &a.desc(), &b.desc(), &a.desc()));
+  RETURN_IF_DNNL_ERROR(dnnl_binary_desc_init(&operation, algorithm, &a.desc(), &b.desc(), &a.desc()));
   return BuildBest(engine, &operation, {}, kInputs, kOutput);
 }
 

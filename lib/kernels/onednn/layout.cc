@@ -69,6 +69,15 @@ absl::StatusOr<Layout> Layout::Strided(std::span<const int64_t> dims, std::span<
   return out;
 }
 
+absl::StatusOr<Layout> Layout::Blocked(std::span<const int64_t> dims, size_t block) {
+  Layout out;
+  if (dims.size() != 4 || dnnl_memory_desc_init_by_tag(&out.desc_, 4, dims.data(), dnnl_f32,
+                                                       block == 16 ? dnnl_nChw16c : dnnl_nChw8c) != dnnl_success) {
+    return absl::InvalidArgumentError("no image that has a layout of blocks");
+  }
+  return out;
+}
+
 size_t Layout::size_bytes() const { return dnnl_memory_desc_get_size(&desc_); }
 
 bool Layout::HasPlainBytes() const {
@@ -84,6 +93,32 @@ bool Layout::HasPlainBytes() const {
     elements *= static_cast<size_t>(loop.extent);
   }
   return ascending && elements * sizeof(float) == size_bytes();  // no gaps
+}
+
+std::optional<Layout> Layout::Stacked(int64_t channels) const {
+  if (desc_.ndims < 2 || desc_.format_kind != dnnl_blocked || desc_.offset0 != 0 || desc_.dims[0] != 1 ||
+      !std::equal(desc_.dims, desc_.dims + desc_.ndims, desc_.padded_dims)) {
+    return std::nullopt;
+  }
+  const dnnl_blocking_desc_t& blocking = desc_.format_desc.blocking;
+  int64_t block = 1;
+  for (int i = 0; i < blocking.inner_nblks; ++i) {
+    if (blocking.inner_idxs[i] != 1) {
+      return std::nullopt;
+    }
+    block *= blocking.inner_blks[i];
+  }
+  int64_t elements = block;  // of what lies within a block of channels
+  for (int axis = 2; axis < desc_.ndims; ++axis) {
+    elements *= desc_.dims[axis];
+  }
+  if (blocking.strides[1] != elements || desc_.dims[1] % block != 0 || channels % block != 0) {
+    return std::nullopt;
+  }
+  dnnl_memory_desc_t whole = desc_;
+  whole.dims[1] = whole.padded_dims[1] = channels;
+  whole.format_desc.blocking.strides[0] = elements * (channels / block);
+  return Layout(whole);
 }
 
 bool Layout::operator==(const Layout& other) const { return dnnl_memory_desc_equal(&desc_, &other.desc_) != 0; }

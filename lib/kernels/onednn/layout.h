@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,12 +25,18 @@ class Layout {
   static absl::StatusOr<Layout> Plain(std::span<const int64_t> dims);
   static absl::StatusOr<Layout> Strided(std::span<const int64_t> dims, std::span<const int64_t> strides);
 
+  // An image [batch, channels, height, width] with channels in blocks of `block` (8 or 16), the last of them padded.
+  static absl::StatusOr<Layout> Blocked(std::span<const int64_t> dims, size_t block);
+
   std::vector<int64_t> dims() const { return {desc_.dims, desc_.dims + desc_.ndims}; }
   // Padding of blocks included.
   size_t size_bytes() const;
   // Whether the bytes are those of a row-major tensor, though the description may be another (one block of channels
   // over a single pixel, for instance).
   bool HasPlainBytes() const;
+  // The layout of `channels` channels that begins with this tensor's and goes on with others', tensor behind tensor;
+  // none where a tensor of more channels mixes their bytes, or blocks are not full. Requires rank >= 2.
+  std::optional<Layout> Stacked(int64_t channels) const;
   bool operator==(const Layout& other) const;
 
   const dnnl_memory_desc_t& desc() const { return desc_; }

@@ -41,11 +41,16 @@ bool IsOrdinary(const Window& window) {
   return true;
 }
 
-}  // namespace
+absl::StatusOr<dnnl_memory_desc_t> ActivationLayout(ConvLayout layout, std::span<const int64_t> dims) {
+  constexpr int64_t kFewChannels = 7;
+  if (layout == ConvLayout::kAny || dims[1] <= kFewChannels) {
+    return AnyLayout(dims);
+  }
+  ASSIGN_OR_RETURN(const Layout blocked, Layout::Blocked(dims, ChannelBlock()));
+  return blocked.desc();
+}
 
-absl::StatusOr<Primitive> MakeConvolution(const Engine& engine, const ConvGeometry& geometry, Bias bias,
-                                          const PostOps& post_ops) {
-  const ConvGeometry& g = geometry;
+absl::StatusOr<dnnl_convolution_desc_t> DescribeConvolution(const ConvGeometry& g, Bias bias, ConvLayout layout) {
   const std::array<int64_t, 4> x_dims = {g.batch, g.in_channels, g.input[0], g.input[1]};
   const std::array<int64_t, 4> y_dims = {g.batch, g.out_channels, g.output[0], g.output[1]};
   std::vector<int64_t> w_dims = {g.out_channels / g.group, g.in_channels / g.group, g.window.kernel[0],
@@ -56,10 +61,10 @@ absl::StatusOr<Primitive> MakeConvolution(const Engine& engine, const ConvGeomet
   if (!AllPositive(x_dims) || !AllPositive(y_dims) || !AllPositive(w_dims) || !IsOrdinary(g.window)) {
     return absl::UnimplementedError("a convolution of unusual extents");
   }
-  ASSIGN_OR_RETURN(const dnnl_memory_desc_t x, AnyLayout(x_dims));
+  ASSIGN_OR_RETURN(const dnnl_memory_desc_t x, ActivationLayout(layout, x_dims));
   ASSIGN_OR_RETURN(const dnnl_memory_desc_t w, AnyLayout(w_dims));
   ASSIGN_OR_RETURN(const dnnl_memory_desc_t b, AnyLayout({{g.out_channels}}));
-  ASSIGN_OR_RETURN(const dnnl_memory_desc_t y, AnyLayout(y_dims));
+  ASSIGN_OR_RETURN(const dnnl_memory_desc_t y, ActivationLayout(layout, y_dims));
   const std::array<int64_t, 2> dilations = {g.window.dilations[0] - 1, g.window.dilations[1] - 1};
   std::array<int64_t, 2> end_pads = {};
   for (size_t axis = 0; axis < 2; ++axis) {
@@ -71,6 +76,18 @@ absl::StatusOr<Primitive> MakeConvolution(const Engine& engine, const ConvGeomet
   RETURN_IF_DNNL_ERROR(dnnl_dilated_convolution_forward_desc_init(
       &operation, dnnl_forward_inference, dnnl_convolution_direct, &x, &w, bias == Bias::kPresent ? &b : nullptr, &y,
       g.window.strides.data(), dilations.data(), g.window.pads.data(), end_pads.data()));
+  return operation;
+}
+
+}  // namespace
+
+size_t ChannelBlock() {
+  return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core ? 16 : 8;
+}
+
+absl::StatusOr<Primitive> MakeConvolution(const Engine& engine, const ConvGeometry& geometry, Bias bias,
+                                          const PostOps& post_ops, ConvLayout layout) {
+  ASSIGN_OR_RETURN(const dnnl_convolution_desc_t operation, DescribeConvolution(geometry, bias, layout));
   return BuildBest(engine, &operation, post_ops, LinearInputs(bias), kOutput);
 }
 

@@ -14,10 +14,18 @@ namespace shoji::kernels::onednn {
 
 enum class Bias : uint8_t { kAbsent, kPresent };
 
+// Which layouts a convolution reads and writes.
+enum class ConvLayout : uint8_t {
+  kAny,      // as oneDNN prefers
+  kBlocked,  // channels in blocks of ChannelBlock() in input and output; an image's few channels as they come
+};
+// The float32 that a vector of this CPU holds, as far as oneDNN uses them: 8 or 16.
+size_t ChannelBlock();
+
 // Inputs: X, W, and the bias if present. With groups W's extents are [group, out / group, in / group, kernel]: the same
 // row-major bytes.
 absl::StatusOr<Primitive> MakeConvolution(const Engine& engine, const ConvGeometry& geometry, Bias bias,
-                                          const PostOps& post_ops);
+                                          const PostOps& post_ops, ConvLayout layout = ConvLayout::kAny);
 
 // Y [m, n] = X [m, k] * W^T + bias [n]. Inputs: X, W with extents [n, k], and the bias if present.
 absl::StatusOr<Primitive> MakeInnerProduct(const Engine& engine, const GemmGeometry& geometry, Bias bias,

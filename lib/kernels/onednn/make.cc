@@ -93,7 +93,11 @@ absl::StatusOr<AttributesPointer> MakeAttributes(const PostOps& post_ops) {
     RETURN_IF_DNNL_ERROR(dnnl_post_ops_append_sum(raw_ops, 1.0F));
   }
   for (const Activation& activation : post_ops.activations) {
-    for (const Elementary& function : ElementaryOf(activation)) {
+    const std::vector<Elementary> functions = ElementaryOf(activation);
+    if (functions.empty()) {
+      return absl::UnimplementedError("oneDNN has no such function");
+    }
+    for (const Elementary& function : functions) {
       RETURN_IF_DNNL_ERROR(
           dnnl_post_ops_append_eltwise(raw_ops, 1.0F, function.algorithm, function.alpha, function.beta));
     }

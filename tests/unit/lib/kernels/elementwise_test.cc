@@ -27,7 +27,10 @@ TEST(ActivationTest, OneDnnAgreesWithTheReferenceInEveryLayout) {
       {Activation::Kind::kRelu},        {Activation::Kind::kLeakyRelu, 0.1F},
       {Activation::Kind::kSigmoid},     {Activation::Kind::kHardSigmoid, 0.2F, 0.5F},
       {Activation::Kind::kHardSwish},   {Activation::Kind::kTanh},
-      {Activation::Kind::kClip, -1, 2}, {Activation::Kind::kSwish}};
+      {Activation::Kind::kClip, -1, 2}, {Activation::Kind::kSwish},
+      {Activation::Kind::kElu, 0.7F},   {Activation::Kind::kSelu, 1.5F, 1.2F},
+      {Activation::Kind::kAbs},         {Activation::Kind::kNeg},
+      {Activation::Kind::kExp}};
   Values x = RandomValues(17 * 5 * 7, 1);
   for (float& value : x) {
     value *= 8;
@@ -70,6 +73,19 @@ TEST(ActivationTest, ReferenceHasTheValuesOfTheDefinitions) {
   ExpectClose(y, Values{-0.0719448F, -0.2689414F, 0, 0.3112297F, 6.9936226F}, "swish");
   reference::Activate({Activation::Kind::kTanh}, x, y);
   ExpectClose(y, Values{-0.9993293F, -0.7615942F, 0, 0.4621172F, 0.9999983F}, "tanh");
+}
+
+TEST(ActivationTest, FunctionsThatOneDnnDoesNotHaveAreLeftToTheReference) {
+  const OneDnnHarness dnn;
+  for (const Activation::Kind kind :
+       {Activation::Kind::kSoftsign, Activation::Kind::kErf, Activation::Kind::kThresholdedRelu,
+        Activation::Kind::kSoftplus, Activation::Kind::kFloor, Activation::Kind::kSign}) {
+    const auto made = onednn::MakeActivation(dnn.engine(), {kind}, OneDnnHarness::Plain({1, 4}));
+    EXPECT_TRUE(absl::IsUnimplemented(made.status()));
+  }
+  const auto power =
+      onednn::MakeBinary(dnn.engine(), BinaryKind::kPow, OneDnnHarness::Plain({1, 4}), OneDnnHarness::Plain({1, 4}));
+  EXPECT_TRUE(absl::IsUnimplemented(power.status()));
 }
 
 TEST(BinaryTest, EveryBroadcastFormMatchesNumpysRules) {
@@ -121,7 +137,8 @@ TEST(BinaryTest, OneDnnAgreesWithTheReferenceInEveryLayout) {
     for (float& value : b) {
       value += 2;
     }
-    for (const BinaryKind kind : {BinaryKind::kAdd, BinaryKind::kSub, BinaryKind::kMul, BinaryKind::kDiv}) {
+    for (const BinaryKind kind :
+         {BinaryKind::kAdd, BinaryKind::kSub, BinaryKind::kMul, BinaryKind::kDiv, BinaryKind::kMax, BinaryKind::kMin}) {
       const auto nest = MakeBroadcast(Shape({1, 17, 5, 7}), b_shape, Shape({1, 17, 5, 7}));
       Values y(a.size());
       reference::Binary(kind, *nest, a, b, y);
