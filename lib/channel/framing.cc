@@ -47,7 +47,9 @@ Bytes HelloAad(const SessionId& session_id, const ManifestDigest& manifest_diges
   return out;
 }
 
-Bytes RequestAad(const MessageIdentity& identity) { return IdentityAad("shoji request v1", identity); }
+Bytes RequestAad(const MessageIdentity& identity, Purpose purpose) {
+  return IdentityAad(purpose == Purpose::kRelease ? "shoji release v1" : "shoji request v1", identity);
+}
 
 Bytes AnswerAad(const MessageIdentity& identity) { return IdentityAad("shoji answer v1", identity); }
 

@@ -10,6 +10,7 @@
 //   hello AAD   "shoji hello v1" || session_id[16] || manifest_digest[32]
 //   identity    session_id[16] || sequence[8] || model_length[4] || model || manifest_digest[32]
 //   request AAD "shoji request v1" || identity
+//   release AAD "shoji release v1" || identity       (a model's key from its owner)
 //   answer AAD  "shoji answer v1" || identity
 //   exporter    "shoji response v1" || sequence[8] || salt[32]; 44 bytes: key[32] || nonce[12]
 //
@@ -38,6 +39,12 @@ using ManifestDigest = digest::Sha256Digest;
 inline constexpr uint64_t kHelloSequence = 0;
 inline constexpr size_t kSealedHelloSize = crypto::kAeadTagSize;  // both ways
 
+// What a sealed request is; one kind never opens as the other.
+enum class Purpose : uint8_t {
+  kInference,
+  kRelease,  // hands over the key of a sealed model
+};
+
 // A request as it travels.
 struct SealedRequest {
   KeyId key_id = {};
@@ -45,6 +52,7 @@ struct SealedRequest {
   uint64_t sequence = 0;
   std::string model;
   Bytes ciphertext;
+  Purpose purpose = Purpose::kInference;  // given by the method that it comes by, and authenticated
 };
 
 // An answer as it travels.
@@ -65,7 +73,7 @@ KeyId KeyIdOf(const crypto::HpkePublicKey& public_key);
 Bytes SessionInfo(const ManifestDigest& manifest_digest);
 SessionId SessionIdOf(const crypto::HpkeEnc& enc, const ManifestDigest& manifest_digest);
 Bytes HelloAad(const SessionId& session_id, const ManifestDigest& manifest_digest);
-Bytes RequestAad(const MessageIdentity& identity);
+Bytes RequestAad(const MessageIdentity& identity, Purpose purpose = Purpose::kInference);
 Bytes AnswerAad(const MessageIdentity& identity);
 Bytes AnswerExporterContext(uint64_t sequence, const Salt& salt);
 

@@ -48,7 +48,7 @@ absl::Status Initiator::VerifyHello(const SessionId& session_id, const SealedAns
   return absl::OkStatus();
 }
 
-absl::StatusOr<SealedRequest> Initiator::Seal(std::string_view model, ByteSpan plaintext) {
+absl::StatusOr<SealedRequest> Initiator::Seal(std::string_view model, ByteSpan plaintext, Purpose purpose) {
   if (!established_) {
     return absl::FailedPreconditionError("the enclave has not proved yet that it holds the session");
   }
@@ -57,9 +57,10 @@ absl::StatusOr<SealedRequest> Initiator::Seal(std::string_view model, ByteSpan p
                        .session_id = session_id_,
                        .sequence = sequence.value(),
                        .model = std::string(model),
-                       .ciphertext = {}};
-  ASSIGN_OR_RETURN(out.ciphertext,
-                   context_->Seal(std::move(sequence), RequestAad(IdentityOf(out.sequence, model)), plaintext));
+                       .ciphertext = {},
+                       .purpose = purpose};
+  ASSIGN_OR_RETURN(out.ciphertext, context_->Seal(std::move(sequence),
+                                                  RequestAad(IdentityOf(out.sequence, model), purpose), plaintext));
   return out;
 }
 

@@ -150,7 +150,7 @@ absl::StatusOr<OpenedRequest> Responder::Open(const SealedRequest& request) {
     hpke = session->hpke;
   }
   ASSIGN_OR_RETURN(crypto::PlaintextBytes plaintext,
-                   hpke->OpenAt(request.sequence, RequestAad(identity), request.ciphertext));
+                   hpke->OpenAt(request.sequence, RequestAad(identity, request.purpose), request.ciphertext));
   std::shared_ptr<const void> context;
   {
     // Authenticated, not yet executed: the one place where a number is marked.
