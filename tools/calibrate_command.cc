@@ -23,7 +23,7 @@
 #include "lib/base/file.h"
 #include "lib/base/status_macros.h"
 #include "lib/digest/sha2.h"
-#include "lib/graph/onnx_import.h"
+#include "lib/graph/model_file.h"
 #include "lib/image/decode.h"
 #include "lib/image/pixels.h"
 #include "lib/preprocessing_file/preprocessing_file.h"
@@ -35,7 +35,6 @@ namespace {
 
 using quantization::CalibrationMethod;
 
-constexpr size_t kMaxModelBytes = size_t{1} << 31;
 constexpr size_t kMaxPictureBytes = size_t{1} << 28;
 
 struct CalibrateOptions {
@@ -216,17 +215,13 @@ absl::StatusOr<Outcome> RunPasses(const graph::Graph& graph, const CalibrateOpti
 absl::StatusOr<std::string> Calibrate(const CalibrateOptions& options) {
   ASSIGN_OR_RETURN(const image::Preprocessing preprocessing,
                    preprocessing_file::LoadPreprocessing(options.preprocessing));
-  ASSIGN_OR_RETURN(const Bytes model, ReadFile(options.model, kMaxModelBytes));
-  const absl::StatusOr<graph::Graph> graph = graph::ImportOnnx(model);
-  if (!graph.ok()) {
-    return InFile(graph.status(), options.model);
-  }
-  if (const absl::Status status = CheckInput(*graph, preprocessing); !status.ok()) {
+  ASSIGN_OR_RETURN(const graph::ImportedModel model, graph::ImportModelFile(options.model));
+  if (const absl::Status status = CheckInput(model.graph, preprocessing); !status.ok()) {
     return InFile(status, options.model);
   }
-  ASSIGN_OR_RETURN(Outcome outcome, RunPasses(*graph, options, preprocessing));
+  ASSIGN_OR_RETURN(Outcome outcome, RunPasses(model.graph, options, preprocessing));
   ranges_file::RangesFile file;
-  file.model = digest::Sha256(model);
+  file.model = model.digest;
   file.method = MethodOf(options.method);
   file.num_images = outcome.num_images;
   file.ranges = std::move(outcome.ranges);

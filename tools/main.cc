@@ -9,7 +9,9 @@
 #include <exception>
 
 #include "tools/calibrate_command.h"
+#include "tools/cut_command.h"
 #include "tools/plan_command.h"
+#include "tools/seal_command.h"
 
 namespace {
 
@@ -22,6 +24,8 @@ int Run(int argc, char** argv) {
   int exit_code = 0;
   shoji::tools::AddPlanCommand(app, exit_code);
   shoji::tools::AddCalibrateCommand(app, exit_code);
+  shoji::tools::AddCutCommand(app, exit_code);
+  shoji::tools::AddSealCommands(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

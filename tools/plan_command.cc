@@ -6,82 +6,41 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "lib/base/file.h"
 #include "lib/base/status_macros.h"
 #include "lib/digest/sha2.h"
-#include "lib/graph/onnx_import.h"
+#include "lib/graph/model_file.h"
 #include "lib/partition/plan.h"
 #include "lib/policy_file/policy_file.h"
 #include "lib/ranges_file/model_ranges.h"
 #include "lib/ranges_file/ranges_file.h"
 #include "tools/plan_layers.h"
 #include "tools/plan_report.h"
+#include "tools/stand_ins.h"
 
 namespace shoji::tools {
 namespace {
-
-constexpr size_t kMaxModelBytes = size_t{1} << 31;
-constexpr char kOfAnotherOperator[] = "of another operator";
 
 struct PlanOptions {
   std::string policy;
   std::string model;
   std::string ranges;  // empty: beside the model, where there is one
+  std::string name;    // empty: the model's file without its extension
   std::string output = "text";
 };
-
-partition::AcceleratorIdentity StandIn(const std::string& name) {
-  return {.name = name,
-          .operator_name = "the operator of " + name,
-          .public_key = ToBytes("the key of " + name),
-          .address = name,
-          .link = partition::LinkSecurity::kMutualTls};
-}
-
-// The deployment is not known here, so the accelerators that the policy names stand for it, each of an operator of its
-// own; where it names none, one without a name; with `shares` a second one.
-std::vector<partition::AcceleratorIdentity> AcceleratorsOf(const partition::PartitionPolicy& policy) {
-  std::set<std::string> names;
-  for (const partition::SegmentPolicy& segment : policy.segments) {
-    names.insert(segment.accelerators.begin(), segment.accelerators.end());
-  }
-  if (names.empty()) {
-    names.insert("");
-  }
-  if (names.size() == 1 && policy.masking.source == partition::MaskSource::kShares) {
-    names.insert(kOfAnotherOperator);
-  }
-  std::vector<partition::AcceleratorIdentity> accelerators;
-  accelerators.reserve(names.size());
-  for (const std::string& name : names) {
-    accelerators.push_back(StandIn(name));
-  }
-  return accelerators;
-}
-
-// What the stand-ins were made up with is no part of a plan.
-void ForgetStandIns(partition::ResolvedPlan& plan) {
-  for (partition::Segment& segment : plan.segments) {
-    std::erase_if(segment.accelerators, [](const auto& accelerator) { return accelerator.name == kOfAnotherOperator; });
-    for (partition::AcceleratorIdentity& accelerator : segment.accelerators) {
-      accelerator = {.name = accelerator.name};
-    }
-  }
-  plan.digest = digest::Sha256(partition::CanonicalEncoding(plan));
-}
 
 absl::Status InFile(const absl::Status& status, const std::string& path) {
   return {status.code(), path + ": " + std::string(status.message())};
 }
 
 // Fills in the layers of `report.plan`, or why they are missing.
-absl::Status AddLayers(const PlanOptions& options, ByteSpan onnx, const graph::Graph& graph, PlanReport& report) {
+absl::Status AddLayers(const PlanOptions& options, const digest::Sha256Digest& model, const graph::Graph& graph,
+                       PlanReport& report) {
   const std::vector<partition::Region> regions = partition::RegionsOf(report.plan);
   const bool quantized =
       std::any_of(regions.begin(), regions.end(), [](const auto& region) { return region.quantized; });
@@ -90,7 +49,7 @@ absl::Status AddLayers(const PlanOptions& options, ByteSpan onnx, const graph::G
     return absl::OkStatus();
   }
   const std::string path = options.ranges.empty() ? ranges_file::RangesPathOf(options.model) : options.ranges;
-  const absl::StatusOr<quantization::ActivationRanges> ranges = ranges_file::LoadRangesOf(onnx, path);
+  const absl::StatusOr<quantization::ActivationRanges> ranges = ranges_file::LoadRangesOf(model, path);
   if (options.ranges.empty() && absl::IsNotFound(ranges.status())) {
     report.layers_missing = "int8 needs calibrated ranges, and " + ranges_file::HowToMakeRanges(options.model);
     return absl::OkStatus();
@@ -110,20 +69,24 @@ absl::Status AddLayers(const PlanOptions& options, ByteSpan onnx, const graph::G
 }
 
 absl::StatusOr<std::string> MakePlan(const PlanOptions& options) {
-  ASSIGN_OR_RETURN(const partition::PartitionPolicy policy, policy_file::LoadPolicy(options.policy));
-  ASSIGN_OR_RETURN(const Bytes file, ReadFile(options.model, kMaxModelBytes));
-  const absl::StatusOr<graph::Graph> graph = graph::ImportOnnx(file);
+  ASSIGN_OR_RETURN(partition::PartitionPolicy file_policy, policy_file::LoadPolicy(options.policy));
+  const partition::PartitionPolicy policy =
+      partition::ForModel(std::move(file_policy),
+                          options.name.empty() ? std::filesystem::path(options.model).stem().string() : options.name);
+  ASSIGN_OR_RETURN(graph::ImportedModel model, graph::ImportModelFile(options.model));
+  const absl::StatusOr<graph::Graph> graph = partition::ArrangeFor(policy, std::move(model.graph));
   if (!graph.ok()) {
-    return InFile(graph.status(), options.model);
+    return InFile(graph.status(), options.policy);
   }
-  absl::StatusOr<partition::ResolvedPlan> plan = partition::Resolve(policy, *graph, AcceleratorsOf(policy));
+  absl::StatusOr<partition::ResolvedPlan> plan = partition::Resolve(policy, *graph, StandInsFor(policy));
   if (!plan.ok()) {
     return InFile(plan.status(), options.policy);
   }
   PlanReport report;
+  report.model_digest = model.digest;
   report.plan = *std::move(plan);
   ForgetStandIns(report.plan);
-  RETURN_IF_ERROR(AddLayers(options, file, *graph, report));
+  RETURN_IF_ERROR(AddLayers(options, model.digest, *graph, report));
   return options.output == "json" ? ReportAsJson(report, *graph) : ReportAsText(report, *graph);
 }
 
@@ -149,6 +112,10 @@ void AddPlanCommand(CLI::App& app, int& exit_code) {
       ->add_option("--ranges", options->ranges,
                    "calibrated ranges of the model, for int8 (YAML); default: the file beside the model")
       ->type_name("FILE");
+  command
+      ->add_option("--name", options->name,
+                   "the name under which it is served, for a policy for any model; default: its file's")
+      ->type_name("NAME");
   command->add_option("--output", options->output, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();

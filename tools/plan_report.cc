@@ -297,6 +297,10 @@ bool Masks(const ResolvedPlan& plan) {
 std::string ReportAsText(const PlanReport& report, const graph::Graph& graph) {
   const ResolvedPlan& plan = report.plan;
   std::string out = "model                " + plan.model + "\n";
+  for (const std::string& note : graph.notes) {
+    out += "note                 " + note + "\n";
+  }
+  out += "model digest         " + HexEncode(report.model_digest) + "\n";
   out += "plan digest          " + HexEncode(plan.digest) + "\n";
   if (UsesAccelerators(plan)) {
     out +=
@@ -326,6 +330,8 @@ std::string ReportAsJson(const PlanReport& report, const graph::Graph& graph) {
   }
   nlohmann::json out = {
       {"model", plan.model},
+      {"model_digest", HexEncode(report.model_digest)},
+      {"notes", graph.notes},
       {"plan_digest", HexEncode(plan.digest)},
       {"result_opened", plan.result_opened},
       {"masking_source", Masks(plan) ? nlohmann::json(NameOf(plan.masking.source)) : nlohmann::json()},

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/digest/sha2.h"
 #include "lib/graph/graph.h"
 #include "lib/partition/plan.h"
 #include "tools/plan_layers.h"
@@ -14,6 +15,7 @@
 namespace shoji::tools {
 
 struct PlanReport {
+  digest::Sha256Digest model_digest = {};
   partition::ResolvedPlan plan;
   // Of its int8 segments; nullopt: not known, because `layers_missing`.
   std::optional<std::vector<LayerPlan>> layers;

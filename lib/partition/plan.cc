@@ -8,60 +8,28 @@
 
 #include "lib/base/near_match.h"
 #include "lib/base/status_macros.h"
-#include "lib/digest/sha2.h"
 #include "lib/graph/cut.h"
+#include "lib/graph/separator.h"
+#include "lib/partition/confidential.h"
 #include "lib/partition/shares.h"
+#include "lib/partition/start.h"
 
 namespace shoji::partition {
 namespace {
 
-// "segment 2 (from `fc`)"
-std::string Label(size_t index, const SegmentPolicy& segment) {
-  std::string out = "segment " + std::to_string(index + 1);
-  switch (segment.start.kind) {
-    case StartPoint::Kind::kInput:
-      return out + " (from the input)";
-    case StartPoint::Kind::kAt:
-      return out + " (from `" + segment.start.node + "`)";
-    case StartPoint::Kind::kAfter:
-      return out + " (after `" + segment.start.node + "`)";
-  }
-  return out;
-}
-
 bool NeedsAccelerator(Placement place) { return place != Placement::kEnclave; }
 
-absl::StatusOr<size_t> FirstNode(const SegmentPolicy& segment, const std::string& label, const graph::Graph& graph) {
-  if (segment.start.kind == StartPoint::Kind::kInput) {
-    return size_t{0};
-  }
-  const absl::StatusOr<size_t> found = graph::FindNode(graph, segment.start.node);
-  if (!found.ok()) {
-    return absl::Status(found.status().code(), label + ": " + std::string(found.status().message()));
-  }
-  // After a node that import folded away comes the node that FindNode names already.
-  const bool kept = *found < graph.nodes.size() && graph.nodes[*found].name == segment.start.node;
-  const size_t first = *found + (segment.start.kind == StartPoint::Kind::kAfter && kept ? size_t{1} : size_t{0});
-  if (first >= graph.nodes.size()) {
-    return absl::InvalidArgumentError(label + ": nothing of the model is left to run there");
-  }
-  return first;
-}
-
+// The index of each segment's first node. The graph must be arranged for the policy.
 absl::StatusOr<std::vector<size_t>> FirstNodes(const PartitionPolicy& policy, const graph::Graph& graph) {
-  std::vector<size_t> firsts;
-  for (size_t i = 0; i < policy.segments.size(); ++i) {
-    const std::string label = Label(i, policy.segments[i]);
-    ASSIGN_OR_RETURN(const size_t first, FirstNode(policy.segments[i], label, graph));
-    if (i == 0 && first != 0) {
-      return absl::InvalidArgumentError(label + ": the first segment must start at the input; write `from: input`");
+  ASSIGN_OR_RETURN(const std::vector<size_t> segment_of, SegmentOfEachNode(policy, graph));
+  std::vector<size_t> firsts = {0};
+  for (size_t i = 1; i < segment_of.size(); ++i) {
+    if (segment_of[i] < segment_of[i - 1]) {
+      return absl::InternalError("the graph is not arranged for the policy");
     }
-    if (i != 0 && first <= firsts.back()) {
-      return absl::InvalidArgumentError(
-          label + (first == firsts.back() ? ": starts where the segment before it starts, which would be empty"
-                                          : ": starts before the segment before it; segments go in graph order"));
+    if (segment_of[i] != segment_of[i - 1]) {
+      firsts.push_back(i);
     }
-    firsts.push_back(first);
   }
   return firsts;
 }
@@ -104,7 +72,7 @@ absl::Status CheckPrecision(const SegmentPolicy& segment, const std::string& lab
 
 absl::Status CheckSegment(const PartitionPolicy& policy, size_t index) {
   const SegmentPolicy& segment = policy.segments[index];
-  const std::string label = Label(index, segment);
+  const std::string label = SegmentLabel(index, segment);
   RETURN_IF_ERROR(CheckVerify(policy, index, label));
   RETURN_IF_ERROR(CheckPrecision(segment, label));
   if (segment.confidential && segment.place != Placement::kEnclave) {
@@ -122,9 +90,6 @@ absl::Status CheckSegmentAvailable(const SegmentPolicy& segment, size_t index) {
   if (segment.place == Placement::kOpen && PrecisionOf(segment) != Precision::kFloat32) {
     return absl::UnimplementedError("precision `" + std::string(NameOf(PrecisionOf(segment))) +
                                     "` in the open placement" + number + "; `float32` is");
-  }
-  if (segment.confidential) {
-    return absl::UnimplementedError("`confidential`" + number);
   }
   return absl::OkStatus();
 }
@@ -256,6 +221,16 @@ void AppendSegment(Bytes& out, const Segment& segment) {
 
 }  // namespace
 
+absl::StatusOr<graph::Graph> ArrangeFor(const PartitionPolicy& policy, graph::Graph graph) {
+  const bool has_set = std::any_of(policy.segments.begin(), policy.segments.end(),
+                                   [](const SegmentPolicy& segment) { return !segment.start.set.empty(); });
+  if (!has_set) {
+    return graph;
+  }
+  ASSIGN_OR_RETURN(const std::vector<size_t> segment_of, SegmentOfEachNode(policy, graph));
+  return graph::ArrangeByRank(std::move(graph), segment_of);
+}
+
 absl::StatusOr<ResolvedPlan> Resolve(const PartitionPolicy& policy, const graph::Graph& graph,
                                      const std::vector<AcceleratorIdentity>& accelerators) {
   if (policy.segments.empty()) {
@@ -263,6 +238,9 @@ absl::StatusOr<ResolvedPlan> Resolve(const PartitionPolicy& policy, const graph:
   }
   if (graph.nodes.empty()) {
     return absl::InvalidArgumentError("the model has no nodes");
+  }
+  if (policy.model == kAnyModel) {
+    return absl::InvalidArgumentError("the policy is for any model; ForModel must name the one that is served");
   }
   ASSIGN_OR_RETURN(const std::vector<size_t> firsts, FirstNodes(policy, graph));
   ResolvedPlan plan;
@@ -273,14 +251,15 @@ absl::StatusOr<ResolvedPlan> Resolve(const PartitionPolicy& policy, const graph:
     RETURN_IF_ERROR(CheckSegment(policy, i));
     const size_t end = i + 1 < firsts.size() ? firsts[i + 1] : graph.nodes.size();
     plan.segments.push_back(ResolveSegment(segment, graph, firsts[i], end));
-    ASSIGN_OR_RETURN(plan.segments.back().accelerators, ChooseAccelerators(segment, Label(i, segment), accelerators));
+    ASSIGN_OR_RETURN(plan.segments.back().accelerators,
+                     ChooseAccelerators(segment, SegmentLabel(i, segment), accelerators));
     if (segment.place == Placement::kBlinded && policy.masking.source == MaskSource::kShares) {
-      RETURN_IF_ERROR(CheckShareHolders(plan.segments.back().accelerators, Label(i, segment)));
+      RETURN_IF_ERROR(CheckShareHolders(plan.segments.back().accelerators, SegmentLabel(i, segment)));
     }
     plan.result_opened = plan.result_opened || (Reveals(segment.place) && plan.segments.back().holds_result);
   }
   RETURN_IF_ERROR(CheckAvailable(policy));
-  plan.digest = digest::Sha256(CanonicalEncoding(plan));
+  RETURN_IF_ERROR(FinishPlan(graph, plan));
   return plan;
 }
 
@@ -288,7 +267,8 @@ std::vector<Region> RegionsOf(const ResolvedPlan& plan) {
   std::vector<Region> regions;
   for (size_t i = 0; i < plan.segments.size(); ++i) {
     const bool quantized = plan.segments[i].precision == Precision::kInt8;
-    if (quantized && !regions.empty() && regions.back().quantized) {
+    const bool joins = i > 0 && !plan.segments[i].apart && !plan.segments[i - 1].apart;
+    if (quantized && joins && regions.back().quantized) {
       regions.back().end_segment = i + 1;
     } else {
       regions.push_back({i, i + 1, quantized});

@@ -46,6 +46,8 @@ struct Segment {
   Precision precision = Precision::kFloat32;
   bool verify = false;
   bool confidential = false;
+  // int8 and confidential, and compiled without its int8 neighbours (confidential.h); not part of what a plan promises.
+  bool apart = false;
   size_t first_node = 0;  // in the resolved graph's nodes
   size_t end_node = 0;
   std::string first_node_name;
@@ -65,12 +67,17 @@ struct ResolvedPlan {
   std::array<uint8_t, 32> digest = {};
 };
 
-// Resolves `policy` for `graph`, with the deployment's accelerators. Errors explain themselves to the operator, and
-// call segments by their number from 1: NOT_FOUND (a node or accelerator that does not exist; suggests near names),
-// INVALID_ARGUMENT (segments out of order or empty, first segment not at the input, `verify` where it has no meaning or
-// is forbidden, float32 where it is, confidential outside the enclave, accelerators for the enclave, or none for a
-// segment that needs one; one operator that could see both shares: shares.h), UNIMPLEMENTED (int8 in an open segment,
-// confidential: not available yet), reported only for a policy that is otherwise in order.
+// `graph` with the nodes of each segment of `policy` together, in the order of the segments: what Resolve and all that
+// uses its plan take. Only a policy with a segment that starts at a set of nodes moves any. Errors as Resolve.
+absl::StatusOr<graph::Graph> ArrangeFor(const PartitionPolicy& policy, graph::Graph graph);
+
+// Resolves `policy` for `graph`, arranged for it, with the deployment's accelerators. Errors explain themselves to the
+// operator, and call segments by their number from 1: NOT_FOUND (a node or accelerator that does not exist; suggests
+// near names), INVALID_ARGUMENT (segments out of order or empty, first segment not at the input, `verify` where it has
+// no meaning or is forbidden, float32 where it is, confidential outside the enclave or of weights that leave it,
+// accelerators for the enclave, or none for a segment that needs one; one operator that could see both shares:
+// shares.h), UNIMPLEMENTED (int8 in an open segment: not available yet), reported only for a policy that is otherwise in
+// order.
 absl::StatusOr<ResolvedPlan> Resolve(const PartitionPolicy& policy, const graph::Graph& graph,
                                      const std::vector<AcceleratorIdentity>& accelerators);
 
@@ -84,7 +91,7 @@ struct Region {
 
 // The segments of `plan` in order, each in one region. Neighbours that all compute in int8 are one region, so that
 // where a policy cuts between them changes no bit: what lies between two layers is quantized once, for the whole
-// region. Every float32 segment is a region of its own.
+// region. Every float32 segment is a region of its own, and so is one that is compiled apart.
 std::vector<Region> RegionsOf(const ResolvedPlan& plan);
 
 // What each pool of pads may take: every region with a blinded segment has one, and the policy's budget is for all of

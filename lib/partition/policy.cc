@@ -53,6 +53,13 @@ PartitionPolicy DefaultPolicy(const std::string& model) {
   return policy;
 }
 
+PartitionPolicy ForModel(PartitionPolicy policy, const std::string& model) {
+  if (policy.model == kAnyModel) {
+    policy.model = model;
+  }
+  return policy;
+}
+
 bool NeedsRanges(const PartitionPolicy& policy) {
   return std::any_of(policy.segments.begin(), policy.segments.end(),
                      [](const SegmentPolicy& segment) { return PrecisionOf(segment) == Precision::kInt8; });

@@ -29,11 +29,22 @@ enum class Precision : uint8_t { kFloat32, kInt8 };
 const char* NameOf(Placement placement);
 const char* NameOf(Precision precision);
 
-// Where a segment starts.
+// A node by its place in the graph instead of its name, so that one policy serves the files of several exporters.
+struct NodeOrdinal {
+  std::string op_type;  // as in the file ("MaxPool"); empty: any node with weights (layers.h)
+  int64_t number = 1;   // from 1; or from the end, the last being -1
+  bool operator==(const NodeOrdinal&) const = default;
+};
+
+// Where a segment starts: at one place in the order of the graph's nodes, or at a set of nodes that separates the
+// graph, in front of all that depends on one of them, or (kAfter) behind them and all that they depend on.
 struct StartPoint {
   enum class Kind : uint8_t { kInput, kAt, kAfter };
   Kind kind = Kind::kInput;
-  std::string node;  // for kAt and kAfter
+  // For kAt and kAfter, exactly one of these:
+  std::string node = {};                    // a name
+  std::optional<NodeOrdinal> ordinal = {};  // an ordinal
+  std::vector<std::string> set = {};        // the names of a set
 };
 
 struct SegmentPolicy {
@@ -61,14 +72,19 @@ struct MaskingPolicy {
   OnPoolEmpty on_empty = OnPoolEmpty::kEnclave;
 };
 
+// In place of a model's name: a policy for whichever model it is given to.
+inline constexpr char kAnyModel[] = "*";
+
 struct PartitionPolicy {
-  std::string model;
+  std::string model;                    // or kAnyModel, until ForModel has put a name there
   std::vector<SegmentPolicy> segments;  // in graph order
   MaskingPolicy masking;
 };
 
 // The policy of a model that has none of its own: every linear layer on the accelerators, masked and checked.
 PartitionPolicy DefaultPolicy(const std::string& model);
+// `policy` with kAnyModel replaced by `model`; a policy that names a model stays as it is.
+PartitionPolicy ForModel(PartitionPolicy policy, const std::string& model);
 // Whether a segment computes in int8, which takes calibrated ranges.
 bool NeedsRanges(const PartitionPolicy& policy);
 

@@ -20,6 +20,7 @@ using config::Fields;
 using config::Node;
 using partition::MaskingPolicy;
 using partition::MaskSource;
+using partition::NodeOrdinal;
 using partition::OnPoolEmpty;
 using partition::PartitionPolicy;
 using partition::Placement;
@@ -28,6 +29,8 @@ using partition::SegmentPolicy;
 using partition::StartPoint;
 
 constexpr size_t kMaxSegments = 1000;
+constexpr size_t kMaxStartNodes = 64;
+constexpr int64_t kMaxOrdinal = 1'000'000;
 constexpr uint64_t kMaxPoolRequests = 1'000'000;
 constexpr uint64_t kMaxPoolBytes = uint64_t{1} << 44;
 
@@ -51,24 +54,47 @@ constexpr std::pair<std::string_view, OnPoolEmpty> kOnPoolEmpty[] = {
     {"reject", OnPoolEmpty::kReject},
 };
 
+// `{op: MaxPool, nth: 2}` or `{layer: -1}`.
+absl::StatusOr<NodeOrdinal> ReadOrdinal(const Node& node) {
+  ASSIGN_OR_RETURN(const Fields fields, node.Map({"op", "nth", "layer"}));
+  NodeOrdinal ordinal;
+  const char* number = "layer";
+  if (fields.Has("layer") ? fields.Has("op") || fields.Has("nth") : !fields.Has("op") || !fields.Has("nth")) {
+    return node.Error("a node is counted with `op` and `nth`, or with `layer` alone");
+  }
+  if (fields.Has("op")) {
+    ASSIGN_OR_RETURN(ordinal.op_type, fields.String("op"));
+    number = "nth";
+  }
+  ASSIGN_OR_RETURN(ordinal.number, fields.Int64(number, -kMaxOrdinal, kMaxOrdinal));
+  if (ordinal.number == 0) {
+    return fields.Find(number)->Error("the first is 1, the last is -1");
+  }
+  return ordinal;
+}
+
 absl::StatusOr<StartPoint> ReadStart(const Fields& fields) {
   const std::optional<Node> from = fields.Find("from");
   const std::optional<Node> after = fields.Find("after");
   if (from.has_value() == after.has_value()) {
     return fields.node().Error("a segment starts with exactly one of `from` and `after`");
   }
+  const Node& node = from.has_value() ? *from : *after;
   StartPoint start;
-  if (after.has_value()) {
-    start.kind = StartPoint::Kind::kAfter;
-    ASSIGN_OR_RETURN(start.node, after->String());
+  start.kind = from.has_value() ? StartPoint::Kind::kAt : StartPoint::Kind::kAfter;
+  if (node.IsMap()) {
+    ASSIGN_OR_RETURN(start.ordinal, ReadOrdinal(node));
     return start;
   }
-  ASSIGN_OR_RETURN(start.node, from->String());
-  start.kind = StartPoint::Kind::kAt;
-  if (start.node == "input") {
-    start = StartPoint();
+  if (node.IsList()) {
+    ASSIGN_OR_RETURN(start.set, node.StringList());
+    if (start.set.empty() || start.set.size() > kMaxStartNodes) {
+      return node.Error("needs from 1 to " + std::to_string(kMaxStartNodes) + " nodes");
+    }
+    return start;
   }
-  return start;
+  ASSIGN_OR_RETURN(start.node, node.String());
+  return from.has_value() && start.node == "input" ? StartPoint() : start;
 }
 
 absl::StatusOr<SegmentPolicy> ReadSegment(const Node& node) {

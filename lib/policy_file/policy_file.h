@@ -3,9 +3,9 @@
 
 // The partition policy as YAML:
 //
-//   model: vgg16                        # required
+//   model: vgg16                        # required; or "*", for whichever model it is given to
 //   segments:                           # required, at least one, in graph order; each runs up to the start of the next
-//     - from: input                     # or a node's name; or `after: <node>`; exactly one of the two
+//     - from: input                     # or a NODE; or `after: NODE`; exactly one of the two
 //       place: blinded                  # enclave | blinded | verified | open
 //       verify: true                    # blinded only
 //       accelerators: [gpu0]            # default: any of the deployment
@@ -14,6 +14,9 @@
 //   masking:
 //     source: pads                      # pads | shares
 //     pool: {requests: 64, memory: 4GiB, on_empty: enclave}   # enclave | wait | reject
+//
+// A NODE is a name; or {op: MaxPool, nth: 2}, the second node of that operator type; or {layer: 3}, the third node with
+// weights; negative numbers count from the end, the last being -1; or a list of names, a set that separates the graph.
 #pragma once
 
 #include <string>

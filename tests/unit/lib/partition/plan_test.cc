@@ -213,9 +213,6 @@ TEST_F(PlanTest, WhatIsNotAvailableYetSaysSo) {
   SegmentPolicy int8 = FromInput(Placement::kOpen);
   int8.precision = Precision::kInt8;
   ExpectRefused({int8}, kCode, "precision `int8` in the open placement of segment 1 is not available yet");
-  SegmentPolicy confidential = FromInput(Placement::kEnclave);
-  confidential.confidential = true;
-  ExpectRefused({confidential}, kCode, "`confidential` of segment 1 is not available yet");
 }
 
 TEST_F(PlanTest, MaskedAndCheckedSegmentsAreInt8AndCheckedByThemselves) {

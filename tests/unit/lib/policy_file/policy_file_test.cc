@@ -8,10 +8,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "lib/base/file.h"
-#include "lib/graph/onnx_import.h"
-#include "lib/partition/plan.h"
-
 namespace shoji::policy_file {
 namespace {
 
@@ -106,6 +102,42 @@ TEST(PolicyFileTest, SegmentStartsExactlyOneWay) {
   ExpectRefused("model: m\nsegments: [{from: input, after: x, place: open}]\n", "2", "exactly one of");
 }
 
+TEST(PolicyFileTest, NodesMayBeCountedOrListed) {
+  const absl::StatusOr<PartitionPolicy> policy = ParsePolicy(R"(
+model: "*"
+segments:
+  - {from: input, place: enclave}
+  - {after: {op: MaxPool, nth: 2}, place: open}
+  - {from: [conv_a, conv_b], place: enclave}
+  - {from: {layer: -1}, place: open}
+)",
+                                                             "policy.yaml");
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  EXPECT_EQ(policy->model, partition::kAnyModel);
+  EXPECT_EQ(policy->segments[1].start.kind, StartPoint::Kind::kAfter);
+  EXPECT_EQ(policy->segments[1].start.ordinal, (partition::NodeOrdinal{"MaxPool", 2}));
+  EXPECT_EQ(policy->segments[2].start.kind, StartPoint::Kind::kAt);
+  EXPECT_THAT(policy->segments[2].start.set, ElementsAre("conv_a", "conv_b"));
+  EXPECT_EQ(policy->segments[3].start.kind, StartPoint::Kind::kAt);
+  EXPECT_EQ(policy->segments[3].start.ordinal, (partition::NodeOrdinal{"", -1}));
+}
+
+TEST(PolicyFileTest, NodesThatAreCountedOrListedWrongAreRefused) {
+  const auto refused = [](const std::string& start, const std::string& what) {
+    ExpectRefused("model: m\nsegments: [{from: input, place: open},\n  {" + start + ", place: open}]\n", "3", what);
+  };
+  refused("from: {op: MaxPool}", "counted with `op` and `nth`, or with `layer` alone");
+  refused("from: {nth: 1}", "counted with `op` and `nth`");
+  refused("from: {op: MaxPool, nth: 1, layer: 1}", "or with `layer` alone");
+  refused("from: {op: MaxPool, nth: 0}", "the first is 1, the last is -1");
+  refused("after: {layer: 0}", "the first is 1, the last is -1");
+  refused("after: {layer: last}", "layer");
+  refused("after: {lyaer: 1}", "layer");
+  refused("after: {op: [MaxPool], nth: 1}", "op");
+  refused("from: []", "needs from 1 to 64 nodes");
+  refused("from: [a, {layer: 1}]", "from");
+}
+
 TEST(PolicyFileTest, EmptyAcceleratorListIsRefused) {
   ExpectRefused("model: m\nsegments: [{from: input, place: open, accelerators: []}]\n", "2", "leave the key out");
 }
@@ -114,52 +146,6 @@ TEST(PolicyFileTest, MissingFileIsNamed) {
   const absl::StatusOr<PartitionPolicy> policy = LoadPolicy("/nonexistent/policy.yaml");
   EXPECT_EQ(policy.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(policy.status().message()), HasSubstr("/nonexistent/policy.yaml"));
-}
-
-// The policies that ship, against the model that ships.
-class ShippedPoliciesTest : public ::testing::Test {
- protected:
-  static absl::StatusOr<partition::ResolvedPlan> ResolveShipped(const PartitionPolicy& policy) {
-    const absl::StatusOr<Bytes> model = ReadFile(Root() + "models/cifar10_resnet.onnx", size_t{1} << 26);
-    if (!model.ok()) {
-      return model.status();
-    }
-    const absl::StatusOr<graph::Graph> graph = graph::ImportOnnx(*model);
-    if (!graph.ok()) {
-      return graph.status();
-    }
-    return partition::Resolve(policy, *graph, {partition::AcceleratorIdentity{.name = "local"}});
-  }
-  static absl::StatusOr<partition::ResolvedPlan> ResolveShipped(const std::string& name) {
-    const absl::StatusOr<PartitionPolicy> policy = LoadPolicy(Root() + "config/policies/" + name + ".yaml");
-    return policy.ok() ? ResolveShipped(*policy) : policy.status();
-  }
-  static std::string Root() { return std::string(SHOJI_SOURCE_DIR) + "/"; }
-};
-
-TEST_F(ShippedPoliciesTest, ResolveForTheBuiltInModel) {
-  for (const auto& [name, result_opened] :
-       {std::pair("enclave-only", false), std::pair("layer-partition", true), std::pair("open", true),
-        std::pair("origami", true), std::pair("slalom", false), std::pair("slalom-integrity", true)}) {
-    const absl::StatusOr<partition::ResolvedPlan> plan = ResolveShipped(name);
-    ASSERT_TRUE(plan.ok()) << name << ": " << plan.status();
-    EXPECT_EQ(plan->model, "cifar10_resnet");
-    EXPECT_EQ(plan->result_opened, result_opened) << name;
-  }
-}
-
-TEST_F(ShippedPoliciesTest, SlalomPromisesWhatTheDefaultPolicyPromises) {
-  EXPECT_EQ(ResolveShipped("slalom").value().digest,
-            ResolveShipped(partition::DefaultPolicy("cifar10_resnet")).value().digest);
-}
-
-TEST_F(ShippedPoliciesTest, OrigamiChecksWhatItMasksAndOpensTheRest) {
-  const partition::ResolvedPlan plan = ResolveShipped("origami").value();
-  ASSERT_EQ(plan.segments.size(), 2U);
-  EXPECT_EQ(plan.segments[0].place, Placement::kBlinded);
-  EXPECT_TRUE(plan.segments[0].verify);
-  EXPECT_EQ(plan.segments[1].place, Placement::kOpen);
-  EXPECT_EQ(plan.segments[1].inputs.at(0).shape, Shape({1, 64, 16, 16}));
 }
 
 }  // namespace
