@@ -106,18 +106,17 @@ void ReceivedRows::ReceivePooled(int64_t begin, int64_t end, std::span<OutputSum
 void ReceivedRows::ReceiveFloats(int64_t begin, int64_t end, std::span<OutputSum> checks) const {
   const kernels::ConvGeometry& geometry = step_.layer.geometry;
   const auto channels = static_cast<size_t>(geometry.out_channels);
+  const size_t padded = kernels::ring::PaddedChannels(geometry.out_channels);
   const auto width = static_cast<size_t>(geometry.output[1]);
-  const size_t plane = static_cast<size_t>(geometry.output[0]) * width;
   const std::span<float> out = frame_.floats(step_.output);
   crypto::PlaintextBytes line(width * channels * sizeof(float));
   for (int64_t row = begin; row < end; ++row) {
-    const size_t at = static_cast<size_t>(row) * width;
     const std::span<float> values(reinterpret_cast<float*>(line.ExposeMutable().data()), width * channels);
     Unmask(row, checks, values);
     for (size_t x = 0; x < width; ++x) {
-      for (size_t c = 0; c < channels; ++c) {
-        out[c * plane + at + x] = values[x * channels + c];
-      }
+      float* const pixel = out.data() + (static_cast<size_t>(row) * width + x) * padded;
+      std::copy_n(values.data() + x * channels, channels, pixel);
+      std::fill(pixel + channels, pixel + padded, 0.0F);
     }
   }
 }

@@ -23,7 +23,7 @@ class ReceivedRows {
   using OnRow = std::function<void(int64_t row, std::span<const uint8_t> values)>;
 
   // All arguments outlive it. `pad_words`: empty where the input went out in the clear. A float output is ordered
-  // [channels][height][width].
+  // [height][width][padded channels].
   ReceivedRows(const quantization::LinearStep& step, const LayerCodec& codec, ByteSpan words, ByteSpan pad_words,
                quantization::Frame& frame);
 

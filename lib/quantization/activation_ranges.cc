@@ -12,6 +12,17 @@ namespace shoji::quantization {
 namespace {
 
 constexpr double kSteps = 255;
+// In place of a name's length: no name is that long.
+constexpr uint32_t kChannelData = UINT32_MAX;
+
+void AppendFloats(Bytes& out, const std::vector<float>& values) {
+  AppendUint32(out, static_cast<uint32_t>(values.size()));
+  for (const float value : values) {
+    AppendUint32(out, std::bit_cast<uint32_t>(value));
+  }
+}
+
+bool IsScale(float value) { return value >= std::numeric_limits<float>::min() && value <= 1; }
 
 }  // namespace
 
@@ -33,6 +44,15 @@ Bytes CanonicalEncoding(const ActivationRanges& ranges) {
     AppendUint32(out, std::bit_cast<uint32_t>(range.min));
     AppendUint32(out, std::bit_cast<uint32_t>(range.max));
   }
+  for (const auto& [name, range] : ranges) {
+    if (!range.scales.empty() || !range.correction.empty() || !range.rounding.empty()) {
+      AppendUint32(out, kChannelData);
+      AppendLengthPrefixed(out, name);
+      AppendFloats(out, range.scales);
+      AppendFloats(out, range.correction);
+      AppendLengthPrefixed(out, ByteSpan(reinterpret_cast<const uint8_t*>(range.rounding.data()), range.rounding.size()));
+    }
+  }
   return out;
 }
 
@@ -41,6 +61,15 @@ absl::Status Validate(const ActivationRanges& ranges) {
     if (!std::isfinite(range.min) || !std::isfinite(range.max) || range.min > range.max) {
       return absl::InvalidArgumentError("the range of " + name + " is [" + std::to_string(range.min) + ", " +
                                         std::to_string(range.max) + "]; it must be finite and not upside down");
+    }
+    if (!std::all_of(range.scales.begin(), range.scales.end(), IsScale)) {
+      return absl::InvalidArgumentError("the scales of " + name + " must be above 0 and at most 1");
+    }
+    if (!std::all_of(range.correction.begin(), range.correction.end(), [](float v) { return std::isfinite(v); })) {
+      return absl::InvalidArgumentError("the correction of " + name + " must be finite");
+    }
+    if (!std::all_of(range.rounding.begin(), range.rounding.end(), [](int8_t v) { return v >= -1 && v <= 1; })) {
+      return absl::InvalidArgumentError("the rounding of " + name + " must be -1, 0 or 1");
     }
   }
   return absl::OkStatus();

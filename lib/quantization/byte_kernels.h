@@ -3,8 +3,7 @@
 
 // Loops over bytes: everything between two linear layers. One source (byte_loops.inc) compiled for several instruction
 // sets; all give the same bits, which are those of plain loops over float32 with round half to even and no contraction.
-// Branch-free on values and free of look-ups whose address depends on one: a table of 256 entries is read whole, in
-// registers or by a scan. Private to this folder and its tests.
+// Branch-free on values and free of look-ups whose address depends on one. Private to this folder and its tests.
 #pragma once
 
 #include <cstddef>
@@ -28,25 +27,8 @@ struct ByteOutput {
 // One element a channel, repeated so that short loops become long: element i belongs to i % period.
 struct ChannelFactors {
   size_t period = 1;
-  const int32_t* offset = nullptr;  // RequantizeWords: bias - zero point * sum of weights, modulo 2^32
+  const int32_t* offset = nullptr;  // bias - zero point * sum of weights, modulo 2^32
   const float* multiplier = nullptr;
-  const float* shift = nullptr;  // Affine
-};
-
-// y[i][j] for `outer` x `inner` elements; each operand advances by its strides (inner ones are 0 or 1).
-struct PairLoop {
-  size_t outer = 1;
-  size_t inner = 1;
-  size_t a_outer = 0;
-  size_t a_inner = 1;
-  size_t b_outer = 0;
-  size_t b_inner = 1;
-};
-struct PairFactors {
-  int32_t a_zero_point = 0;
-  int32_t b_zero_point = 0;
-  float a_multiplier = 1;  // Add: y = a' * a_multiplier + b' * b_multiplier
-  float b_multiplier = 1;  // Multiply: y = (a' * b') * a_multiplier
 };
 
 // Activations [height][width][channels], channels padded.
@@ -60,35 +42,42 @@ struct PoolLoop {
   int64_t channels = 4;
 };
 
+// Arrays of `count` elements do not overlap.
 struct ByteKernels {
   // y = requantize(int32(words + offset)): for layers whose sums fit 32 bits with their bias.
   void (*requantize_words)(const uint32_t* words, size_t count, const ChannelFactors& factors, const ByteOutput& output,
                            uint8_t* y);
-  // y = round((x - zero_point) * multiplier + shift)
-  void (*affine)(const uint8_t* x, size_t count, int32_t zero_point, const ChannelFactors& factors,
-                 const ByteOutput& output, uint8_t* y);
-  // y = table[x]; `y` may be `x`.
-  void (*look_up)(const uint8_t* x, size_t count, const uint8_t* table, uint8_t* y);
-  void (*add)(const PairLoop& loop, const PairFactors& factors, const uint8_t* a, const uint8_t* b,
-              const ByteOutput& output, uint8_t* y);
-  void (*multiply)(const PairLoop& loop, const PairFactors& factors, const uint8_t* a, const uint8_t* b,
-                   const ByteOutput& output, uint8_t* y);
+  // y = float32(int32(words + offset)) * multiplier
+  void (*scale_words)(const uint32_t* words, size_t count, const ChannelFactors& factors, float* y);
   // Rows [begin, end) of the output; `x` and `y` are whole. A window without any cell of the input gives 0.
   void (*max_pool)(const PoolLoop& loop, int64_t begin, int64_t end, const uint8_t* x, uint8_t* y);
-  // sums[c] += x[i][c] over `pixels` of `channels`.
-  void (*add_pixels)(const uint8_t* x, size_t pixels, size_t channels, int32_t* sums);
-  // y = round((sums - offset) * multiplier)
-  void (*average)(const int32_t* sums, size_t count, int32_t offset, float multiplier, const ByteOutput& output,
-                  uint8_t* y);
-  // y = round(x * inverse_scale) + zero_point in 0 .. 255; what is no number becomes 0. Rows: x and y are [count].
-  // Planes: x is [channels][pixels], y [pixels][padded channels].
-  void (*quantize_row)(const float* x, size_t count, float inverse_scale, uint8_t zero_point, uint8_t* y);
-  void (*quantize_planes)(const float* x, size_t pixels, size_t channels, float inverse_scale, uint8_t zero_point,
-                          uint8_t* y);
-  // The way back: y = (x - zero_point) * scale.
-  void (*dequantize_row)(const uint8_t* x, size_t count, float scale, uint8_t zero_point, float* y);
-  void (*dequantize_planes)(const uint8_t* x, size_t pixels, size_t channels, float scale, uint8_t zero_point,
+
+  // Between bytes and float32 numbers, each with its scale: y = (x - zero_point) * scale, and
+  // y = round(x * inverse_scale) + zero_point, clamped; what is no number becomes the least.
+  void (*widen)(const uint8_t* x, size_t count, const float* scale, uint8_t zero_point, float* y);
+  void (*narrow)(const float* x, size_t count, const float* inverse_scale, const ByteOutput& output, uint8_t* y);
+  // From [channels][pixels] to [pixels][padded channels], with one scale a channel, and back.
+  void (*quantize_planes)(const float* x, size_t pixels, size_t channels, const float* inverse_scale,
+                          uint8_t zero_point, uint8_t* y);
+  void (*dequantize_planes)(const uint8_t* x, size_t pixels, size_t channels, const float* scale, uint8_t zero_point,
                             float* y);
+
+  // On float32 numbers, one at a time.
+  void (*add)(const float* a, const float* b, size_t count, float* y);
+  void (*subtract)(const float* a, const float* b, size_t count, float* y);
+  void (*multiply)(const float* a, const float* b, size_t count, float* y);
+  // y = x * factor + shift
+  void (*affine)(const float* x, size_t count, const float* factor, const float* shift, float* y);
+  // y = x < 0 ? alpha * x : x
+  void (*leaky)(const float* x, size_t count, float alpha, float* y);
+  // y = min(max(x, low), high); what is no number becomes `low`.
+  void (*clip)(const float* x, size_t count, float low, float high, float* y);
+  // y = min(max(alpha * x + beta, 0), 1)
+  void (*hard_sigmoid)(const float* x, size_t count, float alpha, float beta, float* y);
+  // y = 1 / (1 + exp(-factor * x)), to a few units in the last place.
+  void (*sigmoid)(const float* x, size_t count, float factor, float* y);
+  // sums[c] += x[c]
+  void (*accumulate)(const float* x, size_t count, float* sums);
 };
 
 // For what this CPU can run of `isa`.

@@ -10,8 +10,6 @@ namespace {
 
 }  // namespace
 
-const ByteKernels kAvx2ByteKernels = {RequantizeWords, Affine,         LookUpByScan,  Add,
-                                      Multiply,        MaxPool,        AddPixels,     Average,
-                                      QuantizeRow,     QuantizePlanes, DequantizeRow, DequantizePlanes};
+const ByteKernels kAvx2ByteKernels = kAll;
 
 }  // namespace shoji::quantization

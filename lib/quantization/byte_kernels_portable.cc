@@ -10,8 +10,6 @@ namespace {
 
 }  // namespace
 
-const ByteKernels kPortableByteKernels = {RequantizeWords, Affine,         LookUpByScan,  Add,
-                                          Multiply,        MaxPool,        AddPixels,     Average,
-                                          QuantizeRow,     QuantizePlanes, DequantizeRow, DequantizePlanes};
+const ByteKernels kPortableByteKernels = kAll;
 
 }  // namespace shoji::quantization

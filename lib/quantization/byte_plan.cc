@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <string>
 #include <variant>
 
 #include "lib/execution/plain_kernels.h"
@@ -142,39 +143,31 @@ ByteKernel PairOrAffine(const Graph& graph, const Node& node) {
   if (AsAffine(graph, node).has_value()) {
     return ByteKernel::kAffine;
   }
-  return node.op != Op::kDiv && PairLoopOf(graph, node).has_value() ? ByteKernel::kPair : ByteKernel::kNone;
+  const Shape& y = ShapeOf(graph, node.outputs[0]);
+  const bool fits = std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) {
+    return !IsConstant(graph, input) && WalkOf(ShapeOf(graph, input), y).has_value();
+  });
+  return node.op != Op::kDiv && fits ? ByteKernel::kPair : ByteKernel::kNone;
 }
 
-struct OperandStrides {
-  size_t outer = 0;
-  size_t inner = 1;
-};
-
-// How an operand of shape `x` is walked for an output of shape `y`.
-std::optional<OperandStrides> StridesOf(const Shape& x, const Shape& y) {
-  constexpr size_t kPaddedOne = 4;  // bytes of a pixel of one channel
-  if (x.num_elements() == 1) {
-    return OperandStrides{0, 0};
+// Whether `node`, which moves bytes, leaves the channels of the byte form as they are.
+bool KeepsChannels(const Graph& graph, const Node& node) {
+  const ByteTensor from = FormOf(ShapeOf(graph, node.inputs[0]), {});
+  const ByteTensor to = FormOf(ShapeOf(graph, node.outputs[0]), {});
+  if (from.channels != to.channels || IsImage(ShapeOf(graph, node.inputs[0])) != IsImage(ShapeOf(graph, node.outputs[0]))) {
+    return from.channels == to.channels && NumPixels(from) == 1 && NumPixels(to) == 1;
   }
-  if (x.rank() > y.rank() || y.rank() == 0 || (IsImage(y) && !IsImage(x))) {
-    return std::nullopt;
+  const size_t axis = ChannelAxis(ShapeOf(graph, node.inputs[0]));
+  if (const auto* pad = std::get_if<graph::PadAttributes>(&node.attributes)) {
+    return pad->begin[axis] == 0;
   }
-  const std::vector<int64_t> dims = Extended(x, y.rank());
-  const size_t axis = ChannelAxis(y);
-  bool whole = true;  // in all axes but the channels'
-  bool point = true;
-  for (size_t i = 0; i < dims.size(); ++i) {
-    whole = whole && (i == axis || dims[i] == y[i]);
-    point = point && (i == axis || dims[i] == 1);
+  if (const auto* slice = std::get_if<graph::SliceAttributes>(&node.attributes)) {
+    return slice->starts[axis] == 0 && slice->steps[axis] == 1;
   }
-  const bool all_channels = dims[axis] == y[axis];
-  if (!all_channels && dims[axis] != 1) {
-    return std::nullopt;
+  if (node.op == Op::kMaxPool) {
+    return true;
   }
-  if (whole) {
-    return all_channels ? OperandStrides{kernels::ring::PaddedChannels(y[axis]), 1} : OperandStrides{kPaddedOne, 0};
-  }
-  return point && all_channels ? std::optional(OperandStrides{0, 1}) : std::nullopt;
+  return NumPixels(from) == 1 && NumPixels(to) == 1;
 }
 
 }  // namespace
@@ -202,31 +195,28 @@ std::optional<AffineNode> AsAffine(const Graph& graph, const Node& node) {
   return std::nullopt;
 }
 
-std::optional<PairLoop> PairLoopOf(const Graph& graph, const Node& node) {
-  const Shape& y = ShapeOf(graph, node.outputs[0]);
-  const Shape& a = ShapeOf(graph, node.inputs[0]);
-  const Shape& b = ShapeOf(graph, node.inputs[1]);
-  if (IsConstant(graph, node.inputs[0]) || IsConstant(graph, node.inputs[1])) {
+std::optional<Walk> WalkOf(const Shape& x, const Shape& y) {
+  if (x == y) {
+    return Walk::kWhole;
+  }
+  if (x.num_elements() == 1) {
+    return Walk::kSingle;
+  }
+  if (x.rank() > y.rank() || y.rank() == 0 || (IsImage(y) && !IsImage(x))) {
     return std::nullopt;
   }
-  const ByteTensor form = FormOf(y, {});
-  PairLoop loop;
-  if (a == y && b == y) {
-    loop.inner = PaddedBytes(form);
-    return loop;
+  const std::vector<int64_t> dims = Extended(x, y.rank());
+  const size_t axis = ChannelAxis(y);
+  bool whole = true;  // in all axes but the channels'
+  bool point = true;
+  for (size_t i = 0; i < dims.size(); ++i) {
+    whole = whole && (i == axis || dims[i] == y[i]);
+    point = point && (i == axis || dims[i] == 1);
   }
-  const std::optional<OperandStrides> left = StridesOf(a, y);
-  const std::optional<OperandStrides> right = StridesOf(b, y);
-  if (!left.has_value() || !right.has_value()) {
-    return std::nullopt;
+  if (dims[axis] == y[axis]) {
+    return whole ? std::optional(Walk::kWhole) : point ? std::optional(Walk::kChannel) : std::nullopt;
   }
-  loop.outer = NumPixels(form);
-  loop.inner = kernels::ring::PaddedChannels(form.channels);
-  loop.a_outer = left->outer;
-  loop.a_inner = left->inner;
-  loop.b_outer = right->outer;
-  loop.b_inner = right->inner;
-  return loop;
+  return dims[axis] == 1 && whole ? std::optional(Walk::kPixel) : std::nullopt;
 }
 
 ByteKernel ByteKernelOf(const Graph& graph, const Node& node) {
@@ -263,60 +253,108 @@ ByteKernel ByteKernelOf(const Graph& graph, const Node& node) {
       return std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) { return IsConstant(graph, id); })
                  ? ByteKernel::kNone
                  : ByteKernel::kMove;
+    case Op::kExp:
+    case Op::kLog:
+    case Op::kSqrt:
+    case Op::kReciprocal:
+      return ByteKernel::kNone;  // steps of a normalization, whose squares and sums 8 bits do not tell apart
     default:
-      return !constant && execution::ActivationOf(node).has_value() ? ByteKernel::kTable : ByteKernel::kNone;
+      return !constant && execution::ActivationOf(node).has_value() ? ByteKernel::kFunction : ByteKernel::kNone;
   }
 }
 
 BytePlan::BytePlan(const Graph& graph, const ActivationRanges& ranges)
-    : graph_(graph), ranges_(ranges), uses_(graph), is_bytes_(graph.values.size()), source_(graph.values.size()) {
+    : graph_(graph),
+      ranges_(ranges),
+      uses_(graph),
+      is_bytes_(graph.values.size()),
+      is_wide_(graph.values.size()),
+      takes_scales_(graph.values.size(), true) {
   for (const Node& node : graph.nodes) {
     kernels_.push_back(ByteKernelOf(graph, node));
   }
-  MarkBytes();
-  ShareParameters();
+  MarkNear();
+  MarkForms();
+  ShareRanges();
+  MarkScales();
 }
 
-void BytePlan::MarkBytes() {
+void BytePlan::MarkNear() {
+  std::vector<bool> is_near(graph_.values.size());
   for (size_t i = graph_.nodes.size(); i-- > 0;) {
     const Node& node = graph_.nodes[i];
     if (kernels_[i] == ByteKernel::kLinear) {
-      is_bytes_[node.inputs[0]] = true;
+      is_near[node.inputs[0]] = true;
       continue;
     }
-    if (kernels_[i] == ByteKernel::kNone || !is_bytes_[node.outputs[0]]) {
+    if (kernels_[i] == ByteKernel::kNone || !is_near[node.outputs[0]]) {
+      kernels_[i] = ByteKernel::kNone;
       continue;
     }
     for (const ValueId input : node.inputs) {
-      if (input != graph::kNoValue && !IsConstant(graph_, input)) {
-        is_bytes_[input] = true;
+      if (input != graph::kNoValue) {
+        is_near[input] = true;
       }
     }
   }
 }
 
-void BytePlan::ShareParameters() {
-  for (ValueId id = 0; id < source_.size(); ++id) {
-    source_[id] = id;
+void BytePlan::MarkForms() {
+  for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+    const Node& node = graph_.nodes[i];
+    const size_t num_read = kernels_[i] == ByteKernel::kLinear ? 1 : node.inputs.size();
+    for (size_t k = 0; k < num_read; ++k) {
+      if (node.inputs[k] != graph::kNoValue && !IsConstant(graph_, node.inputs[k])) {
+        is_bytes_[node.inputs[k]] =
+            is_bytes_[node.inputs[k]] || kernels_[i] == ByteKernel::kLinear || MovesBytes(kernels_[i]);
+        is_wide_[node.inputs[k]] = is_wide_[node.inputs[k]] || IsWideKernel(kernels_[i]);
+      }
+    }
+  }
+  // What an operator on bytes makes is nothing else.
+  for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+    const ValueId made = graph_.nodes[i].outputs[0];
+    is_bytes_[made] = is_bytes_[made] || MovesBytes(kernels_[i]);
+  }
+  for (ValueId id = 0; id < graph_.values.size(); ++id) {
+    is_wide_[id] = is_wide_[id] && !is_bytes_[id];
+  }
+}
+
+void BytePlan::ShareRanges() {
+  for (ValueId id = 0; id < graph_.values.size(); ++id) {
+    source_.push_back({id, 0});
   }
   for (size_t i = 0; i < graph_.nodes.size(); ++i) {
     const Node& node = graph_.nodes[i];
-    const bool keeps =
-        kernels_[i] == ByteKernel::kMaxPool || (kernels_[i] == ByteKernel::kMove && node.op != Op::kConcat);
-    if (keeps && is_bytes_[node.outputs[0]]) {
-      source_[node.outputs[0]] = node.inputs[0];
+    if (MovesBytes(kernels_[i]) && node.op != Op::kConcat) {
+      source_[node.outputs[0]] = {node.inputs[0],
+                                  KeepsChannels(graph_, node) ? std::optional<size_t>(0) : std::nullopt};
     }
   }
   for (size_t i = graph_.nodes.size(); i-- > 0;) {
     const Node& node = graph_.nodes[i];
-    if (node.op != Op::kConcat || kernels_[i] != ByteKernel::kMove || !is_bytes_[node.outputs[0]]) {
+    if (node.op != Op::kConcat || kernels_[i] != ByteKernel::kMove) {
       continue;
     }
+    const auto axis = static_cast<size_t>(std::get<graph::AxisAttributes>(node.attributes).axis);
+    const bool joins_channels = axis == ChannelAxis(ShapeOf(graph_, node.outputs[0]));
+    size_t channel = 0;
     for (const ValueId input : node.inputs) {
-      if (source_[input] == input && OnlyReader(input).has_value()) {
-        source_[input] = node.outputs[0];
+      if (source_[input].value == input && OnlyReader(input).has_value()) {
+        source_[input] = {node.outputs[0], channel};
       }
+      channel += joins_channels ? static_cast<size_t>(ShapeOf(graph_, input)[axis]) : 0;
     }
+  }
+}
+
+void BytePlan::MarkScales() {
+  for (ValueId id = 0; id < graph_.values.size(); ++id) {
+    const ValueId root = RootOf(id);
+    // A feature of a row is seen once a picture: too seldom for a range of its own.
+    const bool fits = IsImage(ShapeOf(graph_, root)) && ChannelInRoot(id).has_value();
+    takes_scales_[root] = takes_scales_[root] && fits;
   }
 }
 
@@ -328,16 +366,50 @@ std::optional<size_t> BytePlan::OnlyReader(ValueId value) const {
   return readers[0];
 }
 
-absl::StatusOr<QuantizationParameters> BytePlan::Parameters(ValueId value) const {
-  while (source_[value] != value) {
-    value = source_[value];
+ValueId BytePlan::RootOf(ValueId value) const {
+  while (source_[value].value != value) {
+    value = source_[value].value;
   }
+  return value;
+}
+
+std::optional<size_t> BytePlan::ChannelInRoot(ValueId value) const {
+  size_t channel = 0;
+  while (source_[value].value != value) {
+    if (!source_[value].channel.has_value()) {
+      return std::nullopt;
+    }
+    channel += *source_[value].channel;
+    value = source_[value].value;
+  }
+  return channel;
+}
+
+const Range* BytePlan::RangeOf(ValueId value) const {
   const auto range = ranges_.find(graph_.values[value].name);
+  return range == ranges_.end() ? nullptr : &range->second;
+}
+
+absl::StatusOr<ByteTensor> BytePlan::FormOfValue(ValueId value) const {
+  const ValueId root = RootOf(value);
+  const std::string& name = graph_.values[root].name;
+  const auto range = ranges_.find(name);
   if (range == ranges_.end()) {
-    return absl::InvalidArgumentError("value " + graph_.values[value].name +
-                                      " has no calibrated range; calibrate this model");
+    return absl::InvalidArgumentError("value " + name + " has no calibrated range; calibrate this model");
   }
-  return ParametersOf(range->second);
+  ByteTensor form = FormOf(ShapeOf(graph_, value), ParametersOf(range->second));
+  const std::vector<float>& scales = range->second.scales;
+  if (scales.empty()) {
+    return form;
+  }
+  const auto channels = static_cast<size_t>(FormOf(ShapeOf(graph_, root), {}).channels);
+  if (!TakesScales(root) || scales.size() != channels) {
+    return absl::InvalidArgumentError("the range of " + name + " has " + std::to_string(scales.size()) +
+                                      " scales, which do not fit its channels; calibrate this model");
+  }
+  const auto first = scales.begin() + static_cast<std::ptrdiff_t>(*ChannelInRoot(value));
+  form.scales.assign(first, first + static_cast<std::ptrdiff_t>(form.channels));
+  return form;
 }
 
 }  // namespace shoji::quantization

@@ -21,7 +21,9 @@ namespace shoji::quantization {
 enum class CalibrationMethod : uint8_t {
   kMinMax,            // the extremes seen
   kPercentile,        // what lies outside is at most 0.01 % of the values seen (99.99th percentile)
-  kMeanSquaredError,  // the range whose 8-bit rounding and clipping loses least
+  // The range whose 8-bit rounding and clipping loses least, with scales for the channels and corrections of the linear
+  // layers' biases (activation_ranges.h).
+  kMeanSquaredError,
 };
 
 // Thread-compatible.
@@ -34,12 +36,12 @@ class Calibrator {
   Calibrator& operator=(const Calibrator&) = delete;
   virtual ~Calibrator() = default;
 
-  // One example; the graph's inputs. Call it for every example, then, where `num_passes()` is 2 (methods that need
-  // the extremes first), for every example once more.
+  // One example; the graph's inputs. Call it for every example, then, as often as `num_passes()` says, NextPass() and
+  // for every example once more: ranges need the extremes first, corrections the ranges.
   virtual absl::Status Observe(const std::vector<const Tensor*>& inputs) = 0;
   virtual int num_passes() const = 0;
   virtual void NextPass() = 0;
-  // The inputs of the graph are included. FAILED_PRECONDITION before any example.
+  // Of every value that may be in 8 bits, whichever way a policy cuts the model. FAILED_PRECONDITION before any example.
   virtual absl::StatusOr<ActivationRanges> Finish() const = 0;
 };
 

@@ -7,35 +7,76 @@
 #include <cmath>
 
 #include "lib/quantization/byte_form.h"
+#include "lib/quantization/wide_chain.h"
 
 namespace shoji::quantization {
 
-void QuantizeTensor(const ByteKernels& kernels, const Shape& shape, const QuantizationParameters& parameters,
-                    const float* from, uint8_t* to) {
-  const ByteTensor form = FormOf(shape, parameters);
+namespace {
+
+// One a channel, in float32.
+std::vector<float> ScalesOf(const ByteTensor& form, bool inverse) {
+  std::vector<float> out;
+  for (const double step : StepsOf(form)) {
+    out.push_back(static_cast<float>(inverse ? 1 / step : step));
+  }
+  return out;
+}
+
+}  // namespace
+
+void QuantizeTensor(const ByteKernels& kernels, const Shape& shape, const ByteTensor& form, const float* from,
+                    uint8_t* to) {
   const auto channels = static_cast<size_t>(form.channels);
-  const auto inverse = static_cast<float>(1 / static_cast<double>(parameters.scale));
+  const std::vector<float> inverse = ScalesOf(form, true);
   if (IsImage(shape)) {
-    kernels.quantize_planes(from, NumPixels(form), channels, inverse, parameters.zero_point, to);
+    kernels.quantize_planes(from, NumPixels(form), channels, inverse.data(), form.parameters.zero_point, to);
     return;
   }
   for (size_t row = 0; row < NumPixels(form); ++row) {
-    kernels.quantize_row(from + row * channels, channels, inverse, parameters.zero_point,
-                         to + row * kernels::ring::PaddedChannels(form.channels));
+    kernels.narrow(from + row * channels, channels, inverse.data(), {form.parameters.zero_point, 0, 255},
+                   to + row * kernels::ring::PaddedChannels(form.channels));
   }
 }
 
-void DequantizeTensor(const ByteKernels& kernels, const Shape& shape, const QuantizationParameters& parameters,
-                      const uint8_t* from, float* to) {
-  const ByteTensor form = FormOf(shape, parameters);
+void DequantizeTensor(const ByteKernels& kernels, const Shape& shape, const ByteTensor& form, const uint8_t* from,
+                      float* to) {
   const auto channels = static_cast<size_t>(form.channels);
+  const std::vector<float> scale = ScalesOf(form, false);
   if (IsImage(shape)) {
-    kernels.dequantize_planes(from, NumPixels(form), channels, parameters.scale, parameters.zero_point, to);
+    kernels.dequantize_planes(from, NumPixels(form), channels, scale.data(), form.parameters.zero_point, to);
     return;
   }
   for (size_t row = 0; row < NumPixels(form); ++row) {
-    kernels.dequantize_row(from + row * kernels::ring::PaddedChannels(form.channels), channels, parameters.scale,
-                           parameters.zero_point, to + row * channels);
+    kernels.widen(from + row * kernels::ring::PaddedChannels(form.channels), channels, scale.data(),
+                  form.parameters.zero_point, to + row * channels);
+  }
+}
+
+void WidenTensor(const Shape& shape, const float* from, float* to) {
+  const ByteTensor form = FormOf(shape, {});
+  const size_t pixels = NumPixels(form);
+  const auto channels = static_cast<size_t>(form.channels);
+  const size_t padded = kernels::ring::PaddedChannels(form.channels);
+  const size_t pixel_stride = IsImage(shape) ? 1 : channels;
+  const size_t channel_stride = IsImage(shape) ? pixels : 1;
+  for (size_t pixel = 0; pixel < pixels; ++pixel) {
+    for (size_t c = 0; c < padded; ++c) {
+      to[pixel * padded + c] = c < channels ? from[pixel * pixel_stride + c * channel_stride] : 0;
+    }
+  }
+}
+
+void UnwidenTensor(const Shape& shape, const float* from, float* to) {
+  const ByteTensor form = FormOf(shape, {});
+  const size_t pixels = NumPixels(form);
+  const auto channels = static_cast<size_t>(form.channels);
+  const size_t padded = kernels::ring::PaddedChannels(form.channels);
+  const size_t pixel_stride = IsImage(shape) ? 1 : channels;
+  const size_t channel_stride = IsImage(shape) ? pixels : 1;
+  for (size_t pixel = 0; pixel < pixels; ++pixel) {
+    for (size_t c = 0; c < channels; ++c) {
+      to[pixel * pixel_stride + c * channel_stride] = from[pixel * padded + c];
+    }
   }
 }
 

@@ -25,6 +25,49 @@ double Tanh(double x) {
   return std::copysign(value, x);
 }
 
+// Those that few networks have.
+double EvaluateRare(const kernels::Activation& activation, double x) {
+  using Kind = kernels::Activation::Kind;
+  const auto alpha = static_cast<double>(activation.alpha);
+  const auto beta = static_cast<double>(activation.beta);
+  switch (activation.kind) {
+    case Kind::kElu:
+      return x < 0 ? alpha * (Exp(x) - 1) : x;
+    case Kind::kSelu:
+      return beta * (x < 0 ? alpha * (Exp(x) - 1) : x);
+    case Kind::kThresholdedRelu:
+      return x > alpha ? x : 0;
+    case Kind::kSoftplus:
+      return std::max(x, 0.0) + Log(1 + Exp(-std::abs(x)));
+    case Kind::kSoftsign:
+      return x / (1 + std::abs(x));
+    case Kind::kErf:
+      return Erf(x);
+    case Kind::kAbs:
+      return std::abs(x);
+    case Kind::kNeg:
+      return -x;
+    case Kind::kExp:
+      return Exp(x);
+    case Kind::kLog:
+      return Log(x);
+    case Kind::kSqrt:
+      return std::sqrt(x);
+    case Kind::kReciprocal:
+      return 1 / x;
+    case Kind::kFloor:
+      return std::floor(x);
+    case Kind::kCeil:
+      return std::ceil(x);
+    case Kind::kRound:
+      return std::nearbyint(x);
+    case Kind::kSign:
+      return x > 0 ? 1 : x < 0 ? -1 : x;
+    default:
+      return x;
+  }
+}
+
 }  // namespace
 
 double Exp(double x) {
@@ -50,6 +93,43 @@ double Exp(double x) {
   return x < kSmallest ? 0 : sum * scale;
 }
 
+double Log(double x) {
+  constexpr double kLn2 = 0.693147180559945309417;
+  constexpr double kRootOfHalf = 0.70710678118654752440;
+  if (!(x > 0) || std::isinf(x)) {
+    return x == 0 ? -std::numeric_limits<double>::infinity() : x > 0 ? x : std::numeric_limits<double>::quiet_NaN();
+  }
+  int exponent = 0;
+  double mantissa = std::frexp(x, &exponent);
+  if (mantissa < kRootOfHalf) {
+    mantissa *= 2;
+    --exponent;
+  }
+  // log(m) = 2 artanh((m - 1) / (m + 1)); the first term left out is below 2^-60.
+  const double f = (mantissa - 1) / (mantissa + 1);
+  double sum = 0;
+  for (int i = 23; i >= 1; i -= 2) {
+    sum = sum * f * f + 1.0 / i;
+  }
+  return exponent * kLn2 + 2 * f * sum;
+}
+
+double Erf(double x) {
+  constexpr double kTwoOverRootPi = 1.12837916709551257390;
+  constexpr double kLargest = 6;  // beyond, the result rounds to 1
+  const double magnitude = std::min(std::abs(x), kLargest);
+  // A series of positive terms, which does not cancel.
+  double term = magnitude;
+  double sum = magnitude;
+  constexpr int kTerms = 160;
+  for (int i = 1; i < kTerms; ++i) {
+    term *= 2 * magnitude * magnitude / (2 * i + 1);
+    sum += term;
+  }
+  const double value = std::abs(x) < kLargest ? kTwoOverRootPi * Exp(-magnitude * magnitude) * sum : 1;
+  return std::isnan(x) ? x : std::copysign(value, x);
+}
+
 double Evaluate(const kernels::Activation& activation, double x) {
   using Kind = kernels::Activation::Kind;
   const auto alpha = static_cast<double>(activation.alpha);
@@ -71,8 +151,9 @@ double Evaluate(const kernels::Activation& activation, double x) {
       return std::min(std::max(x, alpha), beta);
     case Kind::kSwish:
       return x * Sigmoid(x);
+    default:
+      return EvaluateRare(activation, x);
   }
-  return x;
 }
 
 void Activate(const kernels::Activation& activation, std::span<const float> x, std::span<float> y) {

@@ -14,6 +14,9 @@ namespace shoji::quantization {
 
 // e^x to a few units in the last place; no branch and no table.
 double Exp(double x);
+// Likewise the natural logarithm and the error function.
+double Log(double x);
+double Erf(double x);
 
 // Activations in double precision.
 double Evaluate(const kernels::Activation& activation, double x);

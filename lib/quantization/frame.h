@@ -51,9 +51,19 @@ class ArenaFrame : public Frame {
 
   const FrameLayout& layout() const { return *layout_; }
 
+  // A step that the one before it has done as well: true once for it.
+  void SetDoneAhead(size_t step) { done_ahead_ = step; }
+  void ForgetDoneAhead() { done_ahead_.reset(); }
+  bool IsDoneAhead(size_t step) {
+    const bool is_done = done_ahead_ == step;
+    done_ahead_.reset();
+    return is_done;
+  }
+
  private:
   const std::shared_ptr<const FrameLayout> layout_;
   execution::Arena arena_;
+  std::optional<size_t> done_ahead_;
 };
 
 }  // namespace shoji::quantization

@@ -111,28 +111,36 @@ absl::Status AtLayer(const std::string& name, const std::string& what) {
   return absl::InvalidArgumentError("layer " + name + ": " + what);
 }
 
-// Quantizes one channel's weights into `out`; returns their scale, 0 for weights that are not finite.
-double QuantizeChannel(const LinearNode& node, size_t channel, double input_scale, std::span<int8_t> out) {
+// One output channel's weights as they are quantized: with the layer's factor and the scales of the input's channels.
+std::vector<double> ScaledWeights(const LinearNode& node, size_t channel, const std::vector<float>& scales) {
+  std::vector<double> out(node.per_channel);
   const float* weights = node.weights + channel * node.channel_stride;
   const double factor = node.factor[channel];
-  double largest = 0;
-  bool finite = std::isfinite(factor) && std::isfinite(node.bias[channel]);
   for (size_t i = 0; i < out.size(); ++i) {
-    const double w = static_cast<double>(weights[i * node.element_stride]) * factor;
+    out[i] = static_cast<double>(weights[i * node.element_stride]) * factor;
+  }
+  if (scales.empty()) {
+    return out;
+  }
+  const auto group_size = static_cast<size_t>(node.geometry.in_channels / node.geometry.group);
+  const size_t group = channel / static_cast<size_t>(node.geometry.out_channels / node.geometry.group);
+  const size_t taps = out.size() / group_size;
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i] *= static_cast<double>(scales[group * group_size + i / taps]);
+  }
+  return out;
+}
+
+// The step of an output channel's weights; 0 where they, or its bias, are not finite.
+double StepOf(std::span<const double> weights, double bias, double input_scale) {
+  double largest = 0;
+  bool finite = std::isfinite(bias);
+  for (const double w : weights) {
     finite = finite && std::isfinite(w);
     largest = std::max(largest, std::abs(w));
   }
-  if (!finite) {
-    return 0;
-  }
-  double scale = std::max(largest / kMaxWeight, std::abs(node.bias[channel]) / (input_scale * kMaxBiasUnits));
-  scale = scale > 0 ? scale : 1;
-  for (size_t i = 0; i < out.size(); ++i) {
-    const double w = static_cast<double>(weights[i * node.element_stride]) * factor;
-    const double rounded = std::nearbyint(w / scale);
-    out[i] = static_cast<int8_t>(std::min(std::max(rounded, -kMaxWeight), kMaxWeight));
-  }
-  return scale;
+  const double step = std::max(largest / kMaxWeight, std::abs(bias) / (input_scale * kMaxBiasUnits));
+  return !finite ? 0 : step > 0 ? step : 1;
 }
 
 // The exact extremes of a channel's accumulator.
@@ -182,29 +190,47 @@ std::optional<LinearNode> AsLinear(const Graph& graph, const Node& node) {
                                 : MatMulAsLinear(graph, node);
 }
 
-absl::StatusOr<LinearLayer> QuantizeLinear(const std::string& name, const LinearNode& node,
-                                           const QuantizationParameters& input, const LinearOutput& output) {
+std::vector<double> WeightsInSteps(const LinearNode& node, const ByteTensor& input, size_t channel) {
+  std::vector<double> weights = ScaledWeights(node, channel, input.scales);
+  const double step = StepOf(weights, node.bias[channel], static_cast<double>(input.parameters.scale));
+  for (double& w : weights) {
+    w = step > 0 ? (node.factor[channel] < 0 ? -w : w) / step : 0;
+  }
+  return weights;
+}
+
+absl::StatusOr<LinearLayer> QuantizeLinear(const std::string& name, const LinearNode& node, const ByteTensor& input,
+                                           const LinearOutput& output) {
   LinearLayer layer;
   layer.name = name;
   layer.geometry = node.geometry;
-  layer.input_zero_point = input.zero_point;
-  layer.quantized_output = output.parameters.has_value();
+  layer.input_zero_point = input.parameters.zero_point;
+  layer.quantized_output = output.form.has_value();
   if (layer.quantized_output) {
     layer.output_zero_point = output.bytes.zero_point;
     layer.output_min = output.bytes.min;
     layer.output_max = output.bytes.max;
   }
-  const auto input_scale = static_cast<double>(input.scale);
-  const double output_scale = layer.quantized_output ? static_cast<double>(output.parameters->scale) : 1;
+  const auto input_scale = static_cast<double>(input.parameters.scale);
   layer.weights.resize(node.factor.size() * node.per_channel);
   for (size_t c = 0; c < node.factor.size(); ++c) {
     const std::span<int8_t> weights = std::span(layer.weights).subspan(c * node.per_channel, node.per_channel);
-    const double scale = QuantizeChannel(node, c, input_scale, weights);
+    const std::vector<double> scaled = ScaledWeights(node, c, input.scales);
+    const double scale = StepOf(scaled, node.bias[c], input_scale);
+    for (size_t i = 0; i < weights.size() && scale > 0; ++i) {
+      const int added = node.rounding.empty() ? 0 : node.rounding[c * node.per_channel + i];
+      const double rounded = std::nearbyint(scaled[i] / scale) + (node.factor[c] < 0 ? -added : added);
+      weights[i] = static_cast<int8_t>(std::min(std::max(rounded, -kMaxWeight), kMaxWeight));
+    }
+    double output_scale = layer.quantized_output ? static_cast<double>(output.form->parameters.scale) : 1;
+    if (layer.quantized_output && !output.form->scales.empty()) {
+      output_scale *= static_cast<double>(output.form->scales[c]);
+    }
     const auto multiplier = static_cast<float>(input_scale * scale / output_scale);
     if (scale == 0 || !std::isfinite(multiplier)) {
       return AtLayer(name, "its weights or bias are not finite, or too large to be quantized");
     }
-    AppendExtremes(weights, input.zero_point, layer);
+    AppendExtremes(weights, layer.input_zero_point, layer);
     layer.bias.push_back(static_cast<int64_t>(std::nearbyint(node.bias[c] / (input_scale * scale))));
     layer.multiplier.push_back(multiplier);
   }

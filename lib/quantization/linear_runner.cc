@@ -152,6 +152,18 @@ void LinearRunner::ToBytes(std::span<const uint32_t> words, uint8_t* out) const 
   }
 }
 
+void LinearRunner::ToFloats(std::span<const uint32_t> words, float* out) const {
+  if (is_narrow_) {
+    bytes_.scale_words(words.data(), words.size(), factors_, out);
+    return;
+  }
+  const size_t padded = ring::PaddedChannels(layer_.geometry.out_channels);
+  for (size_t i = 0; i < words.size(); ++i) {
+    const size_t c = i % padded;
+    out[i] = c < layer_.bias.size() ? static_cast<float>(SumOf(words[i], c)) * layer_.multiplier[c] : 0;
+  }
+}
+
 void LinearRunner::Run(std::span<const uint8_t> input, std::span<uint8_t> output, std::span<uint8_t> scratch) const {
   SHOJI_CHECK(layer_.quantized_output);
   const size_t row = ring::ActivationRowBytes(layer_.geometry.output[1], layer_.geometry.out_channels);
@@ -164,17 +176,16 @@ void LinearRunner::Run(std::span<const uint8_t> input, std::span<uint8_t> output
   }
 }
 
-void LinearRunner::Run(std::span<const uint8_t> input, std::span<float> output, std::span<uint8_t> scratch) const {
+void LinearRunner::Run(std::span<const uint8_t> input, std::span<float> output, std::span<uint8_t> scratch,
+                       const OnPixels& on_pixels) const {
   SHOJI_CHECK(!layer_.quantized_output);
   const size_t padded = ring::PaddedChannels(layer_.geometry.out_channels);
-  const size_t plane = static_cast<size_t>(layer_.geometry.output[0] * layer_.geometry.output[1]);
+  const auto width = static_cast<size_t>(layer_.geometry.output[1]);
   ForChunks(input, scratch, [&](ring::RowRange rows, std::span<const uint32_t> words) {
-    const size_t first = static_cast<size_t>(rows.begin * layer_.geometry.output[1]);
-    for (size_t c = 0; c < layer_.bias.size(); ++c) {
-      for (size_t pixel = 0; pixel < words.size() / padded; ++pixel) {
-        const int64_t sum = SumOf(words[pixel * padded + c], c);
-        output[c * plane + first + pixel] = static_cast<float>(sum) * layer_.multiplier[c];
-      }
+    const size_t begin = static_cast<size_t>(rows.begin) * width;
+    ToFloats(words, output.data() + begin * padded);
+    if (on_pixels) {
+      on_pixels(begin, static_cast<size_t>(rows.end) * width);
     }
   });
 }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -30,9 +31,12 @@ class LinearRunner {
   size_t scratch_bytes() const;
 
   // `input` as activations of lib/kernels/ring/layout.h; `scratch` is aligned to 64 bytes. To bytes, for layers with
-  // quantized output, or to float32 [out channels][positions].
+  // quantized output, or to float32 [positions][padded out channels].
   void Run(std::span<const uint8_t> input, std::span<uint8_t> output, std::span<uint8_t> scratch) const;
-  void Run(std::span<const uint8_t> input, std::span<float> output, std::span<uint8_t> scratch) const;
+  // Calls `on_pixels`, if there is one, for every part of the output as soon as it is there.
+  using OnPixels = std::function<void(size_t begin, size_t end)>;
+  void Run(std::span<const uint8_t> input, std::span<float> output, std::span<uint8_t> scratch,
+           const OnPixels& on_pixels = nullptr) const;
 
  private:
   // How the scratch memory is used: each part at its offset.
@@ -50,6 +54,7 @@ class LinearRunner {
   template <typename Consume>
   void ForChunks(std::span<const uint8_t> input, std::span<uint8_t> scratch, const Consume& consume) const;
   void ToBytes(std::span<const uint32_t> words, uint8_t* out) const;
+  void ToFloats(std::span<const uint32_t> words, float* out) const;
   int64_t SumOf(uint32_t word, size_t channel) const;
 
   const LinearLayer& layer_;

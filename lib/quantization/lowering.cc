@@ -60,6 +60,7 @@ Lowering::Lowering(const Graph& graph, std::vector<size_t> origin, const Activat
       compiled_(std::make_unique<Compiled>()),
       absorbed_(graph.nodes.size()),
       floats_(graph.values.size()),
+      wide_(graph.values.size()),
       bytes_(graph.values.size()) {
   compiled_->kernels = &kernels_;
 }
@@ -81,13 +82,11 @@ absl::Status Lowering::PlaceInputs() {
   for (const ValueId input : graph_.inputs) {
     Endpoint endpoint;
     endpoint.shape = graph_.values[input].shape;
-    const std::vector<size_t>& readers = plan_.uses().readers(input);
-    const bool is_read_as_float = std::any_of(readers.begin(), readers.end(), [&](size_t reader) {
-      return plan_.kernel(reader) == ByteKernel::kNone ||
-             (plan_.kernel(reader) != ByteKernel::kLinear && !plan_.IsBytes(graph_.nodes[reader].outputs[0]));
-    });
-    if (is_read_as_float || plan_.uses().is_output(input)) {
+    if (IsReadAsFloat(input)) {
       endpoint.floats = NewFloats(input);
+    }
+    if (plan_.IsWide(input)) {
+      endpoint.wide = NewWide(input);
     }
     if (plan_.IsBytes(input)) {
       ASSIGN_OR_RETURN(endpoint.bytes, NewBytes(input));
@@ -106,20 +105,44 @@ void Lowering::PlaceOutputs() {
     endpoint.shape = graph_.values[output].shape;
     endpoint.constant = graph_.values[output].constant;
     if (endpoint.constant == nullptr) {
-      (floats_[output].has_value() ? endpoint.floats : endpoint.bytes) =
-          floats_[output].has_value() ? floats_[output] : bytes_[output];
-      Touch(endpoint.floats.has_value() ? *endpoint.floats : *endpoint.bytes);
+      if (floats_[output].has_value()) {
+        endpoint.floats = floats_[output];
+      } else if (wide_[output].has_value()) {
+        endpoint.wide = wide_[output];
+      } else {
+        endpoint.bytes = bytes_[output];
+      }
+      for (const std::optional<Slot>& slot : {endpoint.floats, endpoint.wide, endpoint.bytes}) {
+        if (slot.has_value()) {
+          Touch(*slot);
+        }
+      }
     }
     compiled_->outputs.push_back(std::move(endpoint));
   }
 }
 
 absl::Status Lowering::LowerNode(size_t node) {
-  if (plan_.kernel(node) == ByteKernel::kLinear) {
-    return LowerLinear(node);
+  switch (plan_.kernel(node)) {
+    case ByteKernel::kLinear:
+      return LowerLinear(node);
+    case ByteKernel::kFunction:
+    case ByteKernel::kPair:
+    case ByteKernel::kAffine:
+      return LowerChain(node);
+    case ByteKernel::kAverage:
+      RETURN_IF_ERROR(LowerAverage(node));
+      break;
+    case ByteKernel::kMaxPool:
+      RETURN_IF_ERROR(LowerMaxPool(node));
+      break;
+    case ByteKernel::kMove:
+      RETURN_IF_ERROR(LowerMove(node));
+      break;
+    case ByteKernel::kNone:
+      RETURN_IF_ERROR(LowerFloat(node));
+      break;
   }
-  const bool on_bytes = plan_.kernel(node) != ByteKernel::kNone && plan_.IsBytes(graph_.nodes[node].outputs[0]);
-  RETURN_IF_ERROR(on_bytes ? LowerBytes(node) : LowerFloat(node));
   FinishLocal(node);
   return absl::OkStatus();
 }
@@ -155,12 +178,22 @@ absl::Status Lowering::LowerFloat(size_t index) {
     }
     kernel(inputs, frame.floats(output));
   });
-  if (plan_.IsBytes(node.outputs[0])) {
-    ASSIGN_OR_RETURN(const Slot bytes, NewBytes(node.outputs[0]));
-    ASSIGN_OR_RETURN(const QuantizationParameters parameters, Parameters(node.outputs[0]));
+  return AddFormsOf(node.outputs[0], output);
+}
+
+absl::Status Lowering::AddFormsOf(ValueId value, Slot floats) {
+  const Shape& shape = graph_.values[value].shape;
+  if (plan_.IsWide(value)) {
+    Do([shape, floats, wide = NewWide(value)](ArenaFrame& frame) {
+      WidenTensor(shape, frame.floats(floats).data(), frame.floats(wide).data());
+    });
+  }
+  if (plan_.IsBytes(value)) {
+    ASSIGN_OR_RETURN(const Slot bytes, NewBytes(value));
+    ASSIGN_OR_RETURN(const ByteTensor form, plan_.FormOfValue(value));
     const ByteKernels& kernels = kernels_;
-    Do([&kernels, shape = graph_.values[node.outputs[0]].shape, parameters, output, bytes](ArenaFrame& frame) {
-      QuantizeTensor(kernels, shape, parameters, frame.floats(output).data(), frame.bytes(bytes).data());
+    Do([&kernels, shape, form, floats, bytes](ArenaFrame& frame) {
+      QuantizeTensor(kernels, shape, form, frame.floats(floats).data(), frame.bytes(bytes).data());
     });
   }
   return absl::OkStatus();
@@ -169,34 +202,52 @@ absl::Status Lowering::LowerFloat(size_t index) {
 absl::Status Lowering::LowerLinear(size_t index) {
   const Node& node = graph_.nodes[index];
   LinearNode linear = *AsLinear(graph_, node);
+  RETURN_IF_ERROR(Correct(node.outputs[0], linear));
   ValueId value = AbsorbAffine(linear, node.outputs[0]);
   LinearStep step;
   LinearOutput output;
-  if (plan_.IsBytes(value)) {
-    const Clamp clamp = AbsorbClamps(value);
-    step.max_pool = AbsorbMaxPool(value);
-    ASSIGN_OR_RETURN(const auto parameters_and_bytes, OutputOf(value, clamp));
-    output.parameters = parameters_and_bytes.first;
-    output.bytes = parameters_and_bytes.second;
+  const std::optional<ByteResult> bytes = ByteResultOf(value);
+  if (bytes.has_value()) {
+    for (const size_t absorbed : bytes->absorbed) {
+      Absorb(absorbed);
+    }
+    value = bytes->value;
+    step.max_pool = bytes->max_pool;
+    ASSIGN_OR_RETURN(output, OutputOf(value, bytes->clamp));
   }
-  ASSIGN_OR_RETURN(const QuantizationParameters input, Parameters(node.inputs[0]));
+  ASSIGN_OR_RETURN(const ByteTensor input, plan_.FormOfValue(node.inputs[0]));
   ASSIGN_OR_RETURN(step.layer, QuantizeLinear(node.name, linear, input, output));
   step.input = UseBytes(node.inputs[0]);
-  // Several rows come channel by channel; ONNX has them row by row.
-  const bool transposes =
-      !output.parameters.has_value() && !IsImage(graph_.values[value].shape) && linear.geometry.output[1] > 1;
-  if (output.parameters.has_value()) {
+  if (bytes.has_value()) {
     ASSIGN_OR_RETURN(step.output, NewBytes(value));
   } else {
-    step.output = transposes ? NewScratch(graph_.values[value].shape.num_elements() * sizeof(float)) : NewFloats(value);
+    step.output = NewWide(value);
   }
-  const Slot by_channel = step.output;
   last_absorbed_ = 0;
   compiled_->steps.push_back({origin_[index], std::move(step)});
   compiled_->work.emplace_back();
-  if (transposes) {
-    AddTransposedOutput(index, value, by_channel);
+  return !bytes.has_value() && plan_.IsBytes(value) ? NarrowOutputOf(index, value) : absl::OkStatus();
+}
+
+// What calibration found out about the layer that makes `value`.
+absl::Status Lowering::Correct(ValueId value, LinearNode& linear) const {
+  const Range* range = plan_.RangeOf(value);
+  if (range == nullptr) {
+    return absl::OkStatus();
   }
+  const size_t num_weights = linear.factor.size() * linear.per_channel;
+  if ((!range->correction.empty() && range->correction.size() != linear.bias.size()) ||
+      (!range->rounding.empty() && range->rounding.size() != num_weights)) {
+    return absl::InvalidArgumentError("the range of " + graph_.values[value].name + " has " +
+                                      std::to_string(range->correction.size()) + " corrections and " +
+                                      std::to_string(range->rounding.size()) + " roundings for a layer of " +
+                                      std::to_string(linear.bias.size()) + " channels and " +
+                                      std::to_string(num_weights) + " weights; calibrate this model");
+  }
+  for (size_t c = 0; c < range->correction.size(); ++c) {
+    linear.bias[c] += static_cast<double>(range->correction[c]);
+  }
+  linear.rounding = range->rounding;
   return absl::OkStatus();
 }
 
@@ -204,7 +255,7 @@ absl::Status Lowering::LowerLinear(size_t index) {
 ValueId Lowering::AbsorbAffine(LinearNode& linear, ValueId value) {
   while (true) {
     const std::optional<size_t> reader = plan_.OnlyReader(value);
-    if (!reader.has_value() || plan_.kernel(*reader) != ByteKernel::kAffine) {
+    if (!reader.has_value()) {
       return value;
     }
     const Node& node = graph_.nodes[*reader];
@@ -221,36 +272,24 @@ ValueId Lowering::AbsorbAffine(LinearNode& linear, ValueId value) {
   }
 }
 
-std::optional<kernels::PoolGeometry> Lowering::AbsorbMaxPool(ValueId& value) {
-  const std::optional<size_t> reader = plan_.OnlyReader(value);
-  if (!reader.has_value() || plan_.kernel(*reader) != ByteKernel::kMaxPool ||
-      !plan_.IsBytes(graph_.nodes[*reader].outputs[0])) {
+std::optional<Lowering::ByteResult> Lowering::ByteResultOf(ValueId value) const {
+  ByteResult result;
+  result.value = value;
+  result.clamp = ClampsAfter(result.value, result.absorbed);
+  if (!plan_.IsBytes(result.value) || IsMadeWide(result.value)) {
     return std::nullopt;
+  }
+  const std::optional<size_t> reader = plan_.OnlyReader(result.value);
+  if (!reader.has_value() || plan_.kernel(*reader) != ByteKernel::kMaxPool) {
+    return result;
   }
   const absl::StatusOr<kernels::PoolGeometry> geometry = execution::PoolGeometryOf(graph_, graph_.nodes[*reader]);
-  if (!geometry.ok()) {
-    return std::nullopt;
+  if (geometry.ok()) {
+    result.absorbed.push_back(*reader);
+    result.value = graph_.nodes[*reader].outputs[0];
+    result.max_pool = *geometry;
   }
-  Absorb(*reader);
-  value = graph_.nodes[*reader].outputs[0];
-  return *geometry;
-}
-
-void Lowering::AddTransposedOutput(size_t node, ValueId value, Slot by_channel) {
-  Touch(by_channel);
-  const Slot output = NewFloats(value);
-  const auto channels = static_cast<size_t>(FormOf(graph_.values[value].shape, {}).channels);
-  Do([by_channel, output, channels](ArenaFrame& frame) {
-    const std::span<const float> from = frame.floats(by_channel);
-    const std::span<float> to = frame.floats(output);
-    const size_t rows = to.size() / channels;
-    for (size_t row = 0; row < rows; ++row) {
-      for (size_t c = 0; c < channels; ++c) {
-        to[row * channels + c] = from[c * rows + row];
-      }
-    }
-  });
-  FinishLocal(node);
+  return result;
 }
 
 // Once all steps have their place: runners refer to the layers there.
@@ -274,32 +313,51 @@ absl::Status Lowering::AddRunners() {
   return absl::OkStatus();
 }
 
-Lowering::Clamp Lowering::AbsorbClamps(ValueId& value) {
-  Clamp clamp = {-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+Lowering::Clamp Lowering::ClampsAfter(ValueId& value, std::vector<size_t>& absorbed) const {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  Clamp clamp = {-kInfinity, kInfinity};
   while (true) {
     const std::optional<size_t> reader = plan_.OnlyReader(value);
-    if (!reader.has_value() || !plan_.IsBytes(graph_.nodes[*reader].outputs[0])) {
+    if (!reader.has_value() || plan_.kernel(*reader) != ByteKernel::kFunction) {
       return clamp;
     }
-    const std::optional<kernels::Activation> activation = execution::ActivationOf(graph_.nodes[*reader]);
-    if (!activation.has_value() || (activation->kind != kernels::Activation::Kind::kRelu &&
-                                    activation->kind != kernels::Activation::Kind::kClip)) {
+    const Node& node = graph_.nodes[*reader];
+    const std::optional<kernels::Activation> activation = execution::ActivationOf(node);
+    using Kind = kernels::Activation::Kind;
+    if (activation->kind != Kind::kRelu && activation->kind != Kind::kClip) {
       return clamp;
     }
-    clamp = {Evaluate(*activation, clamp.low), Evaluate(*activation, clamp.high)};
-    Absorb(*reader);
-    value = graph_.nodes[*reader].outputs[0];
+    const bool is_relu = activation->kind == Kind::kRelu;
+    const double low = is_relu ? 0 : static_cast<double>(activation->alpha);
+    const double high = is_relu ? kInfinity : static_cast<double>(activation->beta);
+    clamp.low = std::min(std::max(clamp.low, low), high);
+    clamp.high = std::min(std::max(clamp.high, low), high);
+    absorbed.push_back(*reader);
+    value = node.outputs[0];
   }
 }
 
-absl::StatusOr<std::pair<QuantizationParameters, ByteOutput>> Lowering::OutputOf(ValueId value,
-                                                                                 const Clamp& clamp) const {
-  ASSIGN_OR_RETURN(const QuantizationParameters parameters, Parameters(value));
-  ByteOutput output;
-  output.zero_point = parameters.zero_point;
-  output.min = QuantizeReal(clamp.low, parameters);
-  output.max = std::max(QuantizeReal(clamp.high, parameters), output.min);
-  return std::pair(parameters, output);
+absl::StatusOr<LinearOutput> Lowering::OutputOf(ValueId value, const Clamp& clamp) const {
+  LinearOutput output;
+  ASSIGN_OR_RETURN(output.form, plan_.FormOfValue(value));
+  const QuantizationParameters& parameters = output.form->parameters;
+  output.bytes.zero_point = parameters.zero_point;
+  // Where channels have scales, a bound is another byte in each. The loosest is taken: a channel's range, where its
+  // bytes end, is within what the clamp gave while it was calibrated.
+  double least = 1;
+  for (const float scale : output.form->scales) {
+    least = std::min(least, static_cast<double>(scale));
+  }
+  output.bytes.min = QuantizeReal(std::min(clamp.low, clamp.low / least), parameters);
+  output.bytes.max = std::max(QuantizeReal(std::max(clamp.high, clamp.high / least), parameters), output.bytes.min);
+  return output;
+}
+
+bool Lowering::IsReadAsFloat(ValueId value) const {
+  const std::vector<size_t>& readers = plan_.uses().readers(value);
+  return plan_.uses().is_output(value) || std::any_of(readers.begin(), readers.end(), [&](size_t reader) {
+           return plan_.kernel(reader) == ByteKernel::kNone;
+         });
 }
 
 Slot Lowering::NewSlot(SlotInfo info) {
@@ -315,10 +373,16 @@ Slot Lowering::NewFloats(ValueId value) {
   return *floats_[value];
 }
 
-absl::StatusOr<Slot> Lowering::NewBytes(ValueId value) {
-  ASSIGN_OR_RETURN(const QuantizationParameters parameters, Parameters(value));
+Slot Lowering::NewWide(ValueId value) {
   SlotInfo info;
-  info.form = FormOf(graph_.values[value].shape, parameters);
+  info.size_bytes = PaddedBytes(FormOf(graph_.values[value].shape, {})) * sizeof(float);
+  wide_[value] = NewSlot(info);
+  return *wide_[value];
+}
+
+absl::StatusOr<Slot> Lowering::NewBytes(ValueId value) {
+  SlotInfo info;
+  ASSIGN_OR_RETURN(info.form, plan_.FormOfValue(value));
   info.size_bytes = PaddedBytes(*info.form);
   bytes_[value] = NewSlot(info);
   return *bytes_[value];
@@ -342,14 +406,20 @@ Slot Lowering::UseFloats(ValueId value) {
     Touch(*floats_[value]);
     return *floats_[value];
   }
+  const Shape& shape = graph_.values[value].shape;
+  if (wide_[value].has_value()) {
+    Touch(*wide_[value]);
+    Do([shape, from = *wide_[value], to = NewFloats(value)](ArenaFrame& frame) {
+      UnwidenTensor(shape, frame.floats(from).data(), frame.floats(to).data());
+    });
+    return *floats_[value];
+  }
   const Slot from = UseBytes(value);
-  const Slot to = NewFloats(value);
-  const QuantizationParameters parameters = compiled_->layout->slots[from].form->parameters;
   const ByteKernels& kernels = kernels_;
-  Do([&kernels, shape = graph_.values[value].shape, parameters, from, to](ArenaFrame& frame) {
-    DequantizeTensor(kernels, shape, parameters, frame.bytes(from).data(), frame.floats(to).data());
+  Do([&kernels, shape, form = *compiled_->layout->slots[from].form, from, to = NewFloats(value)](ArenaFrame& frame) {
+    DequantizeTensor(kernels, shape, form, frame.bytes(from).data(), frame.floats(to).data());
   });
-  return to;
+  return *floats_[value];
 }
 
 void Lowering::Absorb(size_t node) {
@@ -363,7 +433,10 @@ void Lowering::FinishLocal(size_t node) {
   compiled_->steps.push_back({origin_[last], LocalStep{graph_.nodes[last].name}});
   compiled_->work.emplace_back();
   compiled_->work.back().operations = std::move(operations_);
+  compiled_->work.back().chain = std::move(chain_);
+  compiled_->work.back().chain_scratch = chain_scratch_;
   operations_.clear();
+  chain_.reset();
 }
 
 }  // namespace shoji::quantization

@@ -69,14 +69,18 @@ absl::Status CompiledProgram::CheckInputs(std::span<const Tensor* const> inputs)
 absl::Status CompiledProgram::Begin(std::span<const Tensor* const> inputs, Frame& frame) const {
   RETURN_IF_ERROR(CheckInputs(inputs));
   ArenaFrame& own = Own(frame);
+  own.ForgetDoneAhead();
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Endpoint& endpoint = compiled_->inputs[i];
     const std::span<const float> values = inputs[i]->values<float>();
     if (endpoint.floats.has_value()) {
       std::copy(values.begin(), values.end(), own.floats(*endpoint.floats).begin());
     }
+    if (endpoint.wide.has_value()) {
+      WidenTensor(endpoint.shape, values.data(), own.floats(*endpoint.wide).data());
+    }
     if (endpoint.bytes.has_value()) {
-      QuantizeTensor(*compiled_->kernels, endpoint.shape, byte_tensor(*endpoint.bytes)->parameters, values.data(),
+      QuantizeTensor(*compiled_->kernels, endpoint.shape, *byte_tensor(*endpoint.bytes), values.data(),
                      own.bytes(*endpoint.bytes).data());
     }
   }
@@ -86,6 +90,9 @@ absl::Status CompiledProgram::Begin(std::span<const Tensor* const> inputs, Frame
 absl::Status CompiledProgram::RunStep(size_t step, Frame& frame) const {
   SHOJI_CHECK(step < compiled_->steps.size());
   ArenaFrame& own = Own(frame);
+  if (own.IsDoneAhead(step)) {
+    return absl::OkStatus();
+  }
   const Work& work = compiled_->work[step];
   const auto* linear = std::get_if<LinearStep>(&compiled_->steps[step].kind);
   if (linear == nullptr) {
@@ -96,9 +103,18 @@ absl::Status CompiledProgram::RunStep(size_t step, Frame& frame) const {
   }
   if (linear->layer.quantized_output) {
     work.runner->Run(own.bytes(linear->input), own.bytes(linear->output), own.raw(work.scratch));
-  } else {
-    work.runner->Run(own.bytes(linear->input), own.floats(linear->output), own.raw(work.scratch));
+    return absl::OkStatus();
   }
+  const Work* next = step + 1 < compiled_->work.size() ? &compiled_->work[step + 1] : nullptr;
+  if (next == nullptr || next->chain == nullptr) {
+    work.runner->Run(own.bytes(linear->input), own.floats(linear->output), own.raw(work.scratch));
+    return absl::OkStatus();
+  }
+  work.runner->Run(own.bytes(linear->input), own.floats(linear->output), own.raw(work.scratch),
+                   [&](size_t begin, size_t end) {
+                     next->chain->Run(own, begin, end, own.floats(next->chain_scratch));
+                   });
+  own.SetDoneAhead(step + 1);
   return absl::OkStatus();
 }
 
@@ -115,8 +131,10 @@ std::vector<Tensor> CompiledProgram::Finish(Frame& frame) const {
     if (endpoint.floats.has_value()) {
       const std::span<const float> from = own.floats(*endpoint.floats);
       std::copy(from.begin(), from.end(), values.begin());
+    } else if (endpoint.wide.has_value()) {
+      UnwidenTensor(endpoint.shape, own.floats(*endpoint.wide).data(), values.data());
     } else {
-      DequantizeTensor(*compiled_->kernels, endpoint.shape, byte_tensor(*endpoint.bytes)->parameters,
+      DequantizeTensor(*compiled_->kernels, endpoint.shape, *byte_tensor(*endpoint.bytes),
                        own.bytes(*endpoint.bytes).data(), values.data());
     }
     outputs.push_back(std::move(output));

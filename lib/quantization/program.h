@@ -6,8 +6,10 @@
 // everything else is computed here, by kernels that give the same bits on every CPU. Which values are bytes and which
 // stay float32:
 //
-//   - a value is kept in 8 bits where a linear layer, or an operator that works on bytes for one, reads it; it needs a
-//     calibrated range then;
+//   - a value is kept in 8 bits where a linear layer reads it, or an operator that only moves bytes (pooling of maxima,
+//     concatenation) for one; it needs a calibrated range then;
+//   - what other operators make between two linear layers (sums, gates, averages, activations that do not just clamp)
+//     is float32, so that each value is rounded once before a layer, and not again at every operator;
 //   - inputs and outputs of the program are float32 tensors, row-major, as in lib/execution.
 //
 // The result does not depend on where a policy cuts inside the part: passes see the part as a whole.
@@ -43,6 +45,7 @@ struct ByteTensor {
   int64_t width = 1;
   int64_t channels = 1;
   QuantizationParameters parameters;
+  std::vector<float> scales;  // empty, or one a channel: the channel's step is parameters.scale times its scale
 };
 
 // A linear layer, and the max pooling that follows it where nobody else reads what lies between (then `output` is the
@@ -51,8 +54,8 @@ struct LinearStep {
   LinearLayer layer;
   std::optional<kernels::PoolGeometry> max_pool;
   Slot input = 0;  // bytes
-  // Bytes, or where layer.quantized_output is false float32 [out channels][output height][output width], row-major. (A
-  // Gemm or MatMul of several rows is brought into ONNX's order by a local step.)
+  // Bytes, or where layer.quantized_output is false float32 in the order of bytes: [output height][output width][padded
+  // out channels]. (ONNX's order is made where somebody wants it.)
   Slot output = 0;
 };
 

@@ -11,12 +11,12 @@
 
 namespace shoji::ranges_file {
 
-absl::StatusOr<quantization::ActivationRanges> LoadRangesOf(ByteSpan onnx, const std::string& path) {
+absl::StatusOr<quantization::ActivationRanges> LoadRangesOf(const digest::Sha256Digest& model,
+                                                            const std::string& path) {
   ASSIGN_OR_RETURN(RangesFile file, LoadRanges(path));
-  const digest::Sha256Digest digest = digest::Sha256(onnx);
-  if (file.model != digest) {
+  if (file.model != model) {
     return absl::FailedPreconditionError(path + " holds the ranges of another model file, of SHA-256 " +
-                                         HexEncode(file.model) + ", not " + HexEncode(digest) +
+                                         HexEncode(file.model) + ", not " + HexEncode(model) +
                                          "; calibrate again with shoji-model calibrate");
   }
   return std::move(file.ranges);

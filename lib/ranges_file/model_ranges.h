@@ -6,14 +6,14 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "lib/base/bytes.h"
+#include "lib/digest/sha2.h"
 #include "lib/quantization/activation_ranges.h"
 
 namespace shoji::ranges_file {
 
-// The ranges in the file at `path`, for the model whose ONNX file is `onnx`. FAILED_PRECONDITION when they were taken
-// from another file; other errors as LoadRanges.
-absl::StatusOr<quantization::ActivationRanges> LoadRangesOf(ByteSpan onnx, const std::string& path);
+// The ranges in the file at `path`, for the model of digest `model`. FAILED_PRECONDITION when they were taken from
+// another one; other errors as LoadRanges.
+absl::StatusOr<quantization::ActivationRanges> LoadRangesOf(const digest::Sha256Digest& model, const std::string& path);
 
 // "there is no <path>; make it with: shoji-model calibrate --model <model_path> --preprocessing FILE --images DIR"
 std::string HowToMakeRanges(const std::string& model_path);

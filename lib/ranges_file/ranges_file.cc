@@ -4,13 +4,17 @@
 #include "lib/ranges_file/ranges_file.h"
 
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "lib/base/file.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/node.h"
+#include "lib/ranges_file/packed_rounding.h"
 
 namespace shoji::ranges_file {
 namespace {
@@ -24,6 +28,8 @@ constexpr std::pair<std::string_view, CalibrationMethod> kMethods[] = {
     {"mse", CalibrationMethod::kMeanSquaredError},
 };
 constexpr uint64_t kMaxImages = uint64_t{1} << 40;
+constexpr uint64_t kMaxWeights = uint64_t{1} << 31;
+constexpr size_t kMaxFileBytes = size_t{1} << 28;
 
 // The value of a lower-case hexadecimal digit, or -1.
 int DigitOf(char c) {
@@ -50,7 +56,7 @@ absl::StatusOr<digest::Sha256Digest> ReadDigest(const config::Fields& fields) {
   return out;
 }
 
-absl::StatusOr<Range> ReadRange(const config::Node& node) {
+absl::StatusOr<Range> ReadEnds(const config::Node& node) {
   // Everything up to here rounds to the largest float32, also that number as written with nine digits.
   constexpr double kMax = 0x1.fffffefp127;
   ASSIGN_OR_RETURN(const std::vector<config::Node> ends, node.List());
@@ -65,6 +71,62 @@ absl::StatusOr<Range> ReadRange(const config::Node& node) {
   return Range{static_cast<float>(min), static_cast<float>(max)};
 }
 
+// Numbers with spaces between them: a list would take a node of YAML for each.
+absl::StatusOr<std::vector<float>> ReadNumbers(const config::Node& node) {
+  ASSIGN_OR_RETURN(const std::string text, node.String());
+  std::vector<float> out;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at != end) {
+    float value = 0;
+    const std::from_chars_result result = std::from_chars(at, end, value);
+    const bool ends_well = result.ptr == end || (*result.ptr == ' ' && result.ptr + 1 != end);
+    if (result.ec != std::errc() || !std::isfinite(value) || !ends_well) {
+      return node.Error("must be finite numbers with one space between them; the number " +
+                        std::to_string(out.size() + 1) + " is not");
+    }
+    out.push_back(value);
+    at = result.ptr == end ? end : result.ptr + 1;
+  }
+  return out;
+}
+
+absl::Status ReadRounding(const config::Fields& fields, Range& range) {
+  const std::optional<config::Node> node = fields.Find("rounding");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const uint64_t num_weights, fields.Uint64("weights", 1, kMaxWeights));
+  ASSIGN_OR_RETURN(const std::string text, node->String());
+  std::optional<std::vector<int8_t>> rounding = UnpackRounding(text, num_weights);
+  if (!rounding.has_value()) {
+    return node->Error("is not the packed rounding of " + std::to_string(num_weights) + " weights");
+  }
+  range.rounding = *std::move(rounding);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Range> ReadRange(const config::Node& node) {
+  if (!node.IsMap()) {
+    return ReadEnds(node);
+  }
+  ASSIGN_OR_RETURN(const config::Fields fields,
+                   node.Map({"range", "scales", "correction", "weights", "rounding"}));
+  ASSIGN_OR_RETURN(const config::Node ends, fields.Require("range"));
+  ASSIGN_OR_RETURN(Range range, ReadEnds(ends));
+  if (const std::optional<config::Node> scales = fields.Find("scales")) {
+    ASSIGN_OR_RETURN(range.scales, ReadNumbers(*scales));
+  }
+  if (const std::optional<config::Node> correction = fields.Find("correction")) {
+    ASSIGN_OR_RETURN(range.correction, ReadNumbers(*correction));
+  }
+  RETURN_IF_ERROR(ReadRounding(fields, range));
+  if (const absl::Status status = quantization::Validate({{node.key(), range}}); !status.ok()) {
+    return node.Annotate(status);
+  }
+  return range;
+}
+
 absl::StatusOr<RangesFile> Read(const config::Document& document) {
   ASSIGN_OR_RETURN(const config::Fields fields, document.root().Map({"model", "method", "images", "ranges"}));
   RangesFile file;
@@ -77,8 +139,8 @@ absl::StatusOr<RangesFile> Read(const config::Document& document) {
     return ranges.Error("holds no range");
   }
   for (const auto& [name, node] : entries) {
-    ASSIGN_OR_RETURN(const Range range, ReadRange(node));
-    file.ranges.emplace(name, range);
+    ASSIGN_OR_RETURN(Range range, ReadRange(node));
+    file.ranges.emplace(name, std::move(range));
   }
   return file;
 }
@@ -108,6 +170,34 @@ std::string Number(float value) {
   return text.data();
 }
 
+std::string Numbers(const std::vector<float>& values) {
+  std::string out = "\"";
+  for (size_t i = 0; i < values.size(); ++i) {
+    out += (i == 0 ? "" : " ") + Number(values[i]);
+  }
+  return out + "\"";
+}
+
+std::string ToYaml(const std::string& name, const Range& range) {
+  const std::string ends = "[" + Number(range.min) + ", " + Number(range.max) + "]";
+  std::string out = "  " + Quoted(name) + ":";
+  if (range.scales.empty() && range.correction.empty() && range.rounding.empty()) {
+    return out + " " + ends + "\n";
+  }
+  out += "\n    range: " + ends + "\n";
+  if (!range.scales.empty()) {
+    out += "    scales: " + Numbers(range.scales) + "\n";
+  }
+  if (!range.correction.empty()) {
+    out += "    correction: " + Numbers(range.correction) + "\n";
+  }
+  if (!range.rounding.empty()) {
+    out += "    weights: " + std::to_string(range.rounding.size()) + "\n";
+    out += "    rounding: \"" + PackRounding(range.rounding) + "\"\n";
+  }
+  return out;
+}
+
 }  // namespace
 
 const char* NameOf(CalibrationMethod method) {
@@ -120,12 +210,12 @@ const char* NameOf(CalibrationMethod method) {
 }
 
 absl::StatusOr<RangesFile> LoadRanges(const std::string& path) {
-  ASSIGN_OR_RETURN(const config::Document document, config::Document::Load(path));
+  ASSIGN_OR_RETURN(const config::Document document, config::Document::Load(path, kMaxFileBytes));
   return Read(document);
 }
 
 absl::StatusOr<RangesFile> ParseRanges(std::string_view text, const std::string& name) {
-  ASSIGN_OR_RETURN(const config::Document document, config::Document::Parse(text, name));
+  ASSIGN_OR_RETURN(const config::Document document, config::Document::Parse(text, name, kMaxFileBytes));
   return Read(document);
 }
 
@@ -136,7 +226,7 @@ std::string ToYaml(const RangesFile& file) {
   out += "images: " + std::to_string(file.num_images) + "\n";
   out += "ranges:\n";
   for (const auto& [name, range] : file.ranges) {
-    out += "  " + Quoted(name) + ": [" + Number(range.min) + ", " + Number(range.max) + "]\n";
+    out += ToYaml(name, range);
   }
   return out;
 }

@@ -8,6 +8,12 @@
 //   images: 500                        # examples seen
 //   ranges:
 //     "stem_relu_out": [0, 3.5]        # value of the graph: [min, max]
+//     "conv_out":                      # with what else activation_ranges.h says of it, each of which may be absent
+//       range: [0, 3.5]
+//       scales: "1 0.25 0.5"           # numbers, one a channel
+//       correction: "-0.01 0 0.02"
+//       weights: 27                    # of the layer
+//       rounding: "1kmL..."            # packed: packed_rounding.h
 #pragma once
 
 #include <cstdint>

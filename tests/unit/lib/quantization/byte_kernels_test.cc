@@ -6,12 +6,9 @@
 #include "lib/quantization/byte_kernels.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <random>
-#include <span>
-#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -44,6 +41,13 @@ class ByteKernelsTest : public ::testing::TestWithParam<Isa> {
     }
     return out;
   }
+  std::vector<float> RandomFloats(size_t count, float low, float high) {
+    std::vector<float> out(count);
+    for (float& value : out) {
+      value = RandomFloat(low, high);
+    }
+    return out;
+  }
   float RandomFloat(float low, float high) { return std::uniform_real_distribution<float>(low, high)(generator_); }
 
   const ByteKernels& kernels_ = ByteKernelsFor(GetParam());
@@ -66,7 +70,7 @@ TEST_P(ByteKernelsTest, RequantizeWordsIsRequantize) {
     }
     const ByteOutput output = {37, 20, 250};
     std::vector<uint8_t> actual(count);
-    kernels_.requantize_words(words.data(), count, {kPeriod, offsets.data(), multipliers.data(), nullptr}, output,
+    kernels_.requantize_words(words.data(), count, {kPeriod, offsets.data(), multipliers.data()}, output,
                               actual.data());
     for (size_t i = 0; i < count; ++i) {
       const auto sum = static_cast<int32_t>(words[i] + static_cast<uint32_t>(offsets[i % kPeriod]));
@@ -83,72 +87,77 @@ TEST_P(ByteKernelsTest, RequantizeWordsRoundsEveryHalfToEven) {
   const int32_t offset = 0;
   const float half = 0.5F;
   std::vector<uint8_t> actual(words.size());
-  kernels_.requantize_words(words.data(), words.size(), {1, &offset, &half, nullptr}, {128, 0, 255}, actual.data());
+  kernels_.requantize_words(words.data(), words.size(), {1, &offset, &half}, {128, 0, 255}, actual.data());
   for (size_t i = 0; i < words.size(); ++i) {
     ASSERT_EQ(actual[i], Requantize(static_cast<int32_t>(words[i]), half, 128, 0, 255));
   }
 }
 
-TEST_P(ByteKernelsTest, AffineScalesAndShiftsEveryChannel) {
-  const std::vector<uint8_t> x = RandomBytes(301);
-  std::vector<float> multipliers;
-  std::vector<float> shifts;
-  for (int i = 0; i < 12; ++i) {
-    multipliers.push_back(RandomFloat(-2, 2));
-    shifts.push_back(RandomFloat(-50, 50));
-  }
-  const ByteOutput output = {100, 3, 240};
-  std::vector<uint8_t> actual(x.size());
-  kernels_.affine(x.data(), x.size(), 77, {12, nullptr, multipliers.data(), shifts.data()}, output, actual.data());
-  for (size_t i = 0; i < x.size(); ++i) {
-    const float product = static_cast<float>(int{x[i]} - 77) * multipliers[i % 12];
-    ASSERT_EQ(actual[i], Rounded(product + shifts[i % 12], output)) << i;
-  }
-}
-
-TEST_P(ByteKernelsTest, LookUpReadsTheTable) {
-  std::array<uint8_t, 256> table = {};
-  for (size_t i = 0; i < table.size(); ++i) {
-    table[i] = static_cast<uint8_t>(i * 167 + 13);
-  }
-  for (const size_t count : {0U, 1U, 63U, 64U, 65U, 256U, 700U}) {
-    std::vector<uint8_t> x = RandomBytes(count + 1);
-    const std::vector<uint8_t> before = x;
-    kernels_.look_up(x.data(), count, table.data(), x.data());  // in place
+TEST_P(ByteKernelsTest, ScaleWordsIsTheFloatOutputOfALayer) {
+  for (const size_t count : {1U, 27U, 28U, 300U}) {
+    constexpr size_t kPeriod = 28;
+    std::vector<uint32_t> words(count);
+    for (uint32_t& word : words) {
+      word = static_cast<uint32_t>(generator_());
+    }
+    std::vector<int32_t> offsets(kPeriod);
+    std::vector<float> multipliers(kPeriod);
+    for (size_t i = 0; i < kPeriod; ++i) {
+      offsets[i] = static_cast<int32_t>(static_cast<uint32_t>(generator_()));
+      multipliers[i] = RandomFloat(1e-6F, 1e-3F);
+    }
+    std::vector<float> actual(count);
+    kernels_.scale_words(words.data(), count, {kPeriod, offsets.data(), multipliers.data()}, actual.data());
     for (size_t i = 0; i < count; ++i) {
-      ASSERT_EQ(x[i], table[before[i]]) << i << " of " << count;
+      const auto sum = static_cast<int32_t>(words[i] + static_cast<uint32_t>(offsets[i % kPeriod]));
+      ASSERT_EQ(actual[i], static_cast<float>(sum) * multipliers[i % kPeriod]) << i << " of " << count;
     }
-    ASSERT_EQ(x[count], before[count]) << "wrote beyond the end";
   }
 }
 
-TEST_P(ByteKernelsTest, PairsAreWalkedByTheirStrides) {
-  struct Case {
-    std::string name;
-    PairLoop loop;
-  };
-  for (const Case& c : {Case{"same shape", {1, 203, 0, 1, 0, 1}}, Case{"a channel", {5, 20, 20, 1, 0, 1}},
-                        Case{"a pixel", {5, 20, 20, 1, 4, 0}}, Case{"a scalar", {5, 20, 20, 1, 0, 0}},
-                        Case{"left a pixel", {5, 20, 4, 0, 20, 1}}, Case{"left a channel", {5, 20, 0, 1, 20, 1}},
-                        Case{"both scalars", {5, 20, 0, 0, 0, 0}}}) {
-    const std::vector<uint8_t> a = RandomBytes(256);
-    const std::vector<uint8_t> b = RandomBytes(256);
-    const PairFactors factors = {50, 190, 0.013F, 0.021F};
-    const ByteOutput output = {120, 10, 245};
-    std::vector<uint8_t> sums(c.loop.outer * c.loop.inner);
-    std::vector<uint8_t> products(sums.size());
-    kernels_.add(c.loop, factors, a.data(), b.data(), output, sums.data());
-    kernels_.multiply(c.loop, factors, a.data(), b.data(), output, products.data());
-    for (size_t i = 0; i < sums.size(); ++i) {
-      const size_t row = i / c.loop.inner;
-      const size_t at = i % c.loop.inner;
-      const int left = int{a[row * c.loop.a_outer + at * c.loop.a_inner]} - 50;
-      const int right = int{b[row * c.loop.b_outer + at * c.loop.b_inner]} - 190;
-      const float left_term = static_cast<float>(left) * 0.013F;
-      const float right_term = static_cast<float>(right) * 0.021F;
-      ASSERT_EQ(sums[i], Rounded(left_term + right_term, output)) << c.name << " " << i;
-      ASSERT_EQ(products[i], Rounded(static_cast<float>(left * right) * 0.013F, output)) << c.name << " " << i;
+TEST_P(ByteKernelsTest, ArithmeticIsThatOfFloat32) {
+  for (const size_t count : {1U, 15U, 64U, 301U}) {
+    const std::vector<float> a = RandomFloats(count, -3, 3);
+    const std::vector<float> b = RandomFloats(count, -3, 3);
+    const std::vector<float> c = RandomFloats(count, -3, 3);
+    std::vector<float> sum(count), difference(count), product(count), affine(count), leaky(count), clip(count),
+        gate(count), total = c;
+    kernels_.add(a.data(), b.data(), count, sum.data());
+    kernels_.subtract(a.data(), b.data(), count, difference.data());
+    kernels_.multiply(a.data(), b.data(), count, product.data());
+    kernels_.affine(a.data(), count, b.data(), c.data(), affine.data());
+    kernels_.leaky(a.data(), count, 0.1F, leaky.data());
+    kernels_.clip(a.data(), count, -1, 2, clip.data());
+    kernels_.hard_sigmoid(a.data(), count, 0.2F, 0.5F, gate.data());
+    kernels_.accumulate(a.data(), count, total.data());
+    for (size_t i = 0; i < count; ++i) {
+      const float scaled = a[i] * b[i];
+      const float line = a[i] * 0.2F;
+      ASSERT_EQ(sum[i], a[i] + b[i]);
+      ASSERT_EQ(difference[i], a[i] - b[i]);
+      ASSERT_EQ(product[i], scaled);
+      ASSERT_EQ(affine[i], scaled + c[i]) << "contracted";
+      ASSERT_EQ(leaky[i], a[i] < 0 ? a[i] * 0.1F : a[i]);
+      ASSERT_EQ(clip[i], std::min(std::max(a[i], -1.0F), 2.0F));
+      ASSERT_EQ(gate[i], std::min(std::max(line + 0.5F, 0.0F), 1.0F));
+      ASSERT_EQ(total[i], c[i] + a[i]);
     }
+  }
+}
+
+TEST_P(ByteKernelsTest, SigmoidIsGoodToTheLastPlacesAndTheSameEverywhere) {
+  std::vector<float> x;
+  for (int i = -4000; i <= 4000; ++i) {
+    x.push_back(static_cast<float>(i) * 0.025F);
+  }
+  std::vector<float> y(x.size());
+  std::vector<float> portable(x.size());
+  kernels_.sigmoid(x.data(), x.size(), 1, y.data());
+  ByteKernelsFor(Isa::kPortable).sigmoid(x.data(), x.size(), 1, portable.data());
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double exact = 1 / (1 + std::exp(-static_cast<double>(x[i])));
+    ASSERT_NEAR(y[i], exact, 3e-7 * exact + 1e-37) << x[i];
+    ASSERT_EQ(y[i], portable[i]) << x[i];
   }
 }
 
@@ -188,19 +197,22 @@ TEST_P(ByteKernelsTest, MaxPoolTakesTheLargestCellOfEachWindow) {
   }
 }
 
-TEST_P(ByteKernelsTest, AverageIsTheRoundedMean) {
-  const std::vector<uint8_t> x = RandomBytes(11 * 24);
-  std::vector<int32_t> sums(24, 5);
-  kernels_.add_pixels(x.data(), 11, 24, sums.data());
-  std::vector<uint8_t> y(24);
-  const ByteOutput output = {9, 0, 255};
-  kernels_.average(sums.data(), 24, 5 + 11 * 60, 0.05F, output, y.data());
-  for (size_t c = 0; c < 24; ++c) {
-    int sum = 0;
-    for (size_t p = 0; p < 11; ++p) {
-      sum += x[p * 24 + c] - 60;
+TEST_P(ByteKernelsTest, BytesAreWidenedAndComeBack) {
+  for (const size_t count : {1U, 63U, 64U, 257U}) {
+    const std::vector<uint8_t> x = RandomBytes(count);
+    std::vector<float> scale = RandomFloats(count, 0.01F, 2);
+    std::vector<float> inverse;
+    for (const float s : scale) {
+      inverse.push_back(1 / s);
     }
-    ASSERT_EQ(y[c], Rounded(static_cast<float>(sum) * 0.05F, output)) << c;
+    std::vector<float> wide(count);
+    std::vector<uint8_t> back(count);
+    kernels_.widen(x.data(), count, scale.data(), 77, wide.data());
+    kernels_.narrow(wide.data(), count, inverse.data(), {77, 20, 200}, back.data());
+    for (size_t i = 0; i < count; ++i) {
+      ASSERT_EQ(wide[i], static_cast<float>(int{x[i]} - 77) * scale[i]);
+      ASSERT_EQ(back[i], std::clamp<uint8_t>(x[i], 20, 200));
+    }
   }
 }
 
@@ -208,21 +220,23 @@ TEST_P(ByteKernelsTest, PlanesAreQuantizedAndComeBackWithinHalfAStep) {
   for (const size_t pixels : {1U, 5U, 64U, 150U}) {
     constexpr size_t kChannels = 5;
     constexpr size_t kPadded = 8;
-    std::vector<float> x(kChannels * pixels);
-    for (float& value : x) {
-      value = RandomFloat(-1, 1.55F);
+    const std::vector<float> x = RandomFloats(kChannels * pixels, -1, 1.55F);
+    const std::vector<float> inverse = {100, 80, 60, 100, 90};
+    std::vector<float> scale;
+    for (const float step : inverse) {
+      scale.push_back(1 / step);
     }
     std::vector<uint8_t> bytes(pixels * kPadded);
-    kernels_.quantize_planes(x.data(), pixels, kChannels, 100, 100, bytes.data());
+    kernels_.quantize_planes(x.data(), pixels, kChannels, inverse.data(), 100, bytes.data());
     for (size_t p = 0; p < pixels; ++p) {
       for (size_t c = 0; c < kChannels; ++c) {
-        ASSERT_EQ(bytes[p * kPadded + c], Rounded(x[c * pixels + p] * 100, {100, 0, 255}));
+        ASSERT_EQ(bytes[p * kPadded + c], Rounded(x[c * pixels + p] * inverse[c], {100, 0, 255}));
       }
     }
     std::vector<float> back(x.size());
-    kernels_.dequantize_planes(bytes.data(), pixels, kChannels, 0.01F, 100, back.data());
+    kernels_.dequantize_planes(bytes.data(), pixels, kChannels, scale.data(), 100, back.data());
     for (size_t i = 0; i < x.size(); ++i) {
-      ASSERT_NEAR(back[i], x[i], 0.00501F);
+      ASSERT_NEAR(back[i], x[i], 0.501F * scale[i / pixels]);
     }
   }
 }
@@ -230,8 +244,9 @@ TEST_P(ByteKernelsTest, PlanesAreQuantizedAndComeBackWithinHalfAStep) {
 TEST_P(ByteKernelsTest, WhatIsNoByteIsClampedAndWhatIsNoNumberIsTheLeast) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const std::vector<float> x = {-kInfinity, kInfinity, std::numeric_limits<float>::quiet_NaN(), 1e30F, -1e30F, 0};
+  const std::vector<float> ones(x.size(), 1);
   std::vector<uint8_t> y(x.size());
-  kernels_.quantize_row(x.data(), x.size(), 1, 7, y.data());
+  kernels_.narrow(x.data(), x.size(), ones.data(), {7, 0, 255}, y.data());
   EXPECT_EQ(y, (std::vector<uint8_t>{0, 255, 0, 255, 0, 7}));
 }
 

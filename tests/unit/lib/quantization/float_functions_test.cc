@@ -29,6 +29,26 @@ TEST(FloatFunctionsTest, ExpOfWhatIsOutOfRangeIsFinite) {
   EXPECT_TRUE(std::isfinite(Exp(std::numeric_limits<double>::infinity())));
 }
 
+TEST(FloatFunctionsTest, LogAgreesWithTheLibrarys) {
+  for (double x = 1e-300; x < 1e300; x *= 1.7) {
+    EXPECT_NEAR(Log(x), std::log(x), 1e-13) << x;
+  }
+  for (double x = 0.9; x < 1.1; x += 0.0037) {
+    EXPECT_NEAR(Log(x), std::log(x), 1e-16) << x;
+  }
+  EXPECT_EQ(Log(0), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(Log(std::numeric_limits<double>::infinity()), std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(std::isnan(Log(-1)));
+}
+
+TEST(FloatFunctionsTest, ErfAgreesWithTheLibrarys) {
+  for (double x = -8; x < 8; x += 0.037) {
+    EXPECT_NEAR(Erf(x), std::erf(x), 1e-14) << x;
+  }
+  EXPECT_EQ(Erf(std::numeric_limits<double>::infinity()), 1);
+  EXPECT_TRUE(std::isnan(Erf(std::numeric_limits<double>::quiet_NaN())));
+}
+
 TEST(FloatFunctionsTest, ActivationsAgreeWithTheReferenceKernels) {
   std::vector<float> x;
   for (int i = -400; i <= 400; ++i) {
@@ -36,8 +56,27 @@ TEST(FloatFunctionsTest, ActivationsAgreeWithTheReferenceKernels) {
   }
   x.push_back(1e-6F);
   x.push_back(-1e-6F);
-  for (const Kind kind : {Kind::kRelu, Kind::kLeakyRelu, Kind::kSigmoid, Kind::kHardSigmoid, Kind::kHardSwish,
-                          Kind::kTanh, Kind::kClip, Kind::kSwish}) {
+  for (const Kind kind : {Kind::kRelu,
+                          Kind::kLeakyRelu,
+                          Kind::kSigmoid,
+                          Kind::kHardSigmoid,
+                          Kind::kHardSwish,
+                          Kind::kTanh,
+                          Kind::kClip,
+                          Kind::kSwish,
+                          Kind::kElu,
+                          Kind::kSelu,
+                          Kind::kThresholdedRelu,
+                          Kind::kSoftplus,
+                          Kind::kSoftsign,
+                          Kind::kErf,
+                          Kind::kAbs,
+                          Kind::kNeg,
+                          Kind::kExp,
+                          Kind::kFloor,
+                          Kind::kCeil,
+                          Kind::kRound,
+                          Kind::kSign}) {
     const kernels::Activation activation = {kind, kind == Kind::kClip ? -1.5F : 0.2F, 0.5F};
     std::vector<float> expected(x.size());
     std::vector<float> actual(x.size());

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -39,11 +41,20 @@ struct Dense {
   LinearNode node;
 };
 
-LinearOutput BytesOf(const QuantizationParameters& parameters) { return {parameters, {parameters.zero_point, 0, 255}}; }
+ByteTensor FormWith(const QuantizationParameters& parameters, std::vector<float> scales = {}) {
+  ByteTensor form;
+  form.parameters = parameters;
+  form.scales = std::move(scales);
+  return form;
+}
+
+LinearOutput BytesOf(const QuantizationParameters& parameters) {
+  return {FormWith(parameters), {parameters.zero_point, 0, 255}};
+}
 
 TEST(LinearNodeTest, EveryChannelSpansItsOwnWeights) {
   Dense dense(2, 3, {1, -0.5F, 0.02F, 0.01F, -4, 4}, {0, 0, 0});
-  const auto layer = QuantizeLinear("fc", dense.node, {0.5F, 10}, BytesOf({0.25F, 3}));
+  const auto layer = QuantizeLinear("fc", dense.node, FormWith({0.5F, 10}), BytesOf({0.25F, 3}));
   ASSERT_TRUE(layer.ok()) << layer.status();
   EXPECT_THAT(layer->weights, ElementsAre(127, -64, 127, 64, -127, 127));  // halves go to the even neighbour
   EXPECT_THAT(layer->multiplier, ElementsAre(static_cast<float>(0.5 * (1 / 127.0) / 0.25),
@@ -53,23 +64,61 @@ TEST(LinearNodeTest, EveryChannelSpansItsOwnWeights) {
 
 TEST(LinearNodeTest, ExtremesAreReachedByTheWorstInputs) {
   Dense dense(3, 1, {127, -127, 1}, {0});
-  const auto layer = QuantizeLinear("fc", dense.node, {1, 100}, {});
+  const auto layer = QuantizeLinear("fc", dense.node, FormWith({1, 100}), {});
   ASSERT_TRUE(layer.ok());
   // x' from -100 to 155.
   EXPECT_THAT(layer->hi, ElementsAre(127 * 155 + 127 * 100 + 155));
   EXPECT_THAT(layer->lo, ElementsAre(-127 * 100 - 127 * 155 - 100));
 }
 
+TEST(LinearNodeTest, WeightsHoldTheScalesOfTheirInputChannels) {
+  Dense dense(3, 1, {127, 120, 100}, {0});
+  const auto layer = QuantizeLinear("fc", dense.node, FormWith({1, 0}, {1, 0.5F, 0.1F}), {});
+  ASSERT_TRUE(layer.ok());
+  EXPECT_THAT(layer->weights, ElementsAre(127, 60, 10));
+}
+
+TEST(LinearNodeTest, EveryGroupHasTheScalesOfItsChannels) {
+  // Two groups of two input channels, kernels of one by two.
+  Dense dense(4, 2, {127, 100, 80, 60, 100, 80, 127, 60}, {0, 0});
+  dense.node.geometry.group = 2;
+  dense.node.geometry.window.kernel = {1, 2};
+  dense.node.per_channel = dense.node.channel_stride = 4;
+  const auto layer = QuantizeLinear("conv", dense.node, FormWith({1, 0}, {1, 0.5F, 0.1F, 1}), {});
+  ASSERT_TRUE(layer.ok());
+  EXPECT_THAT(layer->weights, ElementsAre(127, 100, 40, 30, 10, 8, 127, 60));
+}
+
+TEST(LinearNodeTest, SmallStepsOfTheOutputMakeLargeMultipliers) {
+  Dense dense(1, 2, {127, 127}, {0, 0});
+  LinearOutput output = BytesOf({2, 0});
+  output.form->scales = {1, 0.25F};
+  const auto layer = QuantizeLinear("fc", dense.node, FormWith({1, 0}), output);
+  ASSERT_TRUE(layer.ok());
+  EXPECT_THAT(layer->multiplier, ElementsAre(0.5F, 2.0F));
+}
+
+TEST(LinearNodeTest, RoundingFollowsTheSignOfTheFactorAndStaysInBounds) {
+  const std::vector<int8_t> rounding = {1, -1, 1, -1};
+  Dense dense(2, 2, {127, 50, 127, 50}, {0, 0});
+  dense.node.rounding = rounding;
+  dense.node.factor = {1, -1};
+  const auto layer = QuantizeLinear("fc", dense.node, FormWith({1, 0}), {});
+  ASSERT_TRUE(layer.ok());
+  EXPECT_THAT(layer->weights, ElementsAre(127, 49, -127, -49));
+  EXPECT_THAT(WeightsInSteps(dense.node, FormWith({1, 0}), 1), ElementsAre(127, 50));
+}
+
 TEST(LinearNodeTest, BiasIsInUnitsOfTheAccumulator) {
   Dense dense(1, 2, {127, 12.7F}, {3, -3});
-  const auto layer = QuantizeLinear("fc", dense.node, {0.5F, 0}, {});
+  const auto layer = QuantizeLinear("fc", dense.node, FormWith({0.5F, 0}), {});
   ASSERT_TRUE(layer.ok());
   EXPECT_THAT(layer->bias, ElementsAre(6, -60));
 }
 
 TEST(LinearNodeTest, ChannelOfZerosKeepsItsBias) {
   Dense dense(2, 2, {0, 0, 0, 0}, {0.7, 0});
-  const auto layer = QuantizeLinear("fc", dense.node, {0.02F, 0}, {});
+  const auto layer = QuantizeLinear("fc", dense.node, FormWith({0.02F, 0}), {});
   ASSERT_TRUE(layer.ok());
   EXPECT_THAT(layer->weights, Each(0));
   EXPECT_FLOAT_EQ(static_cast<float>(layer->bias[0]) * layer->multiplier[0], 0.7F);
@@ -79,7 +128,7 @@ TEST(LinearNodeTest, ChannelOfZerosKeepsItsBias) {
 
 TEST(LinearNodeTest, BiasThatDwarfsTheWeightsStaysInBounds) {
   Dense dense(1, 1, {1e-20F}, {1e6});
-  const auto layer = QuantizeLinear("fc", dense.node, {1e-3F, 0}, {});
+  const auto layer = QuantizeLinear("fc", dense.node, FormWith({1e-3F, 0}), {});
   ASSERT_TRUE(layer.ok());
   EXPECT_LE(std::abs(layer->bias[0]), int64_t{1} << 30);
   EXPECT_FLOAT_EQ(static_cast<float>(layer->bias[0]) * layer->multiplier[0], 1e6F);
@@ -91,7 +140,7 @@ TEST(LinearNodeTest, RingIsTheSmallestThatHoldsEveryChannel) {
     Dense dense(in, 2, std::vector<float>(static_cast<size_t>(2 * in), 1), {0, 0});
     std::fill(dense.weights.begin() + in, dense.weights.end(), 0.0F);
     dense.weights[static_cast<size_t>(in)] = 1;
-    return QuantizeLinear("fc", dense.node, {1, zero_point}, {});
+    return QuantizeLinear("fc", dense.node, FormWith({1, zero_point}), {});
   };
   for (const uint8_t zero_point : {uint8_t{0}, uint8_t{100}, uint8_t{255}}) {
     EXPECT_EQ(ring_of(518, zero_point)->ring, Ring::k24);
@@ -105,11 +154,11 @@ TEST(LinearNodeTest, RingIsTheSmallestThatHoldsEveryChannel) {
 
 TEST(LinearNodeTest, NumbersThatAreTooLargeAreRefused) {
   Dense infinite(1, 1, {std::numeric_limits<float>::infinity()}, {0});
-  EXPECT_TRUE(absl::IsInvalidArgument(QuantizeLinear("fc", infinite.node, {1, 0}, {}).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(QuantizeLinear("fc", infinite.node, FormWith({1, 0}), {}).status()));
   Dense large(1, 1, {3e38F}, {0});
-  EXPECT_TRUE(absl::IsInvalidArgument(QuantizeLinear("fc", large.node, {1e10F, 0}, {}).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(QuantizeLinear("fc", large.node, FormWith({1e10F, 0}), {}).status()));
   Dense bias(1, 1, {1}, {std::nan("")});
-  EXPECT_TRUE(absl::IsInvalidArgument(QuantizeLinear("fc", bias.node, {1, 0}, {}).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(QuantizeLinear("fc", bias.node, FormWith({1, 0}), {}).status()));
 }
 
 TEST(LinearNodeTest, GemmWithATransposedActivationIsNoLinearLayer) {

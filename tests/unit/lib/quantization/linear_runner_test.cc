@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/lib/quantization/naive_linear.h"
+#include "tests/unit/lib/quantization/program_checks.h"
 
 namespace shoji::quantization {
 namespace {
@@ -103,9 +104,15 @@ void ExpectAsDefined(LinearLayer layer, const std::optional<kernels::PoolGeometr
     ASSERT_TRUE(float_runner.ok()) << float_runner.status();
     Aligned float_scratch((*float_runner)->scratch_bytes());
     const std::vector<float> expected_floats = NaiveFloats(layer, input);
-    std::vector<float> floats(expected_floats.size());
-    (*float_runner)->Run(input, floats, float_scratch.bytes());
-    ASSERT_EQ(floats, expected_floats);
+    const kernels::Extents positions = layer.geometry.output;
+    std::vector<float> floats(static_cast<size_t>(positions[0] * positions[1]) * padded);
+    size_t num_told = 0;
+    (*float_runner)->Run(input, floats, float_scratch.bytes(), [&](size_t begin, size_t end) {
+      EXPECT_EQ(begin, num_told) << "parts come in order";
+      num_told = end;
+    });
+    EXPECT_EQ(num_told, static_cast<size_t>(positions[0] * positions[1]));
+    ASSERT_EQ(FloatsChannelsFirst(layer.bias.size(), floats), expected_floats);
   }
 }
 

@@ -42,6 +42,21 @@ std::vector<uint8_t> ChannelsFirst(const ByteTensor& form, std::span<const uint8
   return out;
 }
 
+}  // namespace
+
+std::vector<float> FloatsChannelsFirst(size_t channels, std::span<const float> wide) {
+  const size_t padded = kernels::ring::PaddedChannels(static_cast<int64_t>(channels));
+  std::vector<float> out;
+  for (size_t c = 0; c < channels; ++c) {
+    for (size_t at = c; at < wide.size(); at += padded) {
+      out.push_back(wide[at]);
+    }
+  }
+  return out;
+}
+
+namespace {
+
 void ExpectAsDefined(const Program& program, const LinearStep& step, std::span<const uint8_t> input, Frame& frame) {
   const LinearLayer& layer = step.layer;
   for (size_t c = 0; c < layer.bias.size(); ++c) {
@@ -63,17 +78,7 @@ void ExpectAsDefined(const Program& program, const LinearStep& step, std::span<c
     return;
   }
   EXPECT_EQ(program.byte_tensor(step.output), nullptr);
-  const std::span<const float> actual = frame.floats(step.output);
-  EXPECT_EQ(std::vector<float>(actual.begin(), actual.end()), NaiveFloats(layer, input)) << layer.name;
-}
-
-std::vector<Tensor> RunFloat(const graph::Graph& graph, const std::vector<Tensor>& inputs) {
-  const auto program = execution::Program::Compile(graph, {});
-  EXPECT_TRUE(program.ok()) << program.status();
-  const auto workspace = (*program)->NewWorkspace();
-  auto outputs = (*program)->Run(PointersTo(inputs), *workspace);
-  EXPECT_TRUE(outputs.ok()) << outputs.status();
-  return *std::move(outputs);
+  EXPECT_EQ(FloatsChannelsFirst(layer.bias.size(), frame.floats(step.output)), NaiveFloats(layer, input)) << layer.name;
 }
 
 void ExpectNear(const std::vector<Tensor>& actual, const std::vector<Tensor>& expected, float tolerance,
@@ -93,6 +98,15 @@ void ExpectNear(const std::vector<Tensor>& actual, const std::vector<Tensor>& ex
 }
 
 }  // namespace
+
+std::vector<Tensor> RunFloat(const graph::Graph& graph, const std::vector<Tensor>& inputs) {
+  const auto program = execution::Program::Compile(graph, {});
+  EXPECT_TRUE(program.ok()) << program.status();
+  const auto workspace = (*program)->NewWorkspace();
+  auto outputs = (*program)->Run(PointersTo(inputs), *workspace);
+  EXPECT_TRUE(outputs.ok()) << outputs.status();
+  return *std::move(outputs);
+}
 
 std::vector<Tensor> RandomInputs(const graph::Graph& graph, unsigned seed) {
   std::vector<Tensor> out;

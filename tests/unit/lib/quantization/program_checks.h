@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,12 +26,18 @@ std::unique_ptr<Program> CompileOrDie(const graph::Graph& graph, const Activatio
 // Random inputs for `graph`.
 std::vector<Tensor> RandomInputs(const graph::Graph& graph, unsigned seed);
 
+// The outputs in float32.
+std::vector<Tensor> RunFloat(const graph::Graph& graph, const std::vector<Tensor>& inputs);
+
 // The outputs for `inputs`; checks on the way that every linear step gives the bits of its definition.
 std::vector<Tensor> RunChecked(const Program& program, const std::vector<Tensor>& inputs);
 
 // That the program agrees with float32 to within `tolerance` of the largest output, for some inputs, that every linear
 // step is as defined, and that every instruction set of this CPU gives the same bits.
 void ExpectGoodProgram(const graph::Graph& graph, float tolerance, const std::string& what = "");
+
+// [pixels][padded channels] as [channels][pixels].
+std::vector<float> FloatsChannelsFirst(size_t channels, std::span<const float> wide);
 
 // The steps as words: "linear n0", "linear n0 +pool", "linear n0 float", "local n3".
 std::vector<std::string> Describe(const Program& program, const graph::Graph& graph);

@@ -83,13 +83,13 @@ TEST(QuantizedProgramTest, PoolingThatSomebodyElseReadsAroundIsAStepOfItsOwn) {
   ExpectGoodProgram(b.graph(), 0.03F);
 }
 
-TEST(QuantizedProgramTest, ResidualSumIsDoneOnBytes) {
+TEST(QuantizedProgramTest, ResidualSumIsRoundedOnce) {
   GraphBuilder b;
   const ValueId first = Relu(b, b.Conv(b.Input(Shape({1, 3, 9, 7})), 6, 3));
   const ValueId second = b.Conv(first, 6, 3);
   const ValueId sum = Relu(b, b.Node(Op::kAdd, {second, first}, b.shape(second)));
   b.Output(Gemm(b, Flatten(b, GlobalAverage(b, sum)), 4));
-  EXPECT_THAT(StepsOf(b), ElementsAre("linear n0", "linear n2", "local n4", "local n5", "local n6", "linear n7 float"));
+  EXPECT_THAT(StepsOf(b), ElementsAre("linear n0", "linear n2 float", "local n4", "local n5", "local n6", "linear n7 float"));
   ExpectGoodProgram(b.graph(), 0.04F);
 }
 
@@ -139,7 +139,7 @@ TEST(QuantizedProgramTest, GemmAttributesGoIntoTheLayer) {
 TEST(QuantizedProgramTest, SeveralRowsComeOutRowByRow) {
   GraphBuilder b;
   b.Output(Gemm(b, b.Input(Shape({4, 10})), 6));
-  EXPECT_THAT(StepsOf(b), ElementsAre("linear n0 float", "local n0"));
+  EXPECT_THAT(StepsOf(b), ElementsAre("linear n0 float"));
   ExpectGoodProgram(b.graph(), 0.02F);
 }
 
@@ -149,7 +149,7 @@ TEST(QuantizedProgramTest, MatMulTakesTheSumThatFollowsAsItsBias) {
   const ValueId product = b.Node(Op::kMatMul, {x, b.Weight(Shape({10, 6}))}, Shape({1, 3, 6}));
   const ValueId sum = b.Node(Op::kAdd, {product, b.Weight(Shape({6}))}, Shape({1, 3, 6}));
   b.Output(b.Node(Op::kMatMul, {Relu(b, sum), b.Weight(Shape({6, 4}))}, Shape({1, 3, 4})));
-  EXPECT_THAT(StepsOf(b), ElementsAre("linear n0", "linear n3 float", "local n3"));
+  EXPECT_THAT(StepsOf(b), ElementsAre("linear n0", "linear n3 float"));
   ExpectGoodProgram(b.graph(), 0.03F);
 }
 
@@ -189,22 +189,22 @@ TEST(QuantizedProgramTest, SqueezeAndExcitationScalesChannels) {
   ExpectGoodProgram(b.graph(), 0.04F);
 }
 
-TEST(QuantizedProgramTest, ActivationsOtherThanClampsAreTables) {
+TEST(QuantizedProgramTest, ActivationsOtherThanClampsSeeTheNumberBeforeItIsRounded) {
   for (const Op op : {Op::kSigmoid, Op::kTanh, Op::kHardSwish, Op::kLeakyRelu}) {
     GraphBuilder b;
     const ValueId conv = b.Conv(b.Input(Shape({1, 3, 5, 5})), 6, 3);
     b.Output(b.Conv(b.Node(op, {conv}, b.shape(conv), graph::FloatAttributes{0.1F, 0}), 4, 1));
-    EXPECT_THAT(StepsOf(b), ElementsAre("linear n0", "local n1", "linear n2 float"));
+    EXPECT_THAT(StepsOf(b), ElementsAre("linear n0 float", "local n1", "linear n2 float"));
     ExpectGoodProgram(b.graph(), 0.04F, graph::NameOf(op));
   }
 }
 
-TEST(QuantizedProgramTest, ValueTimesItsOwnSigmoidIsOneTable) {
+TEST(QuantizedProgramTest, ValueTimesItsOwnSigmoidIsOneStep) {
   GraphBuilder b;
   const ValueId conv = b.Conv(b.Input(Shape({1, 3, 5, 5})), 6, 3);
   const ValueId gate = b.Node(Op::kSigmoid, {conv}, b.shape(conv));
   b.Output(b.Conv(b.Node(Op::kMul, {conv, gate}, b.shape(conv)), 4, 1));
-  EXPECT_THAT(StepsOf(b), ElementsAre("linear n0", "local n2", "linear n3 float"));
+  EXPECT_THAT(StepsOf(b), ElementsAre("linear n0 float", "local n2", "linear n3 float"));
   ExpectGoodProgram(b.graph(), 0.03F);
 }
 
@@ -234,7 +234,7 @@ TEST(QuantizedProgramTest, WhatOnlyFloatOperatorsReadStaysFloat) {
   EXPECT_TRUE(Program::Compile(b.graph(), ranges, {}).ok());
 }
 
-TEST(QuantizedProgramTest, OperatorsWithoutAByteKernelRunInFloat) {
+TEST(QuantizedProgramTest, OperatorsWithoutAKernelOfTheirOwnRunInFloat) {
   GraphBuilder b;
   const ValueId x = b.Input(Shape({1, 4, 6}));
   const ValueId y = b.Input(Shape({1, 6, 4}));
@@ -244,11 +244,11 @@ TEST(QuantizedProgramTest, OperatorsWithoutAByteKernelRunInFloat) {
       b.Node(Op::kDiv, {attention, b.Constant(RandomTensor(Shape({1, 4, 1}), 3))}, Shape({1, 4, 4}));
   b.Output(b.Node(Op::kMatMul, {attention, b.Weight(Shape({4, 3}))}, Shape({1, 4, 3})));
   b.Output(quotient);
-  EXPECT_THAT(StepsOf(b), ElementsAre("local n0", "local n1", "local n2", "linear n3 float", "local n3"));
+  EXPECT_THAT(StepsOf(b), ElementsAre("local n0", "local n1", "local n2", "linear n3 float"));
   ExpectGoodProgram(b.graph(), 0.02F);
 }
 
-TEST(QuantizedProgramTest, EveryOperatorRunsOnBytesBetweenTwoLayers) {
+TEST(QuantizedProgramTest, EveryOperatorRunsBetweenTwoLayers) {
   struct Case {
     const char* name;
     ValueId (*make)(GraphBuilder&, ValueId);  // of [1,6,8,8]
@@ -361,6 +361,140 @@ TEST(QuantizedProgramTest, OutputThatIsReadAsBytesIsGivenOutAsFloat) {
   const std::vector<Tensor> outputs = RunChecked(*CompileOrDie(b.graph(), RangesOf(b.graph())), inputs);
   EXPECT_TRUE(std::equal(outputs[2].bytes().begin(), outputs[2].bytes().end(), inputs[0].bytes().begin()))
       << "an input that is an output passes unchanged";
+}
+
+TEST(QuantizedProgramTest, SumThatAlsoGoesOutAsBytesIsGivenInBothForms) {
+  GraphBuilder b;
+  const ValueId first = b.Conv(b.Input(Shape({1, 3, 9, 7})), 6, 3);
+  const ValueId sum = b.Node(Op::kAdd, {b.Conv(first, 6, 3), first}, b.shape(first));
+  const ValueId gate = b.Node(Op::kSigmoid, {b.Conv(GlobalAverage(b, sum), 6, 1)}, Shape({1, 6, 1, 1}));
+  b.Output(b.Conv(b.Node(Op::kMul, {gate, sum}, b.shape(sum)), 4, 1));
+  b.Output(sum);
+  ExpectGoodProgram(b.graph(), 0.05F);
+}
+
+TEST(QuantizedProgramTest, EveryActivationRunsBetweenTwoLayers) {
+  for (const Op op : {Op::kElu, Op::kSoftplus, Op::kAbs, Op::kErf, Op::kHardSigmoid, Op::kTanh}) {
+    GraphBuilder b;
+    const ValueId conv = b.Conv(b.Input(Shape({1, 3, 5, 5})), 7, 3);
+    b.Output(b.Conv(b.Node(op, {conv}, b.shape(conv), graph::FloatAttributes{0.3F, 0.5F}), 4, 1));
+    ExpectGoodProgram(b.graph(), 0.05F, graph::NameOf(op));
+  }
+}
+
+// A convolution, Relu, depthwise convolution, Relu, convolution: the usual case for scales.
+struct Separable {
+  Separable() {
+    const ValueId x = b.Input(Shape({1, 3, 9, 9}));
+    first = Relu(b, b.Conv(x, 8, 3));
+    second = Relu(b, b.Conv(first, 8, 3, 8));
+    last = b.Conv(second, 5, 1);
+    b.Output(last);
+  }
+  Range& RangeOf(ActivationRanges& ranges, ValueId value) { return ranges[b.graph().values[value].name]; }
+  std::string ErrorFor(const ActivationRanges& ranges) {
+    const auto program = Program::Compile(b.graph(), ranges, {});
+    EXPECT_TRUE(absl::IsInvalidArgument(program.status()));
+    return std::string(program.status().message());
+  }
+  GraphBuilder b;
+  ValueId first = 0;
+  ValueId second = 0;
+  ValueId last = 0;
+};
+
+TEST(QuantizedProgramTest, ScalesOfChannelsChangeStepsAndNotNumbers) {
+  Separable net;
+  ActivationRanges ranges = RangesOf(net.b.graph());
+  const std::vector<Tensor> inputs = RandomInputs(net.b.graph(), 3);
+  const std::vector<Tensor> plain = RunChecked(*CompileOrDie(net.b.graph(), ranges), inputs);
+  for (const ValueId value : {net.first, net.second}) {
+    Range& range = net.RangeOf(ranges, value);
+    range.max *= 4;  // room for what smaller steps would clip
+    range.scales = {1, 0.5F, 0.25F, 0.75F, 0.3F, 0.25F, 0.9F, 1};
+  }
+  const auto program = CompileOrDie(net.b.graph(), ranges);
+  const auto& step = std::get<LinearStep>(program->steps()[0].kind);
+  EXPECT_EQ(program->byte_tensor(step.output)->scales.size(), 8U);
+  const std::vector<Tensor> scaled = RunChecked(*program, inputs);
+  float largest = 0;
+  for (const float value : plain[0].values<float>()) {
+    largest = std::max(largest, std::abs(value));
+  }
+  for (size_t i = 0; i < plain[0].num_elements(); ++i) {
+    EXPECT_NEAR(scaled[0].values<float>()[i], plain[0].values<float>()[i], 0.05F * largest);
+  }
+}
+
+TEST(QuantizedProgramTest, ScalesFollowTheirChannelsThroughPoolingAndConcatenation) {
+  GraphBuilder b;
+  const ValueId squeeze = Relu(b, b.Conv(b.Input(Shape({1, 3, 6, 6})), 4, 1));
+  const ValueId left = Relu(b, b.Conv(squeeze, 4, 1));
+  const ValueId right = Relu(b, b.Conv(squeeze, 4, 3));
+  const ValueId joined = b.Node(Op::kConcat, {left, right, squeeze}, Shape({1, 12, 6, 6}), graph::AxisAttributes{1});
+  b.Output(b.Conv(MaxPool2(b, joined), 3, 3));
+  ActivationRanges ranges = RangesOf(b.graph());
+  const std::vector<Tensor> inputs = RandomInputs(b.graph(), 3);
+  const std::vector<Tensor> plain = RunChecked(*CompileOrDie(b.graph(), ranges), inputs);
+  Range& range = ranges[b.graph().values[joined].name];
+  range.max *= 4;
+  range.scales = {1, 0.5F, 0.25F, 0.75F, 0.3F, 0.25F, 0.9F, 1, 0.25F, 0.5F, 1, 0.4F};
+  const auto program = CompileOrDie(b.graph(), ranges);
+  const auto& right_step = std::get<LinearStep>(program->steps()[2].kind);
+  EXPECT_THAT(program->byte_tensor(right_step.output)->scales, ElementsAre(0.3F, 0.25F, 0.9F, 1));
+  const std::vector<Tensor> scaled = RunChecked(*program, inputs);
+  for (size_t i = 0; i < plain[0].num_elements(); ++i) {
+    EXPECT_NEAR(scaled[0].values<float>()[i], plain[0].values<float>()[i], 0.15F);
+  }
+}
+
+TEST(QuantizedProgramTest, CorrectionIsAddedToEveryChannel) {
+  Separable net;
+  ActivationRanges ranges = RangesOf(net.b.graph());
+  const std::vector<Tensor> inputs = RandomInputs(net.b.graph(), 3);
+  const std::vector<Tensor> plain = RunChecked(*CompileOrDie(net.b.graph(), ranges), inputs);
+  net.RangeOf(ranges, net.last).correction = {0.5F, 0, -0.25F, 0, 0};
+  const std::vector<Tensor> corrected = RunChecked(*CompileOrDie(net.b.graph(), ranges), inputs);
+  const size_t pixels = size_t{9} * 9;
+  for (size_t i = 0; i < plain[0].num_elements(); ++i) {
+    const float added = i / pixels == 0 ? 0.5F : i / pixels == 2 ? -0.25F : 0;
+    EXPECT_NEAR(corrected[0].values<float>()[i], plain[0].values<float>()[i] + added, 1e-3F);
+  }
+}
+
+TEST(QuantizedProgramTest, RoundingIsAddedToTheNearestWeights) {
+  Separable net;
+  ActivationRanges ranges = RangesOf(net.b.graph());
+  const auto plain = CompileOrDie(net.b.graph(), ranges);
+  std::vector<int8_t>& rounding = net.RangeOf(ranges, net.last).rounding;
+  rounding.assign(40, 0);
+  rounding[3] = 1;
+  rounding[17] = -1;
+  const auto rounded = CompileOrDie(net.b.graph(), ranges);
+  const std::vector<int8_t>& before = std::get<LinearStep>(plain->steps()[2].kind).layer.weights;
+  const std::vector<int8_t>& after = std::get<LinearStep>(rounded->steps()[2].kind).layer.weights;
+  for (size_t i = 0; i < before.size(); ++i) {
+    EXPECT_EQ(after[i], std::clamp(before[i] + rounding[i], -127, 127));
+  }
+}
+
+TEST(QuantizedProgramTest, ChannelDataThatDoesNotFitNamesTheValue) {
+  Separable net;
+  const ActivationRanges good = RangesOf(net.b.graph());
+  const std::string first = net.b.graph().values[net.first].name;
+  ActivationRanges ranges = good;
+  net.RangeOf(ranges, net.first).scales = {1, 1};
+  EXPECT_THAT(net.ErrorFor(ranges), HasSubstr("the range of " + first + " has 2 scales"));
+  ranges = good;
+  net.RangeOf(ranges, net.first).scales.assign(8, 2);
+  EXPECT_THAT(net.ErrorFor(ranges), HasSubstr("the scales of " + first));
+  const std::string last = net.b.graph().values[net.last].name;
+  ranges = good;
+  net.RangeOf(ranges, net.last).correction = {1};
+  EXPECT_THAT(net.ErrorFor(ranges), HasSubstr("the range of " + last + " has 1 corrections"));
+  ranges = good;
+  net.RangeOf(ranges, net.last).rounding = {1};
+  EXPECT_THAT(net.ErrorFor(ranges), HasSubstr("the range of " + last + " has 0 corrections and 1 roundings"));
 }
 
 TEST(QuantizedProgramTest, PartWithoutLinearLayersNeedsNoRanges) {

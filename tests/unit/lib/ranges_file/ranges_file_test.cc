@@ -5,6 +5,9 @@
 
 #include <limits>
 #include <random>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -51,6 +54,15 @@ TEST(RangesFileTest, WhatIsWrittenIsReadBackToTheBit) {
                            "null", "123", "{a: b}", "größe", "*alias", "&anchor", "!tag"}) {
     file.ranges[name] = {0, 1};
   }
+  for (int i = 0; i < 20; ++i) {
+    quantization::Range& range = file.ranges["channels " + std::to_string(i)];
+    range = {-1, 2};
+    for (int c = 0; c < i; ++c) {
+      range.scales.push_back(std::uniform_real_distribution<float>(1e-3F, 1)(generator));
+      range.correction.push_back(-std::pow(10.0F, exponent(generator)));
+      range.rounding.push_back(static_cast<int8_t>(static_cast<int>(generator() % 3) - 1));
+    }
+  }
   for (const CalibrationMethod method :
        {CalibrationMethod::kMinMax, CalibrationMethod::kPercentile, CalibrationMethod::kMeanSquaredError}) {
     file.method = method;
@@ -90,6 +102,45 @@ TEST(RangesFileTest, RangesMustBeTwoNumbersInOrder) {
                           "[[0], 1]", "[0, ]"}) {
     const std::string error = ErrorFor(kGood + "  next: " + bad + "\n");
     EXPECT_THAT(error, AllOf(HasSubstr("r.yaml:6"), HasSubstr("next"))) << bad;
+  }
+}
+
+TEST(RangesFileTest, ReadsWhatIsKnownOfChannels) {
+  const auto file = ParseRanges(kGood +
+                                    "  next:\n    range: [0, 1]\n    scales: \"1 0.5\"\n    correction: \"-1e-3 0\"\n"
+                                    "    weights: 3\n    rounding: \"Ag==\"\n",
+                                "r.yaml");
+  ASSERT_TRUE(file.ok()) << file.status();
+  quantization::Range expected = {0, 1};
+  expected.scales = {1, 0.5F};
+  expected.correction = {-1e-3F, 0};
+  expected.rounding = {1, -1, -1};
+  EXPECT_EQ(file->ranges.at("next"), expected);
+}
+
+TEST(RangesFileTest, ChannelDataIsChecked) {
+  for (const auto& [field, value] : std::vector<std::pair<std::string, std::string>>{
+           {"scales", "\"1 2\""},    // above 1
+           {"scales", "\"1 0\""},    // not above 0
+           {"scales", "\"1  1\""},   // two spaces
+           {"scales", "\"1 1 \""},   // one at the end
+           {"scales", "\"1 x\""},    // no number
+           {"scales", "\"nan\""},    // likewise
+           {"scales", "[1, 1]"},     // a list
+           {"correction", "\"inf\""},
+           {"rounding", "\"Ag==\""},  // the number of weights is missing
+           {"skales", "\"1\""}}) {
+    const std::string error = ErrorFor(kGood + "  next: {range: [0, 1], " + field + ": " + value + "}\n");
+    EXPECT_THAT(error, AllOf(HasSubstr("r.yaml:6"), HasSubstr("next"))) << field << " " << value;
+  }
+  EXPECT_THAT(ErrorFor(kGood + "  next: {scales: \"1\"}\n"), AllOf(HasSubstr("r.yaml:6"), HasSubstr("range")));
+}
+
+TEST(RangesFileTest, RoundingThatIsNotPackedIsRefused) {
+  for (const char* bad : {"Ag=", "Ag=A", "A===", "====", "8w==", "Ah==", "/w==", "AgAA", "Ag==Ag==", "A*=="}) {
+    const std::string error =
+        ErrorFor(kGood + "  next: {range: [0, 1], weights: 3, rounding: \"" + std::string(bad) + "\"}\n");
+    EXPECT_THAT(error, AllOf(HasSubstr("r.yaml:6"), HasSubstr("rounding of 3 weights"))) << bad;
   }
 }
 
