@@ -121,14 +121,59 @@ void ToProto(const ModelManifest& model, v1::ModelManifest& out) {
   for (const TensorType& type : model.outputs) {
     ToProto(type, *out.add_outputs());
   }
+  if (model.sealed.has_value()) {
+    attest::ToProto(model.sealed->results, *out.mutable_sealed()->mutable_results());
+    out.mutable_sealed()->set_queries_per_release(model.sealed->queries_per_release);
+  }
+}
+
+void ToProto(const AwaitedModel& model, v1::AwaitedModel& out) {
+  out.set_name(model.name);
+  out.set_sealed_digest(ToString(model.sealed_digest));
+  for (const PlannedSegment& segment : model.plan) {
+    v1::PlannedSegment& planned = *out.add_plan();
+    planned.set_start(segment.start);
+    planned.set_place(segment.place);
+    planned.set_confidential(segment.confidential);
+  }
+}
+
+absl::StatusOr<SealedTerms> FromProto(const v1::SealedTerms& in) {
+  SealedTerms out;
+  absl::StatusOr<ResultRule> results = attest::FromProto(in.results());
+  if (!results.ok()) {
+    return Malformed(std::string(results.status().message()));
+  }
+  out.results = *results;
+  out.queries_per_release = in.queries_per_release();
+  if (out.queries_per_release == 0) {
+    return Malformed("a sealed model without a budget of queries");
+  }
+  return out;
+}
+
+absl::Status CheckName(const std::string& name) {
+  if (name.empty() || name.size() > kMaxNameBytes) {
+    return Malformed("a model name of " + std::to_string(name.size()) + " bytes");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<AwaitedModel> FromProto(const v1::AwaitedModel& in) {
+  AwaitedModel out;
+  out.name = in.name();
+  RETURN_IF_ERROR(CheckName(out.name));
+  ASSIGN_OR_RETURN(out.sealed_digest, FixedBytes<32>(in.sealed_digest(), "sealed_digest"));
+  for (const v1::PlannedSegment& segment : in.plan()) {
+    out.plan.push_back({segment.start(), segment.place(), segment.confidential()});
+  }
+  return out;
 }
 
 absl::StatusOr<ModelManifest> FromProto(const v1::ModelManifest& in) {
   ModelManifest out;
   out.name = in.name();
-  if (out.name.empty() || out.name.size() > kMaxNameBytes) {
-    return Malformed("a model name of " + std::to_string(out.name.size()) + " bytes");
-  }
+  RETURN_IF_ERROR(CheckName(out.name));
   ASSIGN_OR_RETURN(out.model_digest, FixedBytes<32>(in.model_digest(), "model_digest"));
   if (!in.calibration_digest().empty()) {
     ASSIGN_OR_RETURN(const auto digest, FixedBytes<32>(in.calibration_digest(), "calibration_digest"));
@@ -148,6 +193,9 @@ absl::StatusOr<ModelManifest> FromProto(const v1::ModelManifest& in) {
   out.result_opened = in.result_opened();
   ASSIGN_OR_RETURN(out.inputs, FromProtoList(in.inputs()));
   ASSIGN_OR_RETURN(out.outputs, FromProtoList(in.outputs()));
+  if (in.has_sealed()) {
+    ASSIGN_OR_RETURN(out.sealed, FromProto(in.sealed()));
+  }
   if (out.inputs.empty() || out.outputs.empty()) {
     return Malformed("model " + out.name + " has no inputs or no outputs");
   }
@@ -173,6 +221,9 @@ Bytes EncodeManifest(const Manifest& manifest) {
   proto.set_software_version(manifest.software_version);
   for (const ModelManifest& model : manifest.models) {
     ToProto(model, *proto.add_models());
+  }
+  for (const AwaitedModel& model : manifest.awaited) {
+    ToProto(model, *proto.add_awaited());
   }
   std::string out;
   {
@@ -217,6 +268,13 @@ absl::StatusOr<Manifest> DecodeManifest(ByteSpan bytes) {
       return Malformed("model " + model.name() + " is listed twice");
     }
     out.models.push_back(std::move(decoded));
+  }
+  for (const v1::AwaitedModel& model : proto.awaited()) {
+    ASSIGN_OR_RETURN(AwaitedModel decoded, FromProto(model));
+    if (!names.insert(model.name()).second) {
+      return Malformed("model " + model.name() + " is listed twice");
+    }
+    out.awaited.push_back(std::move(decoded));
   }
   return out;
 }

@@ -7,10 +7,12 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "lib/attest/result_rule.h"
 #include "lib/base/bytes.h"
 #include "lib/base/clock.h"
 #include "lib/digest/sha2.h"
@@ -38,10 +40,17 @@ struct OpenedSegment {
   std::vector<TensorType> revealed;
 };
 
+// What the owner of a sealed model demands, and the enclave enforces.
+struct SealedTerms {
+  ResultRule results;
+  uint64_t queries_per_release = 0;  // at least 1
+  bool operator==(const SealedTerms&) const = default;
+};
+
 struct ModelManifest {
   std::string name;
-  digest::Sha256Digest model_digest = {};
-  Bytes calibration_digest;  // 32 bytes, or empty
+  digest::Sha256Digest model_digest = {};  // of a sealed model: of the sealed file
+  Bytes calibration_digest;                // 32 bytes, or empty
   digest::Sha256Digest preprocessing_digest = {};
   digest::Sha256Digest labels_digest = {};
   digest::Sha256Digest plan_digest = {};
@@ -49,6 +58,22 @@ struct ModelManifest {
   bool result_opened = false;
   std::vector<TensorType> inputs;
   std::vector<TensorType> outputs;
+  std::optional<SealedTerms> sealed;  // set for a sealed model
+};
+
+// A segment of a policy that is not resolved yet.
+struct PlannedSegment {
+  std::string start;  // "from `fc1`": for people
+  std::string place;
+  bool confidential = false;
+  bool operator==(const PlannedSegment&) const = default;
+};
+
+// A sealed model that is not served until its owner releases its key, and what the enclave means to do with it.
+struct AwaitedModel {
+  std::string name;
+  digest::Sha256Digest sealed_digest = {};
+  std::vector<PlannedSegment> plan;
 };
 
 struct Manifest {
@@ -56,6 +81,7 @@ struct Manifest {
   SystemTime expires_at;  // whole seconds
   std::string software_version;
   std::vector<ModelManifest> models;
+  std::vector<AwaitedModel> awaited;
 };
 
 // The first 16 bytes of SHA-256 of the HPKE public key; no other derivation is accepted.
@@ -65,7 +91,7 @@ KeyId KeyIdOf(const HpkePublicKeyBytes& public_key);
 Bytes EncodeManifest(const Manifest& manifest);
 
 // Parses hostile bytes. INVALID_ARGUMENT (malformed, wrong lengths, key id that does not derive from the key, duplicate
-// model names), FAILED_PRECONDITION (another protocol version).
+// model names, awaited ones included), FAILED_PRECONDITION (another protocol version).
 absl::StatusOr<Manifest> DecodeManifest(ByteSpan bytes);
 
 // SHA-512("shoji evidence v1" || manifest digest || nonce).

@@ -19,13 +19,22 @@ namespace shoji::attest {
 struct AppraisalStep {
   std::string name;  // "signature", "report data", ...
   bool passed = false;
-  std::string detail;  // what was found, and for a failed step what was expected; never a secret
+  std::string detail;       // what was found, and for a failed step what was expected; never a secret
+  std::string remedy = {};  // for a failed step: what would make it pass; empty where nothing honest would
+};
+
+// One decoded field of the evidence, as text: a name ("mrenclave") and its value.
+struct Claim {
+  std::string name;
+  std::string value;
+  bool operator==(const Claim&) const = default;
 };
 
 // The outcome: accepted if and only if there is at least one step and every step passed.
 struct AttestationResult {
   EvidenceKind kind = EvidenceKind::kSimulated;
   std::vector<AppraisalStep> steps;
+  std::vector<Claim> claims = {};  // what the evidence says; worth something only where the result is accepted
 
   bool accepted() const;
   // OK, or PERMISSION_DENIED that names the first failed step.

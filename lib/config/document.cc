@@ -227,15 +227,15 @@ absl::Status BuildTree(std::string_view text, Tree& tree) {
 
 }  // namespace
 
-absl::StatusOr<Document> Document::Load(const std::string& path) {
-  ASSIGN_OR_RETURN(const Bytes content, ReadFile(path, kMaxDocumentBytes));
-  return Parse({reinterpret_cast<const char*>(content.data()), content.size()}, path);
+absl::StatusOr<Document> Document::Load(const std::string& path, size_t max_bytes) {
+  ASSIGN_OR_RETURN(const Bytes content, ReadFile(path, max_bytes));
+  return Parse({reinterpret_cast<const char*>(content.data()), content.size()}, path, max_bytes);
 }
 
-absl::StatusOr<Document> Document::Parse(std::string_view text, const std::string& name) {
-  if (text.size() > kMaxDocumentBytes) {
+absl::StatusOr<Document> Document::Parse(std::string_view text, const std::string& name, size_t max_bytes) {
+  if (text.size() > max_bytes) {
     return absl::ResourceExhaustedError(name + " has " + std::to_string(text.size()) + " bytes, more than the " +
-                                        std::to_string(kMaxDocumentBytes) + " that are accepted");
+                                        std::to_string(max_bytes) + " that are accepted");
   }
   if (text.find('\0') != std::string_view::npos) {
     return absl::InvalidArgumentError(name + ": not valid YAML: holds a NUL byte");

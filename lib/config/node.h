@@ -52,10 +52,12 @@ using EnumTable = std::span<const std::pair<std::string_view, T>>;
 // A parsed document. Copies are cheap and share it. Thread-compatible.
 class Document {
  public:
-  static absl::StatusOr<Document> Load(const std::string& path);
+  // RESOURCE_EXHAUSTED beyond `max_bytes`, which files of data may raise.
+  static absl::StatusOr<Document> Load(const std::string& path, size_t max_bytes = kMaxDocumentBytes);
   // `name` stands for the file in errors; relative paths in the text are
   // resolved against its folder.
-  static absl::StatusOr<Document> Parse(std::string_view text, const std::string& name);
+  static absl::StatusOr<Document> Parse(std::string_view text, const std::string& name,
+                                        size_t max_bytes = kMaxDocumentBytes);
 
   Node root() const;
 

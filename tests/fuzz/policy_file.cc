@@ -26,7 +26,12 @@ shoji::graph::Graph Chain() {
   for (const char* name : {"a", "b", "c"}) {
     const auto id = static_cast<shoji::graph::ValueId>(graph.values.size());
     graph.values.push_back({std::string(name) + "_out", shoji::DataType::kFloat32, shoji::Shape({1, 4}), nullptr});
-    graph.nodes.push_back({name, "Relu", shoji::graph::Op::kRelu, {}, {id - 1}, {id}});
+    shoji::graph::Node& node = graph.nodes.emplace_back();
+    node.name = name;
+    node.op_type = "Relu";
+    node.op = shoji::graph::Op::kRelu;
+    node.inputs = {id - 1};
+    node.outputs = {id};
   }
   graph.outputs = {3};
   graph.folded.push_back({"folded", 1});
@@ -72,17 +77,23 @@ void CheckPlan(const shoji::partition::ResolvedPlan& plan, const shoji::graph::G
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const shoji::graph::Graph kGraph = Chain();
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto policy = shoji::policy_file::ParsePolicy(text, "policy.yaml");
-  if (!policy.ok()) {
-    SHOJI_CHECK(!policy.status().message().empty());
+  const auto parsed = shoji::policy_file::ParsePolicy(text, "policy.yaml");
+  if (!parsed.ok()) {
+    SHOJI_CHECK(!parsed.status().message().empty());
+    return 0;
+  }
+  const auto policy = shoji::partition::ForModel(*parsed, "any");
+  const auto arranged = shoji::partition::ArrangeFor(policy, kGraph);
+  if (!arranged.ok()) {
     return 0;
   }
   const auto plan =
-      shoji::partition::Resolve(*policy, kGraph, {Accelerator("gpu0", "alice"), Accelerator("gpu1", "bob")});
+      shoji::partition::Resolve(policy, *arranged, {Accelerator("gpu0", "alice"), Accelerator("gpu1", "bob")});
+  SHOJI_CHECK(plan.status().code() != absl::StatusCode::kInternal);
   if (!plan.ok()) {
     return 0;
   }
-  CheckPlan(*plan, kGraph);
+  CheckPlan(*plan, *arranged);
   (void)shoji::partition::Summarize(*plan);
   return 0;
 }

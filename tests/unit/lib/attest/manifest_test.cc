@@ -83,6 +83,47 @@ TEST(ManifestTest, RefusesDuplicateModelsAndHostileShapes) {
   EXPECT_THAT(std::string(DecodeError(proto).message()), HasSubstr("out of range"));
 }
 
+TEST(ManifestTest, CarriesSealedTermsAndAwaitedModels) {
+  Manifest manifest = Sample();
+  manifest.models[0].sealed = {*ResultRule::Parse("rounded:3"), 12};
+  AwaitedModel awaited;
+  awaited.name = "secret";
+  awaited.sealed_digest.fill(6);
+  awaited.plan = {{"from the input", "open", false}, {"from `fc`", "enclave", true}};
+  manifest.awaited = {awaited};
+  const absl::StatusOr<Manifest> decoded = DecodeManifest(EncodeManifest(manifest));
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(decoded->models[0].sealed, manifest.models[0].sealed);
+  ASSERT_EQ(decoded->awaited.size(), 1U);
+  EXPECT_EQ(decoded->awaited[0].name, "secret");
+  EXPECT_EQ(decoded->awaited[0].sealed_digest, awaited.sealed_digest);
+  EXPECT_EQ(decoded->awaited[0].plan, awaited.plan);
+  EXPECT_FALSE(DecodeManifest(EncodeManifest(Sample()))->models[0].sealed.has_value());
+}
+
+TEST(ManifestTest, RefusesSealedTermsWithoutABudgetOrAResultForm) {
+  v1::Manifest proto = SampleProto();
+  proto.mutable_models(0)->mutable_sealed()->mutable_results()->set_form(v1::ResultRule::SCORES);
+  EXPECT_THAT(std::string(DecodeError(proto).message()), HasSubstr("without a budget"));
+  proto.mutable_models(0)->mutable_sealed()->set_queries_per_release(1);
+  EXPECT_TRUE(DecodeError(proto).ok());
+  proto.mutable_models(0)->mutable_sealed()->clear_results();
+  EXPECT_FALSE(DecodeError(proto).ok());
+}
+
+TEST(ManifestTest, RefusesAnAwaitedModelOfNoDigestOrOfAServedModelsName) {
+  v1::Manifest proto = SampleProto();
+  v1::AwaitedModel& awaited = *proto.add_awaited();
+  awaited.set_name("secret");
+  EXPECT_THAT(std::string(DecodeError(proto).message()), HasSubstr("sealed_digest has 0 bytes"));
+  awaited.set_sealed_digest(std::string(32, 'd'));
+  EXPECT_TRUE(DecodeError(proto).ok());
+  awaited.set_name(proto.models(0).name());
+  EXPECT_THAT(std::string(DecodeError(proto).message()), HasSubstr("listed twice"));
+  awaited.set_name("");
+  EXPECT_FALSE(DecodeError(proto).ok());
+}
+
 TEST(ManifestTest, NamesTheProtocolVersionItCannotSpeak) {
   v1::Manifest proto = SampleProto();
   proto.set_protocol_version(2);

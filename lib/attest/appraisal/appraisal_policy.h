@@ -1,0 +1,69 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What a relying party accepts (RFC 9334: Appraisal Policy for Evidence), as types. lib/appraisal_file reads it from
+// YAML.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "lib/attest/manifest.h"
+#include "lib/attest/sev_snp/snp_verifier.h"
+#include "lib/attest/sgx/sgx_verifier.h"
+#include "lib/attest/step_list.h"
+#include "lib/attest/tdx/tdx_verifier.h"
+#include "lib/digest/sha2.h"
+
+namespace shoji::attest {
+
+// Whether all that accelerators answer must be checked before it is used.
+enum class Verification : uint8_t { kOptional, kRequired };
+
+// What of a model is accepted. Empty lists and names accept anything.
+struct ModelPolicy {
+  std::string name;
+  std::vector<digest::Sha256Digest> model_digests;
+  std::vector<digest::Sha256Digest> plan_digests;
+  std::string nothing_opened_before;  // a node of the graph, by name
+  Verification verification = Verification::kOptional;
+};
+
+struct AppraisalPolicy {
+  // Evidence of a kind that is absent is refused. Simulated evidence is not a matter of this policy.
+  std::optional<SgxPolicy> sgx;
+  std::optional<TdxPolicy> tdx;
+  std::optional<SnpPolicy> sev_snp;
+  // Files and folders.
+  std::vector<std::string> intel_collateral;
+  std::vector<std::string> amd_collateral;
+  // Empty: any model. Else a model that is not listed is refused.
+  std::vector<ModelPolicy> models;
+};
+
+// INVALID_ARGUMENT when no kind is accepted, or the policy of one does not pin what it must.
+absl::Status CheckAppraisalPolicy(const AppraisalPolicy& policy);
+
+// What an enclave states about one model, as far as a ModelPolicy judges it.
+struct ModelStatement {
+  std::string name;
+  digest::Sha256Digest model_digest = {};
+  digest::Sha256Digest plan_digest = {};
+  // First nodes of the segments that accelerators see in the clear, in the graph's order.
+  std::vector<std::string> opened_from;
+  // The nodes before the first of them, in the graph's order. Absent: not stated.
+  std::optional<std::vector<std::string>> closed_nodes;
+  // Whether every answer of an accelerator is checked before it is used. Absent: not stated.
+  std::optional<bool> all_verified;
+};
+
+// What the manifest states; absent what it does not.
+ModelStatement StatementOf(const ModelManifest& manifest);
+
+// Steps "model", "model digest", "plan digest", "opened segments" and "verification", as far as the policy asks for
+// them. What is asked for and not stated is refused.
+void AppraiseModel(const AppraisalPolicy& policy, const ModelStatement& model, StepList& steps);
+
+}  // namespace shoji::attest
