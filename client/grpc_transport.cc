@@ -51,6 +51,26 @@ absl::StatusOr<attest::EvidenceKind> KindOf(v1::EvidenceKind kind) {
   }
 }
 
+// InferRequest and ReleaseKeyRequest have the same fields, and so have their answers.
+template <typename Message>
+Message ToMessage(const channel::SealedRequest& sealed) {
+  Message request;
+  request.set_key_id(ToString(sealed.key_id));
+  request.set_session_id(ToString(sealed.session_id));
+  request.set_sequence(sealed.sequence);
+  request.set_model(sealed.model);
+  request.set_ciphertext(sealed.ciphertext.data(), sealed.ciphertext.size());
+  return request;
+}
+
+template <typename Message>
+absl::StatusOr<channel::SealedAnswer> AnswerFrom(const Message& response) {
+  channel::SealedAnswer out;
+  ASSIGN_OR_RETURN(out.salt, Fixed<32>(response.salt(), "salt"));
+  out.ciphertext = ToBytes(response.ciphertext());
+  return out;
+}
+
 // Thread-safe.
 class GrpcTransport final : public Transport {
  public:
@@ -67,6 +87,19 @@ class GrpcTransport final : public Transport {
     v1::GetEvidenceRequest request;
     request.set_nonce(ToString(nonce));
     request.set_model(model);
+    return GetEvidence(request, deadline);
+  }
+
+  absl::StatusOr<EvidenceReply> GetSealedModelEvidence(const attest::Nonce& nonce,
+                                                       const digest::Sha256Digest& sealed_digest,
+                                                       SteadyTime deadline) override {
+    v1::GetEvidenceRequest request;
+    request.set_nonce(ToString(nonce));
+    request.set_sealed_digest(ToString(sealed_digest));
+    return GetEvidence(request, deadline);
+  }
+
+  absl::StatusOr<EvidenceReply> GetEvidence(const v1::GetEvidenceRequest& request, SteadyTime deadline) {
     v1::GetEvidenceResponse response;
     RETURN_IF_ERROR(Call(*attestation_, &v1::AttestationService::Stub::GetEvidence, request, response, deadline));
     EvidenceReply out;
@@ -103,18 +136,17 @@ class GrpcTransport final : public Transport {
   }
 
   absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& sealed, SteadyTime deadline) override {
-    v1::InferRequest request;
-    request.set_key_id(ToString(sealed.key_id));
-    request.set_session_id(ToString(sealed.session_id));
-    request.set_sequence(sealed.sequence);
-    request.set_model(sealed.model);
-    request.set_ciphertext(sealed.ciphertext.data(), sealed.ciphertext.size());
+    const auto request = ToMessage<v1::InferRequest>(sealed);
     v1::InferResponse response;
     RETURN_IF_ERROR(Call(*inference_, &v1::InferenceService::Stub::Infer, request, response, deadline));
-    channel::SealedAnswer out;
-    ASSIGN_OR_RETURN(out.salt, Fixed<32>(response.salt(), "salt"));
-    out.ciphertext = ToBytes(response.ciphertext());
-    return out;
+    return AnswerFrom(response);
+  }
+
+  absl::StatusOr<channel::SealedAnswer> ReleaseKey(const channel::SealedRequest& sealed, SteadyTime deadline) override {
+    const auto request = ToMessage<v1::ReleaseKeyRequest>(sealed);
+    v1::ReleaseKeyResponse response;
+    RETURN_IF_ERROR(Call(*inference_, &v1::InferenceService::Stub::ReleaseKey, request, response, deadline));
+    return AnswerFrom(response);
   }
 
   std::chrono::milliseconds RetryAfter(const absl::Status& status) const override { return rpc::RetryAfterOf(status); }

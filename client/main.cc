@@ -17,6 +17,9 @@ namespace {
 using shoji::client::Arguments;
 using shoji::client::OutputFormat;
 
+// A model may have to be decrypted and compiled meanwhile.
+constexpr char kReleaseDeadline[] = "60s";
+
 void AddServer(CLI::App& command, Arguments& arguments) {
   command.add_option("--server", arguments.server, "HOST:PORT or unix:PATH of shoji-server")->required();
   auto* const plaintext = command.add_flag("--plaintext", arguments.plaintext,
@@ -31,12 +34,16 @@ void AddServer(CLI::App& command, Arguments& arguments) {
   command.add_option("--output", arguments.output, "text or json")->transform(CLI::CheckedTransformer(formats));
 }
 
-void AddAppraisal(CLI::App& command, Arguments& arguments) {
-  command.add_option("--model", arguments.model, "name of the model; not needed where there is only one");
+void AddEvidence(CLI::App& command, Arguments& arguments) {
   command.add_flag("--allow-simulated", arguments.allow_simulated,
                    "accept simulated evidence: NO confidentiality, for trying out");
   command.add_option("--simulated-key", arguments.simulated_key_files,
                      "PEM file of the Ed25519 public key that signs simulated evidence");
+}
+
+void AddAppraisal(CLI::App& command, Arguments& arguments) {
+  command.add_option("--model", arguments.model, "name of the model; not needed where there is only one");
+  AddEvidence(command, arguments);
   command.add_flag("--allow-open-result", arguments.allow_open_result,
                    "accept a policy that shows the answer to the accelerator");
   command.add_option("--expect-model-digest", arguments.expected_model_digest,
@@ -55,15 +62,23 @@ int Run(int argc, char** argv) {
   infer.add_option("--top", arguments.top, "how many classes to print")->capture_default_str();
   CLI::App& models = *app.add_subcommand("models", "list the server's models");
   CLI::App& verify = *app.add_subcommand("verify", "appraise the enclave's evidence and say step by step why");
-  for (CLI::App* const command : {&infer, &models, &verify}) {
+  CLI::App& release = *app.add_subcommand("release", "give the key of a sealed model to the enclaves that await it");
+  release.add_option("--sealed", arguments.sealed_file, "the sealed model, as it was given to the operator")
+      ->required();
+  release.add_option("--key", arguments.model_key_file, "the owner's key, with which it was sealed")->required();
+  for (CLI::App* const command : {&infer, &models, &verify, &release}) {
     AddServer(*command, arguments);
   }
   AddAppraisal(infer, arguments);
   AddAppraisal(verify, arguments);
+  AddEvidence(release, arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? shoji::client::kExitOk : shoji::client::kExitUsage;
+  }
+  if (release.parsed() && release.count("--deadline") == 0) {
+    arguments.deadline = kReleaseDeadline;
   }
   if (const absl::Status status = shoji::crypto::InitializeSecretMemory(); !status.ok()) {
     std::cerr << "shoji: " << status.message() << "\n";
@@ -71,6 +86,9 @@ int Run(int argc, char** argv) {
   }
   if (infer.parsed()) {
     return shoji::client::RunInfer(arguments, std::cout, std::cerr);
+  }
+  if (release.parsed()) {
+    return shoji::client::RunRelease(arguments, std::cout, std::cerr);
   }
   return models.parsed() ? shoji::client::RunModels(arguments, std::cout, std::cerr)
                          : shoji::client::RunVerify(arguments, std::cout, std::cerr);

@@ -111,6 +111,12 @@ absl::StatusOr<const attest::ModelManifest*> FindModel(const attest::Manifest& m
     }
     names.push_back(model.name);
   }
+  for (const attest::AwaitedModel& model : manifest.awaited) {
+    if (model.name == name) {
+      return absl::NotFoundError("model '" + name +
+                                 "' awaits its owner's key, and is not served before (`shoji release` hands it over)");
+    }
+  }
   return UnknownModel(name, names);
 }
 

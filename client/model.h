@@ -40,7 +40,7 @@ struct Expectations {
 absl::StatusOr<EvidenceReply> FetchEvidence(Transport& transport, const attest::Nonce& nonce, const std::string& model,
                                             SteadyTime deadline);
 
-// The model named `name`; NOT_FOUND (UNKNOWN_MODEL) suggests near names.
+// The model named `name`; NOT_FOUND (UNKNOWN_MODEL) suggests near names, or says that it awaits its key.
 absl::StatusOr<const attest::ModelManifest*> FindModel(const attest::Manifest& manifest, const std::string& name);
 
 // Checks the server's description against the attested digests and parses it. FAILED_PRECONDITION when it is another

@@ -15,6 +15,7 @@
 #include "lib/base/clock.h"
 #include "lib/channel/framing.h"
 #include "lib/crypto/hpke.h"
+#include "lib/digest/sha2.h"
 
 namespace shoji::client {
 
@@ -42,7 +43,7 @@ struct SessionReply {
   channel::SealedAnswer hello;
 };
 
-// The four calls that a session makes, one try each, no retries. Everything that comes back is hostile; an
+// The calls that a session and a release make, one try each, no retries. Everything that comes back is hostile; an
 // implementation checks lengths and no more. Errors carry the server's code and Reason, UNAVAILABLE when it cannot be
 // reached, DEADLINE_EXCEEDED at `deadline`. Thread-safe.
 class Transport {
@@ -57,6 +58,12 @@ class Transport {
   virtual absl::StatusOr<std::vector<ModelDescription>> ListModels(SteadyTime deadline) = 0;
   virtual absl::StatusOr<SessionReply> OpenSession(const SessionOffer& offer, SteadyTime deadline) = 0;
   virtual absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& request, SteadyTime deadline) = 0;
+  // Evidence of an enclave that awaits the key of the sealed model of that digest, or else of one that serves it.
+  virtual absl::StatusOr<EvidenceReply> GetSealedModelEvidence(const attest::Nonce& nonce,
+                                                               const digest::Sha256Digest& sealed_digest,
+                                                               SteadyTime deadline) = 0;
+  virtual absl::StatusOr<channel::SealedAnswer> ReleaseKey(const channel::SealedRequest& request,
+                                                           SteadyTime deadline) = 0;
   // The least time that the server asks to wait before a retry after `status`; zero without advice.
   virtual std::chrono::milliseconds RetryAfter(const absl::Status& status) const = 0;
 };

@@ -14,11 +14,13 @@
 
 #include "enclave_worker/core/accelerator_registry.h"
 #include "enclave_worker/core/enclave.h"
+#include "enclave_worker/core/released_keys.h"
 #include "enclave_worker/evidence/simulated_quoter.h"
 #include "enclave_worker/hardening/hardening.h"
 #include "enclave_worker/service/accelerator/accelerator_client.h"
 #include "enclave_worker/service/enclave_config.h"
 #include "enclave_worker/service/enclave_service.h"
+#include "enclave_worker/service/model_loader.h"
 #include "enclave_worker/service/worker_pool.h"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
@@ -65,19 +67,6 @@ absl::StatusOr<std::vector<AcceleratorRegistry::Member>> ConnectAccelerators(con
   return members;
 }
 
-absl::StatusOr<ModelSet> LoadModels(const EnclaveConfig& config, const ModelContext& context) {
-  ModelSet models;
-  for (const ModelConfig& model : config.models) {
-    ASSIGN_OR_RETURN(const ModelSource source, LoadModelSource(model));
-    absl::StatusOr<std::unique_ptr<Model>> made = Model::Create(source, context);
-    if (!made.ok()) {
-      return absl::Status(made.status().code(), model.where + ": " + std::string(made.status().message()));
-    }
-    models.push_back(*std::move(made));
-  }
-  return models;
-}
-
 // An accelerator that lied, or left a request without an answer: each one a warning.
 EventSink LogEventsTo(telemetry::Logger& logger) {
   return [&logger](const EnclaveEvent& event) {
@@ -100,23 +89,24 @@ std::function<void(const Accelerator&, Offence, std::chrono::nanoseconds)> LogTe
 }
 
 // Re-reads models, files and policies. Everything else needs a restart.
-absl::Status Reload(const std::string& path, const ModelContext& context, Enclave& enclave) {
-  ASSIGN_OR_RETURN(const EnclaveConfig config, LoadEnclaveConfig(path));
-  ASSIGN_OR_RETURN(ModelSet models, LoadModels(config, context));
-  return enclave.Reload(std::move(models));
+absl::Status Reload(const std::string& path, const ModelLoader& loader, Enclave& enclave) {
+  return enclave.Reload([&]() -> absl::StatusOr<Served> {
+    ASSIGN_OR_RETURN(const EnclaveConfig config, LoadEnclaveConfig(path));
+    return loader.Load(config);
+  });
 }
 
 // Serves until SIGTERM or SIGINT.
-void ServeUntilDrained(const Flags& flags, const ModelContext& context, Enclave& enclave, EnclaveService& service,
-                       rpc::SignalWaiter& signals, telemetry::Logger& logger) {
+void ServeUntilDrained(const Flags& flags, Quarantine& quarantine, const ModelLoader& loader, Enclave& enclave,
+                       EnclaveService& service, rpc::SignalWaiter& signals, telemetry::Logger& logger) {
   while (true) {
     const std::optional<rpc::Signal> signal = signals.WaitFor(kTick);
     if (signal == rpc::Signal::kDrain) {
       return;
     }
     if (signal == rpc::Signal::kReload) {
-      context.quarantine.ReleaseAll();
-      const absl::Status reloaded = Reload(flags.config, context, enclave);
+      quarantine.ReleaseAll();
+      const absl::Status reloaded = Reload(flags.config, loader, enclave);
       if (reloaded.ok()) {
         logger.Info("reloaded", {{"config", flags.config}});
       } else {
@@ -159,9 +149,11 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
                              .events = LogEventsTo(logger),
                              .threads_per_run = config.threads_per_run,
                              .offload_timeout = config.offload_timeout};
-  ASSIGN_OR_RETURN(ModelSet models, LoadModels(config, context));
+  ReleasedKeys keys;
+  const ModelLoader loader(context, keys, logger);
+  ASSIGN_OR_RETURN(Served served, loader.Load(config));
   ASSIGN_OR_RETURN(const std::unique_ptr<Enclave> enclave,
-                   Enclave::Create({&clock, config.sessions, SHOJI_VERSION}, std::move(models)));
+                   Enclave::Create({&clock, config.sessions, SHOJI_VERSION, &keys}, std::move(served)));
   if (flags.check_config) {
     std::printf("%s is valid\n", flags.config.c_str());
     return absl::OkStatus();
@@ -177,7 +169,7 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
     RETURN_IF_ERROR(rpc::WriteAddressFile(flags.address_file, server->addresses()));
   }
   logger.Info("serving", {{"address", server->addresses()[0].ToString()}, {"version", SHOJI_VERSION}});
-  ServeUntilDrained(flags, context, *enclave, service, signals, logger);
+  ServeUntilDrained(flags, quarantine, loader, *enclave, service, signals, logger);
   logger.Info("draining", {});
   service.Drain();
   service.EndWatches();

@@ -172,6 +172,11 @@ absl::Status Call::ReadRoute() {
   if (method_->handling == Handling::kForwardByModel) {
     ASSIGN_OR_RETURN(const auto request, Parse<v1::GetEvidenceRequest>(request_));
     model_ = request.model();
+    sealed_digest_ = request.sealed_digest();
+  } else if (method_->name == "ReleaseKey") {
+    ASSIGN_OR_RETURN(const auto request, Parse<v1::ReleaseKeyRequest>(request_));
+    key_id_ = request.key_id();
+    model_ = request.model();
   } else if (method_->name == "Infer") {
     ASSIGN_OR_RETURN(const auto request, Parse<v1::InferRequest>(request_));
     key_id_ = request.key_id();
@@ -184,8 +189,11 @@ absl::Status Call::ReadRoute() {
 }
 
 absl::StatusOr<size_t> Call::Route() {
-  return method_->handling == Handling::kForwardByKey ? environment_.router.ByKey(key_id_)
-                                                      : environment_.router.ByModel(model_);
+  if (method_->handling == Handling::kForwardByKey) {
+    return environment_.router.ByKey(key_id_);
+  }
+  return sealed_digest_.empty() ? environment_.router.ByModel(model_)
+                                : environment_.router.BySealedDigest(sealed_digest_);
 }
 
 void Call::Forward() {

@@ -101,6 +101,7 @@ class Call final : private Admission::Waiter, private Intake::Body, private Heal
   grpc::ByteBuffer response_;
   std::string key_id_;
   std::string model_;
+  std::string sealed_digest_;
   bool is_in_intake_ = false;
   bool is_watching_ = false;
   bool is_cancelled_ = false;

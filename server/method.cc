@@ -9,10 +9,12 @@
 namespace shoji::server {
 
 const Method* FindMethod(std::string_view path) {
-  static const std::array<Method, 7> kMethods = {{
+  static const std::array<Method, 8> kMethods = {{
       {"/shoji.v1.InferenceService/Infer", "Infer", Handling::kForwardByKey, "/shoji.internal.v1.EnclaveService/Infer"},
       {"/shoji.v1.InferenceService/OpenSession", "OpenSession", Handling::kForwardByKey,
        "/shoji.internal.v1.EnclaveService/OpenSession"},
+      {"/shoji.v1.InferenceService/ReleaseKey", "ReleaseKey", Handling::kForwardByKey,
+       "/shoji.internal.v1.EnclaveService/ReleaseKey"},
       {"/shoji.v1.AttestationService/GetEvidence", "GetEvidence", Handling::kForwardByModel,
        "/shoji.internal.v1.EnclaveService/GetEvidence"},
       {"/shoji.v1.InferenceService/GetVersion", "GetVersion", Handling::kVersion},

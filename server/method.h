@@ -12,7 +12,7 @@ namespace shoji::server {
 // What the front end does with a call.
 enum class Handling : uint8_t {
   kForwardByKey,    // to the enclave that holds the request's key
-  kForwardByModel,  // to an enclave that serves the request's model
+  kForwardByModel,  // to an enclave that serves the request's model, or holds the sealed model it names
   kVersion,
   kModels,
   kHealthCheck,

@@ -17,10 +17,12 @@ using internal::v1::EnclaveState;
 
 constexpr size_t kKeyIdLength = 16;
 constexpr int kMaxKeys = 64;
+constexpr size_t kDigestLength = 32;
 constexpr int kMaxModels = 1000;
 
 absl::Status Validate(const EnclaveState& state) {
-  if (state.key_ids_size() > kMaxKeys || state.stale_key_ids_size() > kMaxKeys || state.models_size() > kMaxModels) {
+  if (state.key_ids_size() > kMaxKeys || state.stale_key_ids_size() > kMaxKeys || state.models_size() > kMaxModels ||
+      state.sealed_models_size() > kMaxModels) {
     return absl::InvalidArgumentError("it reports too many keys or models");
   }
   for (const auto* keys : {&state.key_ids(), &state.stale_key_ids()}) {
@@ -30,12 +32,31 @@ absl::Status Validate(const EnclaveState& state) {
       }
     }
   }
+  for (const auto& model : state.sealed_models()) {
+    if (model.sealed_digest().size() != kDigestLength) {
+      return absl::InvalidArgumentError("it reports a sealed model's digest that is not 32 bytes");
+    }
+  }
   return absl::OkStatus();
 }
 
 bool Serves(const EnclaveState& state, std::string_view model) {
   return model.empty() || std::any_of(state.models().begin(), state.models().end(),
                                       [model](const auto& served) { return served.name() == model; });
+}
+
+bool Awaits(const EnclaveState& state, std::string_view model) {
+  return std::any_of(state.sealed_models().begin(), state.sealed_models().end(), [model](const auto& sealed) {
+    return sealed.awaits_key() && (model.empty() || sealed.name() == model);
+  });
+}
+
+enum class Key : uint8_t { kAwaited, kReleased };
+
+bool HasSealed(const EnclaveState& state, std::string_view sealed_digest, Key key) {
+  return std::any_of(state.sealed_models().begin(), state.sealed_models().end(), [&](const auto& sealed) {
+    return sealed.sealed_digest() == sealed_digest && sealed.awaits_key() == (key == Key::kAwaited);
+  });
 }
 
 // The entry of `response` that describes a model as `model` does, added when there is none.
@@ -87,24 +108,45 @@ absl::StatusOr<size_t> Router::ByKey(std::string_view key_id) const {
   return ErrorOf(is_any_connected ? Reason::kUnknownKey : Reason::kNoEnclave);
 }
 
-absl::StatusOr<size_t> Router::ByModel(std::string_view model) {
-  const absl::MutexLock lock(&mu_);
-  bool is_any_ready = false;
-  bool is_served = false;
+template <typename Predicate>
+std::optional<size_t> Router::InTurn(Predicate fits) {
   for (size_t step = 0; step < states_.size(); ++step) {
     const size_t i = (next_ + step) % states_.size();
-    if (!states_[i].has_value()) {
-      continue;
-    }
-    const bool serves = Serves(*states_[i], model);
-    if (states_[i]->ready() && serves) {
+    if (states_[i].has_value() && fits(*states_[i])) {
       next_ = (i + 1) % states_.size();
       return i;
     }
-    is_any_ready |= states_[i]->ready();
-    is_served |= serves;
   }
-  return ErrorOf(is_any_ready && !is_served ? Reason::kUnknownModel : Reason::kNoEnclave);
+  return std::nullopt;
+}
+
+absl::StatusOr<size_t> Router::ByModel(std::string_view model) {
+  const absl::MutexLock lock(&mu_);
+  const auto is_ready = [](const EnclaveState& state) { return state.ready(); };
+  const auto serves = [&](const EnclaveState& state) { return Serves(state, model); };
+  if (const auto found = InTurn([&](const EnclaveState& state) { return is_ready(state) && serves(state); })) {
+    return *found;
+  }
+  if (const auto found = InTurn([&](const EnclaveState& state) { return Awaits(state, model); })) {
+    return *found;
+  }
+  const auto any = [&](const auto& predicate) {
+    return std::any_of(states_.begin(), states_.end(),
+                       [&](const auto& state) { return state.has_value() && predicate(*state); });
+  };
+  return ErrorOf(any(is_ready) && !any(serves) ? Reason::kUnknownModel : Reason::kNoEnclave);
+}
+
+absl::StatusOr<size_t> Router::BySealedDigest(std::string_view sealed_digest) {
+  const absl::MutexLock lock(&mu_);
+  for (const Key key : {Key::kAwaited, Key::kReleased}) {
+    if (const auto found = InTurn([&](const EnclaveState& state) { return HasSealed(state, sealed_digest, key); })) {
+      return *found;
+    }
+  }
+  const bool connected =
+      std::any_of(states_.begin(), states_.end(), [](const auto& state) { return state.has_value(); });
+  return ErrorOf(connected ? Reason::kUnknownSealedModel : Reason::kNoEnclave);
 }
 
 v1::ListModelsResponse Router::Models() const {

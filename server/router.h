@@ -32,18 +32,25 @@ class Router {
   // The enclave that holds `key_id`, or held it before a reload (it answers STALE_MANIFEST). UNKNOWN_KEY, or NO_ENCLAVE
   // when none is connected at all.
   absl::StatusOr<size_t> ByKey(std::string_view key_id) const;
-  // A ready enclave that serves `model` (empty: any), in turn. UNKNOWN_MODEL when enclaves are ready but none serves
-  // it, or else NO_ENCLAVE.
+  // A ready enclave that serves `model` (empty: any), in turn; where there is none, one that awaits its key, whose
+  // manifest says so. UNKNOWN_MODEL when enclaves are ready but none serves it, or else NO_ENCLAVE.
   absl::StatusOr<size_t> ByModel(std::string_view model);
+  // An enclave that awaits the key of the sealed model of that digest, ready or not, or else one that serves it, in
+  // turn. UNKNOWN_SEALED_MODEL, or NO_ENCLAVE when none is connected at all.
+  absl::StatusOr<size_t> BySealedDigest(std::string_view sealed_digest);
 
   // What the ready enclaves serve, with their keys. Enclaves that describe a model alike share one entry.
   v1::ListModelsResponse Models() const;
   bool AnyReady() const;
 
  private:
+  // The first enclave from `next_` on whose state `fits`.
+  template <typename Predicate>
+  std::optional<size_t> InTurn(Predicate fits) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   mutable absl::Mutex mu_;
   std::vector<std::optional<internal::v1::EnclaveState>> states_ ABSL_GUARDED_BY(mu_);  // nullopt: gone
-  size_t next_ ABSL_GUARDED_BY(mu_) = 0;                                                // where ByModel looks first
+  size_t next_ ABSL_GUARDED_BY(mu_) = 0;  // where the next search in turn begins
 };
 
 }  // namespace shoji::server

@@ -39,6 +39,8 @@ struct Arguments {
   OutputFormat output = OutputFormat::kText;
   size_t top = 5;
   std::vector<std::string> pictures;
+  std::string sealed_file;
+  std::string model_key_file;
 };
 
 // "10s", "500ms", "2m"; a positive whole number and a unit, at most a day. INVALID_ARGUMENT.

@@ -15,6 +15,8 @@ namespace shoji::client {
 int RunInfer(const Arguments& arguments, std::ostream& out, std::ostream& err);
 // Lists what the server says it serves, which nothing vouches for.
 int RunModels(const Arguments& arguments, std::ostream& out, std::ostream& err);
+// Releases a sealed model's key to every enclave that awaits it.
+int RunRelease(const Arguments& arguments, std::ostream& out, std::ostream& err);
 // Fetches and appraises evidence and prints every step, and what the attested policies open.
 int RunVerify(const Arguments& arguments, std::ostream& out, std::ostream& err);
 

@@ -40,6 +40,13 @@ double SoftmaxDenominator(std::span<const float> scores, float largest) {
   return sum;
 }
 
+// How many of the ranked classes the model's owner lets a client know; the others are not their own scores.
+size_t KnownOf(size_t top, const Answer& answer) {
+  const auto& sealed = answer.model->manifest.sealed;
+  const bool limited = sealed.has_value() && sealed->results.form() == attest::ResultForm::kTopK;
+  return limited ? std::min<size_t>(top, sealed->results.parameter()) : top;
+}
+
 }  // namespace
 
 std::vector<RankedClass> Rank(std::span<const float> scores, const std::vector<std::string>& labels, size_t top) {
@@ -71,7 +78,8 @@ std::vector<RankedClass> Rank(std::span<const float> scores, const std::vector<s
 }
 
 std::string AnswerText(const std::string& picture, const Answer& answer, size_t top) {
-  const std::vector<RankedClass> ranked = Rank(answer.outputs.front().values<float>(), answer.model->labels, top);
+  const std::vector<RankedClass> ranked =
+      Rank(answer.outputs.front().values<float>(), answer.model->labels, KnownOf(top, answer));
   size_t width = 0;
   for (const RankedClass& entry : ranked) {
     width = std::max(width, entry.label.size());
@@ -93,7 +101,8 @@ std::string AnswerJson(const std::string& picture, const Answer& answer, size_t 
   json["picture"] = picture;
   json["model"] = answer.model->manifest.name;
   json["top"] = Json::array();
-  for (const RankedClass& entry : Rank(answer.outputs.front().values<float>(), answer.model->labels, top)) {
+  for (const RankedClass& entry :
+       Rank(answer.outputs.front().values<float>(), answer.model->labels, KnownOf(top, answer))) {
     json["top"].push_back(
         {{"index", entry.index}, {"label", entry.label}, {"score", entry.score}, {"probability", entry.probability}});
   }

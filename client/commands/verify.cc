@@ -96,7 +96,20 @@ void PrintModel(const attest::ModelManifest& model, std::ostream& out) {
   if (model.opened.empty()) {
     out << "  opened        nothing: no accelerator sees anything of a request in the clear\n";
   }
+  if (model.sealed.has_value()) {
+    out << "  sealed        by its owner: results leave as " << model.sealed->results.ToString() << ", "
+        << model.sealed->queries_per_release << " queries for each release of its key\n";
+  }
   out << "  answer        " << (model.result_opened ? "SEEN by the accelerator" : "seen by the client alone") << "\n";
+}
+
+void PrintAwaited(const attest::AwaitedModel& model, std::ostream& out) {
+  out << "\nmodel " << Printable(model.name) << " awaits its owner's key\n  sealed digest "
+      << HexEncode(model.sealed_digest) << "\n";
+  for (const attest::PlannedSegment& segment : model.plan) {
+    out << "  planned       " << Printable(segment.start) << ": " << Printable(segment.place)
+        << (segment.confidential ? ", confidential" : "") << "\n";
+  }
 }
 
 void PrintText(const Arguments& arguments, const Report& report, std::ostream& out) {
@@ -113,6 +126,11 @@ void PrintText(const Arguments& arguments, const Report& report, std::ostream& o
   for (const attest::ModelManifest* const model : report.models) {
     PrintModel(*model, out);
   }
+  if (report.appraisal.manifest.has_value()) {
+    for (const attest::AwaitedModel& model : report.appraisal.manifest->awaited) {
+      PrintAwaited(model, out);
+    }
+  }
 }
 
 Json ModelJson(const attest::ModelManifest& model) {
@@ -124,6 +142,10 @@ Json ModelJson(const attest::ModelManifest& model) {
                {"plan_digest", HexEncode(model.plan_digest)},
                {"result_opened", model.result_opened},
                {"opened", Json::array()}};
+  if (model.sealed.has_value()) {
+    json["sealed"] = {{"results", model.sealed->results.ToString()},
+                      {"queries_per_release", model.sealed->queries_per_release}};
+  }
   for (const attest::OpenedSegment& segment : model.opened) {
     Json revealed = Json::array();
     for (const attest::TensorType& type : segment.revealed) {
@@ -154,6 +176,12 @@ void PrintJson(const Arguments& arguments, const Report& report, std::ostream& o
   json["models"] = Json::array();
   for (const attest::ModelManifest* const model : report.models) {
     json["models"].push_back(ModelJson(*model));
+  }
+  json["awaited"] = Json::array();
+  if (report.appraisal.manifest.has_value()) {
+    for (const attest::AwaitedModel& model : report.appraisal.manifest->awaited) {
+      json["awaited"].push_back({{"name", model.name}, {"sealed_digest", HexEncode(model.sealed_digest)}});
+    }
   }
   out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
 }

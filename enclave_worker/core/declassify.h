@@ -5,11 +5,13 @@
 // why the host may see what it returns. Sealed answers leave through lib/channel and need no entry here.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "enclave_worker/core/outgoing_layer.h"
 #include "enclave_worker/core/secret_tensors.h"
+#include "lib/attest/result_rule.h"
 #include "lib/partition/plan.h"
 #include "lib/tensor/tensor.h"
 
@@ -34,5 +36,18 @@ absl::StatusOr<std::vector<const Tensor*>> OpenSegmentInputs(const partition::Se
 // checks, but comes here only afterwards. INTERNAL for a message that is not complete, or whose form is not its
 // segment's: nothing is sent.
 absl::StatusOr<Tensor> LayerInput(const partition::Segment& segment, OutgoingLayer message);
+
+// Puts the scores of one output into the form in which the owner of a sealed model lets them leave, before they are
+// sealed for the client:
+//
+//   scores     as they are
+//   rounded:d  each to d decimals, half to even
+//   top-k:k    the k largest as they are (of equals, those that come first; a NaN counts as the smallest); every other
+//              score becomes 0 where all of those are above 0, else the lowest finite float, so that it ranks below
+//              them
+//
+// The client may see them because the attested manifest states the form, and the owner's header demands it. What it
+// takes depends on the number of scores and k only.
+void LimitResult(const attest::ResultRule& rule, std::span<float> scores);
 
 }  // namespace shoji::enclave

@@ -10,6 +10,7 @@
 #include "enclave_worker/core/payload.h"
 #include "lib/base/reason.h"
 #include "lib/base/status_macros.h"
+#include "lib/crypto/constant_time.h"
 
 namespace shoji::enclave {
 namespace {
@@ -17,51 +18,65 @@ namespace {
 // As many as a front end accepts.
 constexpr size_t kMaxStaleKeyIds = 64;
 
-absl::Status CheckModels(const ModelSet& models) {
-  if (models.empty()) {
-    return absl::InvalidArgumentError("there is no model to serve");
-  }
+absl::Status CheckServed(const Served& served) {
   std::set<std::string> names;
-  for (const std::unique_ptr<Model>& model : models) {
+  for (const std::shared_ptr<const Model>& model : served.models) {
     if (!names.insert(model->name()).second) {
       return absl::InvalidArgumentError("two models are called " + model->name());
     }
   }
-  return absl::OkStatus();
+  for (const AwaitedModel& model : served.awaited) {
+    if (!names.insert(model.manifest.name).second) {
+      return absl::InvalidArgumentError("two models are called " + model.manifest.name);
+    }
+  }
+  return names.empty() ? absl::InvalidArgumentError("there is no model to serve") : absl::OkStatus();
 }
 
-channel::MakeManifest ManifestMaker(const std::string& software_version, std::shared_ptr<const ModelSet> models) {
-  return [software_version, models = std::move(models)](const attest::HpkePublicKeyBytes& public_key,
+channel::MakeManifest ManifestMaker(const std::string& software_version, std::shared_ptr<const Served> served) {
+  return [software_version, served = std::move(served)](const attest::HpkePublicKeyBytes& public_key,
                                                         SystemTime expires_at) {
     attest::Manifest manifest;
     manifest.hpke_public_key = public_key;
     manifest.expires_at = expires_at;
     manifest.software_version = software_version;
-    for (const std::unique_ptr<Model>& model : *models) {
+    for (const std::shared_ptr<const Model>& model : served->models) {
       manifest.models.push_back(model->manifest());
+    }
+    for (const AwaitedModel& model : served->awaited) {
+      manifest.awaited.push_back(model.manifest);
     }
     return attest::EncodeManifest(manifest);
   };
 }
 
-const Model* FindModel(const ModelSet& models, const std::string& name) {
-  const auto it = std::find_if(models.begin(), models.end(), [&](const auto& model) { return model->name() == name; });
-  return it == models.end() ? nullptr : it->get();
+const Model* FindModel(const Served& served, const std::string& name) {
+  const auto it = std::find_if(served.models.begin(), served.models.end(),
+                               [&](const auto& model) { return model->name() == name; });
+  return it == served.models.end() ? nullptr : it->get();
+}
+
+// The model made of the sealed file of that digest, if one is served.
+const Model* FindSealed(const Served& served, const digest::Sha256Digest& sealed_digest) {
+  const auto it = std::find_if(served.models.begin(), served.models.end(), [&](const auto& model) {
+    return model->manifest().sealed.has_value() && model->manifest().model_digest == sealed_digest;
+  });
+  return it == served.models.end() ? nullptr : it->get();
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Enclave>> Enclave::Create(Options options, ModelSet models) {
-  RETURN_IF_ERROR(CheckModels(models));
-  const auto shared = std::make_shared<const ModelSet>(std::move(models));
+absl::StatusOr<std::unique_ptr<Enclave>> Enclave::Create(Options options, Served served) {
+  RETURN_IF_ERROR(CheckServed(served));
+  const auto shared = std::make_shared<const Served>(std::move(served));
   ASSIGN_OR_RETURN(std::unique_ptr<channel::Responder> responder,
                    channel::Responder::Create(options.channel, *options.clock,
                                               ManifestMaker(options.software_version, shared), shared));
   return std::unique_ptr<Enclave>(new Enclave(std::move(options), std::move(responder), shared));
 }
 
-Enclave::Enclave(Options options, std::unique_ptr<channel::Responder> responder, std::shared_ptr<const ModelSet> models)
-    : options_(std::move(options)), responder_(std::move(responder)), models_(std::move(models)) {}
+Enclave::Enclave(Options options, std::unique_ptr<channel::Responder> responder, std::shared_ptr<const Served> served)
+    : options_(std::move(options)), responder_(std::move(responder)), served_(std::move(served)) {}
 
 absl::StatusOr<Enclave::Claim> Enclave::ClaimFor(ByteSpan nonce) {
   attest::Nonce fixed = {};
@@ -84,16 +99,22 @@ absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedReques
   if (options_.clock->SteadyNow() >= deadline) {
     return ErrorOf(Reason::kDeadline);
   }
+  if (request.purpose != channel::Purpose::kInference) {
+    return ErrorOf(Reason::kInternal);
+  }
   ASSIGN_OR_RETURN(channel::OpenedRequest opened, responder_->Open(request));
-  const auto models = std::static_pointer_cast<const ModelSet>(opened.context);
+  const auto served = std::static_pointer_cast<const Served>(opened.context);
   // The name and the length are public: both travel in the clear.
-  const Model* model = FindModel(*models, request.model);
+  const Model* model = FindModel(*served, request.model);
   if (model == nullptr) {
     return ErrorOf(Reason::kUnknownModel);
   }
   if (!channel::IsRequestSize(request.ciphertext.size(), RequestSizesOf(*model))) {
     return ErrorOf(Reason::kWrongLength);
   }
+  // Before the plaintext is looked at: that a budget is used up is public, and must not tell a good input from a bad
+  // one.
+  RETURN_IF_ERROR(model->TakeQuery());
   absl::StatusOr<SecretTensors> live = InputsOf(*model, opened.plaintext.Expose());
   if (!live.ok()) {
     return opened.sealer.Seal(channel::BuildErrorAnswer(live.status(), model->output_bytes()).Expose());
@@ -103,30 +124,114 @@ absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedReques
   return opened.sealer.Seal(channel::BuildAnswer(outputs.Expose()).Expose());
 }
 
-absl::Status Enclave::Reload(ModelSet models) {
-  RETURN_IF_ERROR(CheckModels(models));
-  auto shared = std::make_shared<const ModelSet>(std::move(models));
+absl::StatusOr<channel::SealedAnswer> Enclave::Release(const channel::SealedRequest& request) {
+  if (request.purpose != channel::Purpose::kRelease) {
+    return ErrorOf(Reason::kInternal);
+  }
+  ASSIGN_OR_RETURN(const channel::OpenedRequest opened, responder_->Open(request));
+  if (is_releasing_.exchange(true)) {
+    return ErrorOf(Reason::kOverloaded);
+  }
+  const absl::StatusOr<channel::KeyRelease> release = channel::ParseRelease(opened.plaintext.Expose());
+  absl::Status outcome = release.status();
+  if (release.ok()) {
+    // The owner appraised the manifest of this session, or the message is not for it.
+    const bool same = release->manifest_digest == opened.sealer.identity().manifest_digest;
+    outcome = same ? Accept(*release) : ErrorOf(Reason::kBadInput);
+  }
+  is_releasing_ = false;
+  return opened.sealer.Seal(outcome.ok()
+                                ? channel::BuildAnswer(release->nonce).Expose()
+                                : channel::BuildErrorAnswer(outcome, channel::kReleaseAnswerBodySize).Expose());
+}
+
+absl::Status Enclave::Accept(const channel::KeyRelease& release) {
+  if (options_.keys == nullptr) {
+    return ErrorOf(Reason::kUnknownSealedModel);
+  }
+  const auto key = sealed_model::FileKey::CopyOf(release.file_key.Expose().first<channel::kModelKeySize>());
+  const absl::MutexLock lock(&change_mu_);
+  const std::shared_ptr<const Served> now = served();
+  const Model* const model = FindSealed(*now, release.sealed_digest);
+  if (model == nullptr) {
+    return ServeAwaited(release, key);
+  }
+  if (!options_.keys->Holds(release.sealed_digest, key)) {
+    return ErrorOf(Reason::kWrongModelKey);
+  }
+  RETURN_IF_ERROR(options_.keys->UseNonce(release.nonce));
+  options_.keys->BudgetOf(release.sealed_digest)->Renew(model->manifest().sealed->queries_per_release);
+  return absl::OkStatus();
+}
+
+absl::Status Enclave::ServeAwaited(const channel::KeyRelease& release, const sealed_model::FileKey& key) {
+  const std::shared_ptr<const Served> now = served();
+  const auto is_meant = [&](const AwaitedModel& model) {
+    return model.manifest.sealed_digest == release.sealed_digest;
+  };
+  const auto first = std::find_if(now->awaited.begin(), now->awaited.end(), is_meant);
+  if (first == now->awaited.end()) {
+    return ErrorOf(Reason::kUnknownSealedModel);
+  }
+  if (!crypto::ConstantTimeEquals(sealed_model::HeaderTagOf(key), first->header_tag)) {
+    return ErrorOf(Reason::kWrongModelKey);
+  }
+  RETURN_IF_ERROR(options_.keys->UseNonce(release.nonce));
+  Served next = {.models = now->models, .awaited = {}};
+  for (const AwaitedModel& model : now->awaited) {
+    if (!is_meant(model)) {
+      next.awaited.push_back(model);
+      continue;
+    }
+    absl::StatusOr<std::unique_ptr<const Model>> opened = model.open(key);
+    if (!opened.ok()) {
+      return ErrorOf(Reason::kModelRefused);
+    }
+    next.models.push_back(*std::move(opened));
+  }
+  if (!options_.keys->Keep(release.sealed_digest, key).ok()) {
+    return ErrorOf(Reason::kModelRefused);
+  }
+  options_.keys->BudgetOf(release.sealed_digest)->Renew(next.models.back()->manifest().sealed->queries_per_release);
+  Replace(std::move(next));
+  return absl::OkStatus();
+}
+
+absl::Status Enclave::Reload(const std::function<absl::StatusOr<Served>()>& load) {
+  const absl::MutexLock lock(&change_mu_);
+  ASSIGN_OR_RETURN(Served served, load());
+  RETURN_IF_ERROR(CheckServed(served));
+  Replace(std::move(served));
+  return absl::OkStatus();
+}
+
+void Enclave::Replace(Served served) {
+  auto shared = std::make_shared<const Served>(std::move(served));
   responder_->Reissue(ManifestMaker(options_.software_version, shared), shared);
   // Swapped out under the lock, destroyed after it: tearing models down takes a while.
   const absl::MutexLock lock(&mu_);
-  models_.swap(shared);
-  return absl::OkStatus();
+  served_.swap(shared);
+}
+
+std::shared_ptr<const Served> Enclave::served() {
+  const absl::MutexLock lock(&mu_);
+  return served_;
 }
 
 void Enclave::Tick() { responder_->Tick(); }
 
 PublicState Enclave::public_state() {
   PublicState state;
-  {
-    const absl::MutexLock lock(&mu_);
-    state.models = models_;
-  }
+  state.served = served();
   state.key_ids = responder_->LiveKeyIds();
   state.stale_key_ids = responder_->StaleKeyIds(kMaxStaleKeyIds);
-  for (const std::unique_ptr<Model>& model : *state.models) {
+  for (const std::shared_ptr<const Model>& model : state.served->models) {
     if (state.not_ready_because.empty()) {
       state.not_ready_because = model->NotReadyBecause();
     }
+  }
+  if (state.served->models.empty()) {
+    state.not_ready_because = "model " + state.served->awaited.front().manifest.name + " awaits its owner's key";
   }
   state.ready = state.not_ready_because.empty();
   return state;

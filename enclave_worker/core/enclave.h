@@ -4,6 +4,8 @@
 // The enclave behind its front end, without any RPC: sessions, sealed requests and answers, models, manifest, reload.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,15 +15,22 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "enclave_worker/core/model.h"
+#include "enclave_worker/core/released_keys.h"
+#include "enclave_worker/core/sealed_source.h"
 #include "lib/attest/manifest.h"
 #include "lib/base/bytes.h"
 #include "lib/base/clock.h"
+#include "lib/channel/release.h"
 #include "lib/channel/responder.h"
 
 namespace shoji::enclave {
 
-// What is served under one manifest. Immutable.
-using ModelSet = std::vector<std::unique_ptr<Model>>;
+// What is served under one manifest, and what is not yet. Immutable.
+struct Served {
+  // Shared with the next one, where the release of another model's key changes nothing of them.
+  std::vector<std::shared_ptr<const Model>> models;
+  std::vector<AwaitedModel> awaited;
+};
 
 // What may be told to anybody.
 struct PublicState {
@@ -29,7 +38,7 @@ struct PublicState {
   std::string not_ready_because;
   std::vector<channel::KeyId> key_ids;        // current first
   std::vector<channel::KeyId> stale_key_ids;  // killed by reloads, the newest
-  std::shared_ptr<const ModelSet> models;
+  std::shared_ptr<const Served> served;
 };
 
 // Thread-safe.
@@ -39,9 +48,10 @@ class Enclave {
     const Clock* clock = nullptr;  // outlives the enclave
     channel::ResponderOptions channel;
     std::string software_version;
+    ReleasedKeys* keys = nullptr;  // outlives the enclave; may be null where nothing is awaited
   };
   // INVALID_ARGUMENT: no models, two of one name, or an option out of range.
-  static absl::StatusOr<std::unique_ptr<Enclave>> Create(Options options, ModelSet models);
+  static absl::StatusOr<std::unique_ptr<Enclave>> Create(Options options, Served served);
 
   Enclave(const Enclave&) = delete;
   Enclave& operator=(const Enclave&) = delete;
@@ -63,21 +73,37 @@ class Enclave {
   // Reason: those of channel::Responder::Open, UNKNOWN_MODEL, WRONG_LENGTH, NO_ACCELERATOR, DEADLINE, INTERNAL.
   absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& request, SteadyTime deadline);
 
-  // Serves `models` from now on under a new manifest; every older key and session is refused as stale, requests in
-  // flight finish under the manifest they were sent for. INVALID_ARGUMENT leaves everything as it was.
-  absl::Status Reload(ModelSet models);
+  // A sealed model's key from its owner, blocking: where the model is awaited it is served from then on, under a new
+  // manifest as after Reload, and its budget is what its header says. What becomes of it comes back sealed: OK with the
+  // owner's nonce, BAD_INPUT, UNKNOWN_SEALED_MODEL, WRONG_MODEL_KEY, REPLAYED, MODEL_REFUSED. Other errors carry a
+  // Reason: those of channel::Responder::Open, OVERLOADED while another release is under way.
+  absl::StatusOr<channel::SealedAnswer> Release(const channel::SealedRequest& request);
+
+  // Serves what `load` makes from now on under a new manifest; every older key and session is refused as stale,
+  // requests in flight finish under the manifest they were sent for. An error of `load`, or INVALID_ARGUMENT, leaves
+  // everything as it was. No release comes between what `load` sees and what is served.
+  absl::Status Reload(const std::function<absl::StatusOr<Served>()>& load);
 
   // Does what is due: rotates and forgets keys, evicts idle sessions. Call every few seconds.
   void Tick();
   PublicState public_state();
 
  private:
-  Enclave(Options options, std::unique_ptr<channel::Responder> responder, std::shared_ptr<const ModelSet> models);
+  Enclave(Options options, std::unique_ptr<channel::Responder> responder, std::shared_ptr<const Served> served);
+
+  absl::Status Accept(const channel::KeyRelease& release);
+  // Opens every model that awaits `key`, and serves it.
+  absl::Status ServeAwaited(const channel::KeyRelease& release, const sealed_model::FileKey& key)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
+  void Replace(Served served) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
+  std::shared_ptr<const Served> served();
 
   const Options options_;
   const std::unique_ptr<channel::Responder> responder_;
+  std::atomic<bool> is_releasing_ = false;
+  absl::Mutex change_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // held while the next state is made
   absl::Mutex mu_;
-  std::shared_ptr<const ModelSet> models_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<const Served> served_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace shoji::enclave

@@ -76,17 +76,17 @@ class OpenStage final : public Stage {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Stage>> CreateEnclaveStage(const graph::Graph& part, const partition::Segment& segment,
+absl::StatusOr<std::unique_ptr<Stage>> CreateEnclaveStage(graph::Graph part, const partition::Segment& segment,
                                                           const ModelContext& context) {
   execution::CompileOptions compile;
   compile.num_threads = context.threads_per_run;
-  ASSIGN_OR_RETURN(std::unique_ptr<execution::Program> program, execution::Program::Compile(part, compile));
+  ASSIGN_OR_RETURN(std::unique_ptr<execution::Program> program, execution::Program::Compile(std::move(part), compile));
   return std::make_unique<EnclaveStage>(std::move(program), segment, context.slots);
 }
 
-absl::StatusOr<std::unique_ptr<Stage>> CreateOpenStage(const graph::Graph& part, const partition::Segment& segment,
+absl::StatusOr<std::unique_ptr<Stage>> CreateOpenStage(graph::Graph part, const partition::Segment& segment,
                                                        const ModelContext& context) {
-  ASSIGN_OR_RETURN(Bytes onnx, graph::ExportOnnx(part));
+  ASSIGN_OR_RETURN(Bytes onnx, graph::ExportOnnx(std::move(part)));
   const auto shared = std::make_shared<const Bytes>(std::move(onnx));
   const digest::Sha256Digest digest = digest::Sha256(*shared);
   std::vector<AcceleratorRegistry::Registration> registrations;

@@ -15,12 +15,12 @@
 namespace shoji::enclave {
 
 // Placement `enclave`: a compiled program, run under a compute slot. Errors of Run: DEADLINE, INTERNAL.
-absl::StatusOr<std::unique_ptr<Stage>> CreateEnclaveStage(const graph::Graph& part, const partition::Segment& segment,
+absl::StatusOr<std::unique_ptr<Stage>> CreateEnclaveStage(graph::Graph part, const partition::Segment& segment,
                                                           const ModelContext& context);
 
 // Placement `open`: an ONNX sub-model, registered with the segment's accelerators while the stage lives. Errors of Run:
 // NO_ACCELERATOR, DEADLINE, INTERNAL.
-absl::StatusOr<std::unique_ptr<Stage>> CreateOpenStage(const graph::Graph& part, const partition::Segment& segment,
+absl::StatusOr<std::unique_ptr<Stage>> CreateOpenStage(graph::Graph part, const partition::Segment& segment,
                                                        const ModelContext& context);
 
 }  // namespace shoji::enclave

@@ -13,7 +13,7 @@
 #include "lib/base/reason.h"
 #include "lib/base/status_macros.h"
 #include "lib/graph/cut.h"
-#include "lib/graph/onnx_import.h"
+#include "lib/partition/confidential.h"
 
 namespace shoji::enclave {
 
@@ -29,13 +29,22 @@ attest::TensorType TypeOf(const graph::Value& value) { return {value.name, value
 
 Model::~Model() = default;
 
-absl::StatusOr<std::unique_ptr<Model>> Model::Create(const ModelSource& source, const ModelContext& context) {
-  const absl::StatusOr<graph::Graph> graph = graph::ImportOnnx(source.onnx);
-  if (!graph.ok()) {
-    return InModel(source.name, graph.status());
-  }
+absl::StatusOr<std::unique_ptr<Model>> Model::Create(ModelSource source, const ModelContext& context) {
   if (source.policy.model != source.name) {
     return InModel(source.name, absl::InvalidArgumentError("its policy is for model '" + source.policy.model + "'"));
+  }
+  std::vector<std::string> confidential;
+  if (source.sealed.has_value()) {
+    absl::StatusOr<std::vector<std::string>> names =
+        ConfidentialNames(source.sealed->terms.confidential, source.model.graph);
+    if (!names.ok()) {
+      return InModel(source.name, names.status());
+    }
+    confidential = *std::move(names);
+  }
+  absl::StatusOr<graph::Graph> graph = partition::ArrangeFor(source.policy, std::move(source.model.graph));
+  if (!graph.ok()) {
+    return InModel(source.name, graph.status());
   }
   absl::StatusOr<partition::ResolvedPlan> plan = Resolve(source.policy, *graph, context.accelerators.identities());
   if (!plan.ok()) {
@@ -45,14 +54,36 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Create(const ModelSource& source, 
   model->plan_ = *std::move(plan);
   model->preprocessing_ = source.preprocessing;
   model->labels_ = source.labels;
+  if (source.sealed.has_value()) {
+    if (absl::Status enforced = model->Enforce(*source.sealed, confidential, *graph); !enforced.ok()) {
+      return InModel(source.name, enforced);
+    }
+  }
   if (absl::Status filled = model->FillManifest(source, *graph); !filled.ok()) {
     return InModel(source.name, filled);
   }
-  if (absl::Status added = model->AddStages(*graph, source, context); !added.ok()) {
+  if (absl::Status added = model->AddStages(*std::move(graph), source, context); !added.ok()) {
     return InModel(source.name, added);
   }
   model->FindDeadTensors();
   return model;
+}
+
+// What the owner of a sealed model demands, against whatever its operator's policy says.
+absl::Status Model::Enforce(const SealedSource& sealed, const std::vector<std::string>& confidential,
+                            const graph::Graph& graph) {
+  RETURN_IF_ERROR(partition::KeepConfidential(confidential, graph, plan_));
+  results_ = sealed.terms.results;
+  if (results_.form() != attest::ResultForm::kScores && plan_.result_opened) {
+    return absl::InvalidArgumentError("its owner lets results leave as " + results_.ToString() +
+                                      " only, but the policy shows the result itself to an accelerator");
+  }
+  budget_ = sealed.budget;
+  return absl::OkStatus();
+}
+
+absl::Status Model::TakeQuery() const {
+  return budget_ == nullptr || budget_->Take() ? absl::OkStatus() : ErrorOf(Reason::kBudgetExhausted);
 }
 
 // A live tensor dies after the last stage that reads it; the model's outputs live on.
@@ -70,7 +101,7 @@ void Model::FindDeadTensors() {
   }
 }
 
-absl::Status Model::AddStages(const graph::Graph& graph, const ModelSource& source, const ModelContext& context) {
+absl::Status Model::AddStages(graph::Graph graph, const ModelSource& source, const ModelContext& context) {
   partition::MaskingPolicy masking = plan_.masking;
   masking.pool_bytes = partition::PoolBytesEach(plan_);
   for (const partition::Region& region : partition::RegionsOf(plan_)) {
@@ -84,14 +115,16 @@ absl::Status Model::AddStages(const graph::Graph& graph, const ModelSource& sour
             " on, which takes calibrated ranges; make them with `shoji-model calibrate` and name them with `ranges`");
       }
       ASSIGN_OR_RETURN(added.stage,
-                       CreateQuantizedStage(source.name, graph, segments, masking, *source.ranges, context));
+                       CreateQuantizedStage(
+                           source.name, graph::TakeCut(graph, segments.front().first_node, segments.back().end_node),
+                           segments, masking, *source.ranges, context));
       continue;
     }
     for (const partition::Segment& segment : segments) {
-      const graph::Graph part = graph::Cut(graph, segment.first_node, segment.end_node);
+      graph::Graph part = graph::TakeCut(graph, segment.first_node, segment.end_node);
       const bool open = segment.place == partition::Placement::kOpen;
-      ASSIGN_OR_RETURN(added.stage,
-                       open ? CreateOpenStage(part, segment, context) : CreateEnclaveStage(part, segment, context));
+      ASSIGN_OR_RETURN(added.stage, open ? CreateOpenStage(std::move(part), segment, context)
+                                         : CreateEnclaveStage(std::move(part), segment, context));
     }
   }
   return absl::OkStatus();
@@ -103,7 +136,12 @@ absl::Status Model::FillManifest(const ModelSource& source, const graph::Graph& 
     RETURN_IF_ERROR(image::Validate(*source.preprocessing));
     preprocessing_bytes_ = image::Serialize(*source.preprocessing);
   }
-  manifest_.model_digest = digest::Sha256(source.onnx);
+  manifest_.model_digest = source.model.digest;
+  if (source.sealed.has_value()) {
+    // The digest of what is sealed would let anybody test a guess at it.
+    manifest_.model_digest = source.sealed->sealed_digest;
+    manifest_.sealed = {source.sealed->terms.results, source.sealed->terms.queries_per_release};
+  }
   manifest_.preprocessing_digest = digest::Sha256(preprocessing_bytes_);
   manifest_.labels_digest = digest::Sha256(source.labels);
   if (source.ranges.has_value()) {
@@ -137,8 +175,26 @@ absl::Status Model::FillManifest(const ModelSource& source, const graph::Graph& 
     manifest_.outputs.push_back(TypeOf(graph.values[output]));
     output_bytes_ += graph.values[output].shape.num_elements() * SizeOf(graph.values[output].type);
   }
+  RETURN_IF_ERROR(CheckResults());
   RETURN_IF_ERROR(CheckLabels());
   return CheckPreprocessing();
+}
+
+absl::Status Model::CheckResults() const {
+  constexpr uint64_t kMaxComparisons = uint64_t{1} << 28;
+  for (const attest::TensorType& output : manifest_.outputs) {
+    if (results_.form() != attest::ResultForm::kScores && output.type != DataType::kFloat32) {
+      return absl::UnimplementedError("its owner lets results leave as " + results_.ToString() + " only, but output " +
+                                      output.name + " is " + std::string(NameOf(output.type)));
+    }
+    const uint64_t num_scores = output.shape.num_elements();
+    if (results_.form() == attest::ResultForm::kTopK && results_.parameter() < num_scores &&
+        results_.parameter() > kMaxComparisons / num_scores) {
+      return absl::UnimplementedError("its owner lets results leave as " + results_.ToString() + " only, and output " +
+                                      output.name + " has too many values for that");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Model::CheckLabels() const {

@@ -13,12 +13,14 @@
 
 #include "absl/status/statusor.h"
 #include "enclave_worker/core/model_context.h"
+#include "enclave_worker/core/sealed_source.h"
 #include "enclave_worker/core/secret_tensors.h"
 #include "enclave_worker/core/stage.h"
 #include "lib/attest/manifest.h"
 #include "lib/base/bytes.h"
 #include "lib/base/clock.h"
 #include "lib/graph/graph.h"
+#include "lib/graph/onnx_import.h"
 #include "lib/image/preprocessing.h"
 #include "lib/partition/plan.h"
 #include "lib/quantization/activation_ranges.h"
@@ -28,19 +30,21 @@ namespace shoji::enclave {
 // What an operator gives for one model; read by the shell, not yet believed.
 struct ModelSource {
   std::string name;
-  Bytes onnx;
+  graph::ImportedModel model;
   Bytes labels;                                       // UTF-8, one a line; empty: none
   std::optional<image::Preprocessing> preprocessing;  // none: the model takes tensors only
   partition::PartitionPolicy policy;
   std::optional<quantization::ActivationRanges> ranges;  // calibrated; none: no segment computes in int8
+  std::optional<SealedSource> sealed;                    // of a model that came sealed; its terms bind the policy
 };
 
 // Immutable and thread-safe once made; any number of runs at the same time.
 class Model {
  public:
-  // Imports, resolves the policy, compiles the enclave's segments and registers the open ones with the accelerators.
+  // Resolves the policy, compiles the enclave's segments and registers the open ones with the accelerators. Lets each
+  // weight go as soon as it stands in the form that kernels want.
   // Errors name the model and what is wrong with it.
-  static absl::StatusOr<std::unique_ptr<Model>> Create(const ModelSource& source, const ModelContext& context);
+  static absl::StatusOr<std::unique_ptr<Model>> Create(ModelSource source, const ModelContext& context);
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
   ~Model();
@@ -51,8 +55,13 @@ class Model {
   const std::optional<image::Preprocessing>& preprocessing() const { return preprocessing_; }
   const Bytes& labels() const { return labels_; }
   const partition::ResolvedPlan& plan() const { return plan_; }
+  // The form in which results may leave.
+  const attest::ResultRule& results() const { return results_; }
   // The reason why a request sent now would fail; empty: none known.
   std::string NotReadyBecause() const;
+  // Counts one more query, before it is executed. BUDGET_EXHAUSTED when the owner of a sealed model allows none any
+  // more.
+  absl::Status TakeQuery() const;
 
   // Bytes of all inputs, and of all outputs, as they stand in a request and an answer.
   size_t input_bytes() const { return input_bytes_; }
@@ -65,9 +74,12 @@ class Model {
  private:
   Model() = default;
 
-  absl::Status AddStages(const graph::Graph& graph, const ModelSource& source, const ModelContext& context);
+  absl::Status AddStages(graph::Graph graph, const ModelSource& source, const ModelContext& context);
   void FindDeadTensors();
   absl::Status FillManifest(const ModelSource& source, const graph::Graph& graph);
+  absl::Status Enforce(const SealedSource& sealed, const std::vector<std::string>& confidential,
+                       const graph::Graph& graph);
+  absl::Status CheckResults() const;
   absl::Status CheckPreprocessing() const;
   absl::Status CheckLabels() const;
 
@@ -81,6 +93,8 @@ class Model {
   Bytes preprocessing_bytes_;
   Bytes labels_;
   partition::ResolvedPlan plan_;
+  attest::ResultRule results_;
+  std::shared_ptr<QueryBudget> budget_;  // the sealed file's own; null for a model that was not sealed
   size_t input_bytes_ = 0;
   size_t output_bytes_ = 0;
   std::vector<StageInOrder> stages_;

@@ -20,7 +20,8 @@ channel::RequestBodySizes RequestSizesOf(const Model& model);
 // taken as they are. BAD_INPUT: malformed, a length that does not fit its kind, or a value that is not finite.
 absl::StatusOr<SecretTensors> InputsOf(const Model& model, ByteSpan plaintext);
 
-// The model's outputs, concatenated, as they stand in an answer. All of them must be in `live`.
+// The model's outputs, concatenated, as they stand in an answer, in the form in which its results may leave. All of
+// them must be in `live`.
 absl::StatusOr<crypto::PlaintextBytes> OutputsOf(const Model& model, const SecretTensors& live);
 
 }  // namespace shoji::enclave

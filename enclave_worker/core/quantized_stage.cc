@@ -17,7 +17,6 @@
 #include "enclave_worker/core/scratch_pool.h"
 #include "lib/base/reason.h"
 #include "lib/base/status_macros.h"
-#include "lib/graph/cut.h"
 #include "lib/quantization/program.h"
 
 namespace shoji::enclave {
@@ -167,14 +166,16 @@ absl::Status QuantizedStage::Run(SecretTensors& live, SteadyTime deadline) const
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Stage>> CreateQuantizedStage(const std::string& model, const graph::Graph& graph,
+absl::StatusOr<std::unique_ptr<Stage>> CreateQuantizedStage(const std::string& model, graph::Graph part,
                                                             std::span<const Segment> segments,
                                                             const partition::MaskingPolicy& masking,
                                                             const quantization::ActivationRanges& ranges,
                                                             const ModelContext& context) {
-  const graph::Graph part = graph::Cut(graph, segments.front().first_node, segments.back().end_node);
   ASSIGN_OR_RETURN(std::unique_ptr<quantization::Program> program,
                    quantization::Program::Compile(part, ranges, {.isa = kernels::ring::BestIsa()}));
+  for (graph::Value& value : part.values) {
+    value.constant = nullptr;  // the float weights stand quantized now
+  }
   auto stage = std::make_unique<QuantizedStage>(model, part, std::move(program), context);
   RETURN_IF_ERROR(stage->AddOffloads(segments, masking));
   return stage;

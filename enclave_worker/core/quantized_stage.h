@@ -22,7 +22,7 @@ namespace shoji::enclave {
 // is then computed here. Errors of Run: DEADLINE, OVERLOADED (no pad, `on_empty: reject`), INTERNAL.
 //
 // INVALID_ARGUMENT names the layer or value for which int8 is not possible, or says that the pool holds no pad.
-absl::StatusOr<std::unique_ptr<Stage>> CreateQuantizedStage(const std::string& model, const graph::Graph& graph,
+absl::StatusOr<std::unique_ptr<Stage>> CreateQuantizedStage(const std::string& model, graph::Graph part,
                                                             std::span<const partition::Segment> segments,
                                                             const partition::MaskingPolicy& masking,
                                                             const quantization::ActivationRanges& ranges,

@@ -15,6 +15,7 @@
 #include "lib/base/file.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/node.h"
+#include "lib/graph/model_file.h"
 #include "lib/policy_file/policy_file.h"
 #include "lib/preprocessing_file/preprocessing_file.h"
 #include "lib/ranges_file/model_ranges.h"
@@ -25,7 +26,6 @@
 namespace shoji::enclave {
 namespace {
 
-constexpr size_t kMaxModelBytes = size_t{2} << 30;
 constexpr size_t kMaxLabelBytes = size_t{4} << 20;
 
 absl::StatusOr<std::chrono::seconds> Seconds(const config::Fields& fields, std::string_view key,
@@ -199,10 +199,9 @@ absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
   return config;
 }
 
-absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config) {
+absl::StatusOr<ModelSource> LoadSourceWithoutModel(const ModelConfig& config) {
   ModelSource source;
   source.name = config.name;
-  ASSIGN_OR_RETURN(source.onnx, ReadFile(config.file, kMaxModelBytes));
   if (!config.labels.empty()) {
     ASSIGN_OR_RETURN(source.labels, ReadFile(config.labels, kMaxLabelBytes));
   }
@@ -212,8 +211,20 @@ absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config) {
   if (config.policy.empty()) {
     source.policy = partition::DefaultPolicy(config.name);
   } else {
-    ASSIGN_OR_RETURN(source.policy, policy_file::LoadPolicy(config.policy));
+    ASSIGN_OR_RETURN(partition::PartitionPolicy policy, policy_file::LoadPolicy(config.policy));
+    source.policy = partition::ForModel(std::move(policy), config.name);
   }
+  return source;
+}
+
+absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config) {
+  ASSIGN_OR_RETURN(ModelSource source, LoadSourceWithoutModel(config));
+  absl::StatusOr<graph::ImportedModel> model = graph::ImportModelFile(config.file);
+  if (!model.ok()) {
+    return absl::Status(model.status().code(),
+                        config.where + ": model " + config.name + ": " + std::string(model.status().message()));
+  }
+  source.model = *std::move(model);
   if (!partition::NeedsRanges(source.policy)) {
     return source;
   }
@@ -224,7 +235,7 @@ absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config) {
         config.where + ": model " + config.name + ": " + why + ", which needs calibrated ranges, and " +
         ranges_file::HowToMakeRanges(config.file) + " (or name a policy that computes in float32)");
   }
-  ASSIGN_OR_RETURN(source.ranges, ranges_file::LoadRangesOf(source.onnx, config.ranges));
+  ASSIGN_OR_RETURN(source.ranges, ranges_file::LoadRangesOf(source.model.digest, config.ranges));
   return source;
 }
 

@@ -70,6 +70,9 @@ absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path);
 // FAILED_PRECONDITION: the policy computes in int8 and there are no calibrated ranges; says how to make them.
 absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config);
 
+// The part of that which stands beside the model's file: labels, preprocessing, policy.
+absl::StatusOr<ModelSource> LoadSourceWithoutModel(const ModelConfig& config);
+
 // What a plan has to know of an accelerator.
 partition::AcceleratorIdentity IdentityOf(const AcceleratorConfig& accelerator);
 

@@ -13,6 +13,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "lib/base/reason.h"
+#include "lib/base/status_macros.h"
 #include "lib/rpc/deadline.h"
 #include "lib/rpc/status.h"
 #include "shoji/internal/v1/enclave.grpc.pb.h"
@@ -30,6 +31,32 @@ std::optional<std::array<uint8_t, N>> Fixed(const std::string& bytes) {
   std::array<uint8_t, N> out = {};
   std::copy(bytes.begin(), bytes.end(), out.begin());
   return out;
+}
+
+// Of an InferRequest or a ReleaseKeyRequest, which have the same fields.
+template <typename Request>
+absl::StatusOr<channel::SealedRequest> SealedFrom(const Request& request, channel::Purpose purpose) {
+  const auto key_id = Fixed<16>(request.key_id());
+  const auto session_id = Fixed<16>(request.session_id());
+  if (!key_id.has_value() || !session_id.has_value()) {
+    return absl::InvalidArgumentError("key_id and session_id have 16 bytes each");
+  }
+  channel::SealedRequest sealed;
+  sealed.key_id = *key_id;
+  sealed.session_id = *session_id;
+  sealed.sequence = request.sequence();
+  sealed.model = request.model();
+  sealed.ciphertext = ToBytes(request.ciphertext());
+  sealed.purpose = purpose;
+  return sealed;
+}
+
+void AddSealed(const std::string& name, const digest::Sha256Digest& sealed_digest, bool awaits_key,
+               internal::v1::EnclaveState& state) {
+  internal::v1::SealedModelState& model = *state.add_sealed_models();
+  model.set_name(name);
+  model.set_sealed_digest(ToString(sealed_digest));
+  model.set_awaits_key(awaits_key);
 }
 
 // Answers a unary call.
@@ -104,6 +131,8 @@ class EnclaveService::Impl final : public internal::v1::EnclaveService::Callback
                                         v1::OpenSessionResponse* response) override;
   grpc::ServerUnaryReactor* Infer(grpc::CallbackServerContext* context, const v1::InferRequest* request,
                                   v1::InferResponse* response) override;
+  grpc::ServerUnaryReactor* ReleaseKey(grpc::CallbackServerContext* context, const v1::ReleaseKeyRequest* request,
+                                       v1::ReleaseKeyResponse* response) override;
   grpc::ServerWriteReactor<internal::v1::EnclaveState>* Watch(grpc::CallbackServerContext* context,
                                                               const internal::v1::WatchRequest* request) override;
 
@@ -117,6 +146,7 @@ class EnclaveService::Impl final : public internal::v1::EnclaveService::Callback
  private:
   internal::v1::EnclaveState CurrentState();
   absl::Status RunInfer(const v1::InferRequest& request, SteadyTime deadline, v1::InferResponse& response);
+  absl::Status RunRelease(const v1::ReleaseKeyRequest& request, v1::ReleaseKeyResponse& response);
   void Forget(Watcher* watcher) {
     const absl::MutexLock lock(&mu_);
     watchers_.erase(watcher);
@@ -207,23 +237,45 @@ grpc::ServerUnaryReactor* EnclaveService::Impl::Infer(grpc::CallbackServerContex
 
 absl::Status EnclaveService::Impl::RunInfer(const v1::InferRequest& request, SteadyTime deadline,
                                             v1::InferResponse& response) {
-  const auto key_id = Fixed<16>(request.key_id());
-  const auto session_id = Fixed<16>(request.session_id());
-  if (!key_id.has_value() || !session_id.has_value()) {
-    return absl::InvalidArgumentError("key_id and session_id have 16 bytes each");
+  ASSIGN_OR_RETURN(const channel::SealedRequest sealed, SealedFrom(request, channel::Purpose::kInference));
+  ASSIGN_OR_RETURN(const channel::SealedAnswer answer, options_.enclave.Infer(sealed, deadline));
+  response.set_salt(ToString(answer.salt));
+  response.set_ciphertext(ToString(answer.ciphertext));
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* EnclaveService::Impl::ReleaseKey(grpc::CallbackServerContext* context,
+                                                           const v1::ReleaseKeyRequest* request,
+                                                           v1::ReleaseKeyResponse* response) {
+  if (draining_) {
+    return Finish(context, ErrorOf(Reason::kDraining));
   }
-  channel::SealedRequest sealed;
-  sealed.key_id = *key_id;
-  sealed.session_id = *session_id;
-  sealed.sequence = request.sequence();
-  sealed.model = request.model();
-  sealed.ciphertext = ToBytes(request.ciphertext());
-  const absl::StatusOr<channel::SealedAnswer> answer = options_.enclave.Infer(sealed, deadline);
-  if (!answer.ok()) {
-    return answer.status();
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  // By a worker, because a model may have to be loaded.
+  const absl::Status queued = options_.workers.Add([this, context, request, response, reactor] {
+    if (context->IsCancelled()) {
+      reactor->Finish(rpc::ToGrpcStatus(absl::CancelledError("cancelled")));
+      return;
+    }
+    const std::string session = HexEncode(AsBytes(request->session_id().substr(0, 4)));
+    const absl::Status status = RunRelease(*request, *response);
+    // The manifest and the key may be new: let the front end hear of it before the owner and the clients do.
+    Publish();
+    reactor->Finish(rpc::ToGrpcStatus(status));
+    options_.logger.Info("release",
+                         {{"session", session}, {"status", status.ok() ? "ANSWERED" : NameOf(ReasonOf(status))}});
+  });
+  if (!queued.ok()) {
+    reactor->Finish(rpc::ToGrpcStatus(queued));
   }
-  response.set_salt(ToString(answer->salt));
-  response.set_ciphertext(ToString(answer->ciphertext));
+  return reactor;
+}
+
+absl::Status EnclaveService::Impl::RunRelease(const v1::ReleaseKeyRequest& request, v1::ReleaseKeyResponse& response) {
+  ASSIGN_OR_RETURN(const channel::SealedRequest sealed, SealedFrom(request, channel::Purpose::kRelease));
+  ASSIGN_OR_RETURN(const channel::SealedAnswer answer, options_.enclave.Release(sealed));
+  response.set_salt(ToString(answer.salt));
+  response.set_ciphertext(ToString(answer.ciphertext));
   return absl::OkStatus();
 }
 
@@ -274,11 +326,17 @@ internal::v1::EnclaveState EnclaveService::Impl::CurrentState() {
   for (const channel::KeyId& key_id : state.stale_key_ids) {
     out.add_stale_key_ids(ToString(key_id));
   }
-  for (const std::unique_ptr<Model>& model : *state.models) {
+  for (const std::shared_ptr<const Model>& model : state.served->models) {
+    if (model->manifest().sealed.has_value()) {
+      AddSealed(model->name(), model->manifest().model_digest, false, out);
+    }
     v1::ModelDescription& description = *out.add_models();
     description.set_name(model->name());
     description.set_preprocessing(ToString(model->preprocessing_bytes()));
     description.set_labels(ToString(model->labels()));
+  }
+  for (const AwaitedModel& model : state.served->awaited) {
+    AddSealed(model.manifest.name, model.manifest.sealed_digest, true, out);
   }
   return out;
 }

@@ -44,8 +44,7 @@ class Initiator {
   // A request for `model`, under a sequence number of its own, which counts from 1 and is consumed before encryption.
   // FAILED_PRECONDITION before VerifyHello has succeeded, RESOURCE_EXHAUSTED when the session has sealed all it may,
   // INVALID_ARGUMENT when `plaintext` exceeds 1 GiB.
-  absl::StatusOr<SealedRequest> Seal(std::string_view model, ByteSpan plaintext,
-                                     Purpose purpose = Purpose::kInference);
+  absl::StatusOr<SealedRequest> Seal(std::string_view model, ByteSpan plaintext, Purpose purpose = Purpose::kInference);
 
   // The plaintext of the answer to request `sequence` for `model`. UNAUTHENTICATED (OPEN_FAILED) when it is any other
   // answer, or altered.

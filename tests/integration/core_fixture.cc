@@ -109,7 +109,8 @@ AcceleratorRegistry::Member CoreFixture::Connect(const std::string& name, const 
 std::unique_ptr<Model> CoreFixture::Load(const NamedModel& model, const partition::PartitionPolicy& policy) {
   ModelSource source;
   source.name = model.name;
-  source.onnx = model.onnx;
+  SpanSource onnx(model.onnx);
+  source.model = *graph::ImportModel(onnx);
   source.policy = policy;
   source.ranges = model.ranges;
   auto loaded = Model::Create(source, *context_);

@@ -72,7 +72,10 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(ClusterOptions options) 
     cluster->StartEnclave(i);
   }
   cluster->StartServer();
-  if (!cluster->WaitServing(cluster->options_.start_timeout)) {
+  const bool started = cluster->options_.await_start == ClusterOptions::AwaitStart::kListening
+                           ? cluster->WaitListening(cluster->options_.start_timeout)
+                           : cluster->WaitServing(cluster->options_.start_timeout);
+  if (!started) {
     return absl::UnavailableError("the cluster does not serve:\n" + cluster->Logs());
   }
   if (cluster->options_.taps == ClusterOptions::Taps::kAll) {
@@ -271,6 +274,18 @@ bool Cluster::WaitServing(std::chrono::milliseconds timeout) {
         grpc::health::v1::HealthCheckResponse response;
         return stub->Check(&context, {}, &response).ok() &&
                response.status() == grpc::health::v1::HealthCheckResponse::SERVING;
+      },
+      timeout);
+}
+
+bool Cluster::WaitListening(std::chrono::milliseconds timeout) {
+  return WaitFor(
+      [&] {
+        bool all = !server_address_.empty();
+        for (size_t e = 0; e < enclaves_.size(); ++e) {
+          all = all && !ReadText(dir_.File(Indexed("enclave", e) + ".address")).empty();
+        }
+        return all;
       },
       timeout);
 }

@@ -37,6 +37,8 @@ struct ClusterOptions {
   // taps on that hop then).
   enum class Links { kUnixSockets, kMutualTls } links = Links::kUnixSockets;
   std::chrono::milliseconds start_timeout = std::chrono::seconds(30);
+  // kListening: for enclaves that serve nothing before an owner has released a key.
+  enum class AwaitStart { kServing, kListening } await_start = AwaitStart::kServing;
   // By number: accelerators that are shoji-hostile-accelerator, and its arguments.
   std::map<size_t, std::vector<std::string>> hostile = {};
   // YAML appended to the configuration of each process.
@@ -68,6 +70,9 @@ class Cluster {
 
   // Whether the front end's health says SERVING, within `timeout`.
   bool WaitServing(std::chrono::milliseconds timeout = std::chrono::seconds(30));
+
+  // Whether every enclave listens, within `timeout`.
+  bool WaitListening(std::chrono::milliseconds timeout);
 
   // Where clients connect: the front end, or the tap before it.
   std::string address() const;

@@ -40,6 +40,22 @@ absl::StatusOr<std::array<uint8_t, N>> Fixed(const std::string& bytes) {
   return out;
 }
 
+template <typename Request, typename Response, typename Method>
+absl::StatusOr<channel::SealedAnswer> SendAs(const channel::SealedRequest& request, Method method) {
+  Request message;
+  message.set_key_id(ToString(request.key_id));
+  message.set_session_id(ToString(request.session_id));
+  message.set_sequence(request.sequence);
+  message.set_model(request.model);
+  message.set_ciphertext(ToString(request.ciphertext));
+  Response response;
+  RETURN_IF_ERROR(rpc::FromGrpcStatus(method(message, response)));
+  channel::SealedAnswer answer;
+  ASSIGN_OR_RETURN(answer.salt, Fixed<32>(response.salt()));
+  answer.ciphertext = ToBytes(response.ciphertext());
+  return answer;
+}
+
 }  // namespace
 
 RawClient::RawClient(const std::string& address)
@@ -114,18 +130,13 @@ absl::StatusOr<channel::SealedAnswer> RawClient::SendUntil(const channel::Sealed
 
 absl::StatusOr<channel::SealedAnswer> RawClient::Send(grpc::ClientContext& context,
                                                       const channel::SealedRequest& request) {
-  v1::InferRequest message;
-  message.set_key_id(ToString(request.key_id));
-  message.set_session_id(ToString(request.session_id));
-  message.set_sequence(request.sequence);
-  message.set_model(request.model);
-  message.set_ciphertext(ToString(request.ciphertext));
-  v1::InferResponse response;
-  RETURN_IF_ERROR(rpc::FromGrpcStatus(inference_->Infer(&context, message, &response)));
-  channel::SealedAnswer answer;
-  ASSIGN_OR_RETURN(answer.salt, Fixed<32>(response.salt()));
-  answer.ciphertext = ToBytes(response.ciphertext());
-  return answer;
+  if (request.purpose == channel::Purpose::kRelease) {
+    return SendAs<v1::ReleaseKeyRequest, v1::ReleaseKeyResponse>(request, [&](const auto& message, auto& response) {
+      return inference_->ReleaseKey(&context, message, &response);
+    });
+  }
+  return SendAs<v1::InferRequest, v1::InferResponse>(
+      request, [&](const auto& message, auto& response) { return inference_->Infer(&context, message, &response); });
 }
 
 absl::StatusOr<crypto::PlaintextBytes> RawClient::Open(const channel::SealedRequest& request,

@@ -40,7 +40,7 @@ class RawClient {
 
   // Seals a request with `body` for `model`.
   absl::StatusOr<channel::SealedRequest> Seal(channel::RequestKind kind, ByteSpan body, const std::string& model);
-  // Sends it as it is. Errors carry their Reason.
+  // Sends it as it is, by the method of its purpose. Errors carry their Reason.
   absl::StatusOr<channel::SealedAnswer> Send(const channel::SealedRequest& request);
   // The same, cancelled when `give_up` returns true, if there is no answer by then.
   absl::StatusOr<channel::SealedAnswer> SendUntil(const channel::SealedRequest& request,

@@ -3,7 +3,9 @@
 
 #include "tests/support/reference_data.h"
 
+#include <array>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -31,7 +33,7 @@ Bytes ReadBytes(const std::string& path) {
   return *std::move(bytes);
 }
 
-ReferenceModel CifarModel(const std::string& name) {
+ReferenceModel CifarModel(const std::string& name, const std::string& policies) {
   const std::string data = ReferenceDataDir();
   const json reference = ReadJson(data + "/ref/" + name + ".cifar20.json");
   const json& stated = reference["preprocess"];
@@ -48,8 +50,11 @@ ReferenceModel CifarModel(const std::string& name) {
     absl::StatusOr<image::Image> decoded = image::Decode(file, picture);
     SHOJI_CHECK(decoded.ok());
     const Tensor pixels = image::ToPixels(*decoded, model.preprocessing);
-    model.cases.push_back({picture, {pixels.bytes().begin(), pixels.bytes().end()}, logits.get<std::vector<float>>()});
+    model.cases.push_back(
+        {picture, {pixels.bytes().begin(), pixels.bytes().end()}, {}, logits.get<std::vector<float>>()});
   }
+  model.pictures = data + "/images/cifar20_png";
+  model.policies = policies;
   return model;
 }
 
@@ -71,24 +76,82 @@ ReferenceModel MnistModel() {
   for (const json& logits : reference["logits"]) {
     const auto begin = digits.begin() + static_cast<ptrdiff_t>(kHeader + i * kDigit);
     model.cases.push_back(
-        {"digit " + std::to_string(i), Bytes(begin, begin + kDigit), logits.get<std::vector<float>>()});
+        {"digit " + std::to_string(i), Bytes(begin, begin + kDigit), {}, logits.get<std::vector<float>>()});
     ++i;
   }
+  model.policies = "mnist";
   return model;
 }
+
+std::vector<float> ReadFloats(const std::string& path) {
+  const Bytes bytes = ReadBytes(path);
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
+// `input` names the reference inputs: input.<input>.<photo>.f32.
+ReferenceModel ImageNetModel(const std::string& name, const std::string& input, const std::string& policies) {
+  const std::string data = ReferenceDataDir();
+  const json stated = ReadJson(data + "/ref/" + name + ".photos.json")["preprocess"];
+  ReferenceModel model;
+  model.name = name;
+  model.onnx = data + "/models/" + name + ".onnx";
+  model.preprocessing.resize_shorter_side = stated["resize_short"].get<uint32_t>();
+  model.preprocessing.crop_width = model.preprocessing.crop_height = stated["crop"].get<uint32_t>();
+  model.preprocessing.channels = stated["order"] == "BGR" ? image::Channels::kBgr : image::Channels::kRgb;
+  model.preprocessing.scale = stated["scale"].get<float>();
+  model.preprocessing.mean = stated["mean"].get<std::vector<float>>();
+  model.preprocessing.std = stated["std"].get<std::vector<float>>();
+  for (const std::string& photo :
+       {std::string("coral_parrot"), std::string("dusty_banana_0"), std::string("shicai_cat")}) {
+    model.cases.push_back({photo,
+                           {},
+                           ReadBytes(data + "/ref/input." + input + "." + photo + ".f32"),
+                           ReadFloats(data + "/ref/" + name + "." + photo + ".out.f32")});
+  }
+  model.pictures = data + "/images/photos_crop224";
+  model.policies = policies;
+  return model;
+}
+
+constexpr std::array<std::array<const char*, 2>, kNumSmallReferenceModels - 1> kCifarModels = {{
+    {"cifar10_resnet20", "cifar10_resnet20"},
+    {"cifar10_resnet8_mlperftiny", "cifar10_resnet8"},
+    {"vgg8_cifar10", "vgg8"},
+    {"vnncomp_cifar_resnet_4b", "vnncomp_cifar_resnet"},
+}};
+constexpr std::array<std::array<const char*, 3>, kNumReferenceModels - kNumSmallReferenceModels> kImageNetModels = {{
+    {"resnet18_pqf", "224_imnet", "resnet18"},
+    {"squeezenet1_0_deepcomp", "227_bgr104", "squeezenet"},
+    {"squeezenet1_1_winml", "224_bgr104", "squeezenet"},
+    {"mobilenet_v1_025_224", "224_tf", "mobilenet_v1"},
+    {"mobilenet_v2_100_224", "224_tf", "mobilenet_v2"},
+    {"mobilenet_v3_small_224", "224_raw", "mobilenet_v3_small"},
+    {"efficientnet_b0_SYNTH", "224_imnet", "efficientnet_b0"},
+}};
 
 }  // namespace
 
 std::string ReferenceDataDir() { return std::string(SHOJI_SOURCE_DIR) + "/build/testdata"; }
 bool HasReferenceData() { return std::filesystem::exists(ReferenceDataDir() + "/models/mnist_winml.onnx"); }
 
+ReferenceModel ReferenceModelAt(size_t index) {
+  if (index < kCifarModels.size()) {
+    return CifarModel(kCifarModels[index][0], kCifarModels[index][1]);
+  }
+  if (index < kNumSmallReferenceModels) {
+    return MnistModel();
+  }
+  const auto& [name, input, policies] = kImageNetModels[index - kNumSmallReferenceModels];
+  return ImageNetModel(name, input, policies);
+}
+
 std::vector<ReferenceModel> SmallReferenceModels() {
   std::vector<ReferenceModel> models;
-  for (const char* name :
-       {"cifar10_resnet20", "cifar10_resnet8_mlperftiny", "vgg8_cifar10", "vnncomp_cifar_resnet_4b"}) {
-    models.push_back(CifarModel(name));
+  for (size_t i = 0; i < kNumSmallReferenceModels; ++i) {
+    models.push_back(ReferenceModelAt(i));
   }
-  models.push_back(MnistModel());
   return models;
 }
 
@@ -103,8 +166,10 @@ std::string ToYaml(const image::Preprocessing& preprocessing) {
   };
   std::ostringstream out;
   out.precision(9);
-  out << "resize: " << preprocessing.resize_shorter_side << "\ncrop: " << preprocessing.crop_width
-      << "\nchannels: " << (preprocessing.channels == image::Channels::kGray ? "gray" : "rgb")
+  out << "resize: " << preprocessing.resize_shorter_side << "\ncrop: " << preprocessing.crop_width << "\nchannels: "
+      << (preprocessing.channels == image::Channels::kGray  ? "gray"
+          : preprocessing.channels == image::Channels::kBgr ? "bgr"
+                                                            : "rgb")
       << "\nscale: " << preprocessing.scale << "\nmean: " << list(preprocessing.mean)
       << "\nstd: " << list(preprocessing.std)
       << "\nlayout: " << (preprocessing.layout == image::Layout::kNchw ? "nchw" : "nhwc") << "\n";

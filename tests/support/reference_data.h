@@ -19,7 +19,8 @@ std::string ReferenceDataDir();
 
 struct ReferenceCase {
   std::string name;
-  Bytes pixels;                 // height x width x channels, 8 bit
+  Bytes pixels;                 // height x width x channels, 8 bit; or, where that is empty,
+  Bytes tensor;                 // the model's input in float32
   std::vector<float> expected;  // the model's raw outputs
 };
 
@@ -28,10 +29,17 @@ struct ReferenceModel {
   std::string onnx;  // path
   image::Preprocessing preprocessing;
   std::vector<ReferenceCase> cases;
+  std::string pictures;  // a folder of pictures to calibrate with; empty: none
+  std::string policies;  // the model's folder in config/policies
 };
 
 // The CIFAR-10 and MNIST models with their reference outputs. Aborts when a file is missing or malformed.
 std::vector<ReferenceModel> SmallReferenceModels();
+// All models: the small ones, then the ImageNet ones, each with three photos and all outputs. Reads the one at `index`
+// alone; aborts likewise.
+inline constexpr size_t kNumSmallReferenceModels = 5;
+inline constexpr size_t kNumReferenceModels = 12;
+ReferenceModel ReferenceModelAt(size_t index);
 
 // `preprocessing` as a model's YAML file states it.
 std::string ToYaml(const image::Preprocessing& preprocessing);

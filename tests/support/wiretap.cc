@@ -18,6 +18,8 @@
 #include <cstring>
 #include <functional>
 #include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include "lib/base/check.h"
 #include "lib/base/status_macros.h"
@@ -177,16 +179,35 @@ void Wiretap::Relay(int client) {
   ::close(server);
 }
 
+// Every position of `haystack` is looked at once: its first bytes tell, by a table, whether a part may begin there.
 bool ContainsAnyPart(ByteSpan haystack, ByteSpan needle, size_t window) {
-  SHOJI_CHECK(needle.size() > window);
+  constexpr size_t kPrefix = 4;
+  SHOJI_CHECK(needle.size() > window && window >= kPrefix);
+  const auto prefix_at = [](const uint8_t* at) {
+    uint32_t prefix = 0;
+    std::memcpy(&prefix, at, kPrefix);
+    return prefix;
+  };
+  std::vector<bool> may_begin(size_t{1} << 16, false);
+  std::unordered_multimap<uint32_t, ByteSpan> parts;
   for (size_t start = 0; start + window <= needle.size(); start += window) {
     const ByteSpan part = needle.subspan(start, window);
     // Runs of one value occur by chance; they prove nothing.
     if (std::all_of(part.begin(), part.end(), [&](uint8_t byte) { return byte == part[0]; })) {
       continue;
     }
-    const auto searcher = std::boyer_moore_horspool_searcher(part.begin(), part.end());
-    if (std::search(haystack.begin(), haystack.end(), searcher) != haystack.end()) {
+    const uint32_t prefix = prefix_at(part.data());
+    may_begin[prefix % may_begin.size()] = true;
+    parts.emplace(prefix, part);
+  }
+  for (size_t at = 0; at + window <= haystack.size(); ++at) {
+    const uint32_t prefix = prefix_at(haystack.data() + at);
+    if (!may_begin[prefix % may_begin.size()]) {
+      continue;
+    }
+    const auto [first, last] = parts.equal_range(prefix);
+    const ByteSpan here = haystack.subspan(at, window);
+    if (std::any_of(first, last, [&](const auto& part) { return std::ranges::equal(part.second, here); })) {
       return true;
     }
   }

@@ -26,6 +26,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/reason.h"
 #include "lib/channel/payload.h"
+#include "lib/channel/release.h"
 #include "lib/channel/responder.h"
 #include "lib/image/preprocessing.h"
 #include "tests/support/fake_clock.h"
@@ -41,6 +42,7 @@ struct FakeModel {
   std::vector<attest::ModelManifest> others = {};  // that the enclave serves as well; the front end lists none of them
   Bytes preprocessing;
   Bytes labels;
+  std::vector<attest::AwaitedModel> awaited = {};
 
   channel::RequestBodySizes sizes() const {
     const auto parsed = image::ParsePreprocessing(preprocessing);
@@ -158,6 +160,24 @@ class FakeServer {
     return answer;
   }
 
+  // Opens a release and answers it as `on_release` says.
+  absl::StatusOr<channel::SealedAnswer> ReleaseKey(const channel::SealedRequest& request) {
+    absl::StatusOr<channel::OpenedRequest> opened = responder()->Open(request);
+    if (!opened.ok()) {
+      return opened.status();
+    }
+    const absl::StatusOr<channel::KeyRelease> release = channel::ParseRelease(opened->plaintext.Expose());
+    SHOJI_CHECK(release.ok());
+    const absl::Status status = on_release ? on_release(*release) : absl::OkStatus();
+    absl::StatusOr<channel::SealedAnswer> answer =
+        opened->sealer.Seal(status.ok() ? channel::BuildAnswer(release->nonce).Expose()
+                                        : channel::BuildErrorAnswer(status, channel::kReleaseAnswerBodySize).Expose());
+    if (answer.ok() && on_answer) {
+      on_answer(*answer);
+    }
+    return answer;
+  }
+
   int num_infers() {
     const absl::MutexLock lock(&mu_);
     return num_infers_;
@@ -172,6 +192,7 @@ class FakeServer {
   std::function<void(std::vector<ModelDescription>&)> on_models;
   std::function<void(SessionReply&)> on_session;
   std::function<void()> before_infer;
+  std::function<absl::Status(const channel::KeyRelease&)> on_release;
   std::function<void(channel::SealedAnswer&)> on_answer;
 
  private:
@@ -182,6 +203,7 @@ class FakeServer {
       manifest.expires_at = expires_at;
       manifest.software_version = "fake";
       manifest.models = {model->manifest};
+      manifest.awaited = model->awaited;
       manifest.models.insert(manifest.models.end(), model->others.begin(), model->others.end());
       return attest::EncodeManifest(manifest);
     };
@@ -234,6 +256,13 @@ class FakeTransport final : public Transport {
   }
   absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& request, SteadyTime) override {
     return server_.Infer(request);
+  }
+  absl::StatusOr<EvidenceReply> GetSealedModelEvidence(const attest::Nonce& nonce, const digest::Sha256Digest&,
+                                                       SteadyTime) override {
+    return server_.GetEvidence(nonce);
+  }
+  absl::StatusOr<channel::SealedAnswer> ReleaseKey(const channel::SealedRequest& request, SteadyTime) override {
+    return server_.ReleaseKey(request);
   }
   std::chrono::milliseconds RetryAfter(const absl::Status&) const override { return std::chrono::milliseconds(0); }
 

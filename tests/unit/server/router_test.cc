@@ -124,5 +124,56 @@ TEST(RouterTest, MalformedStateCountsAsGone) {
   EXPECT_FALSE(router.Update(0, many).ok());
 }
 
+const std::string kDigest(32, 'd');
+
+enum class Key { kAwaited, kReleased };
+
+EnclaveState SealedState(const std::string& key_id, Key key, Readiness readiness) {
+  EnclaveState out =
+      State(key_id, key == Key::kReleased ? std::vector<std::string>{"secret"} : std::vector<std::string>{}, readiness);
+  internal::v1::SealedModelState& sealed = *out.add_sealed_models();
+  sealed.set_name("secret");
+  sealed.set_sealed_digest(kDigest);
+  sealed.set_awaits_key(key == Key::kAwaited);
+  return out;
+}
+
+TEST(RouterTest, RoutesAReleaseToTheEnclaveThatAwaitsTheKeyReadyOrNot) {
+  Router router(2);
+  EXPECT_EQ(ReasonOfResult(router.BySealedDigest(kDigest)), Reason::kNoEnclave);
+  ASSERT_TRUE(router.Update(0, SealedState(kKeyA, Key::kReleased, Readiness::kReady)).ok());
+  ASSERT_TRUE(router.Update(1, SealedState(kKeyB, Key::kAwaited, Readiness::kNotReady)).ok());
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(*router.BySealedDigest(kDigest), 1U);
+  }
+  EXPECT_EQ(ReasonOfResult(router.BySealedDigest(std::string(32, 'x'))), Reason::kUnknownSealedModel);
+}
+
+TEST(RouterTest, RoutesARenewalToTheEnclavesThatServeTheModelInTurn) {
+  Router router(2);
+  ASSERT_TRUE(router.Update(0, SealedState(kKeyA, Key::kReleased, Readiness::kReady)).ok());
+  ASSERT_TRUE(router.Update(1, SealedState(kKeyB, Key::kReleased, Readiness::kReady)).ok());
+  EXPECT_NE(*router.BySealedDigest(kDigest), *router.BySealedDigest(kDigest));
+}
+
+TEST(RouterTest, ShowsAnAwaitedModelToWhoeverAsksForItAndNobodyServesIt) {
+  Router router(2);
+  ASSERT_TRUE(router.Update(0, State(kKeyA, {"other"})).ok());
+  ASSERT_TRUE(router.Update(1, SealedState(kKeyB, Key::kAwaited, Readiness::kNotReady)).ok());
+  EXPECT_EQ(*router.ByModel("secret"), 1U);
+  EXPECT_EQ(*router.ByModel("other"), 0U);
+  EXPECT_EQ(*router.ByModel(""), 0U);
+  EXPECT_EQ(ReasonOfResult(router.ByModel("absent")), Reason::kUnknownModel);
+  ASSERT_TRUE(router.Update(0, SealedState(kKeyA, Key::kReleased, Readiness::kReady)).ok());
+  EXPECT_EQ(*router.ByModel("secret"), 0U);
+}
+
+TEST(RouterTest, RefusesASealedModelsDigestOfTheWrongLength) {
+  Router router(1);
+  EnclaveState state = SealedState(kKeyA, Key::kAwaited, Readiness::kReady);
+  state.mutable_sealed_models(0)->set_sealed_digest("short");
+  EXPECT_FALSE(router.Update(0, state).ok());
+}
+
 }  // namespace
 }  // namespace shoji::server

@@ -3,6 +3,12 @@
 
 #include "enclave_worker/core/declassify.h"
 
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lib/base/reason.h"
@@ -10,6 +16,8 @@
 
 namespace shoji::enclave {
 namespace {
+
+using ::testing::ElementsAre;
 
 partition::Segment OpenSegment() {
   partition::Segment segment;
@@ -108,6 +116,54 @@ TEST(DeclassifyTest, GivesNoLayerInputOfWhichARowIsMissing) {
   partition::Segment segment;
   segment.place = partition::Placement::kBlinded;
   EXPECT_FALSE(LayerInput(segment, std::move(message)).ok());
+}
+
+std::vector<float> Limited(const std::string& rule, std::vector<float> scores) {
+  LimitResult(*attest::ResultRule::Parse(rule), scores);
+  return scores;
+}
+
+constexpr float kLowest = std::numeric_limits<float>::lowest();
+
+TEST(LimitResultTest, LeavesScoresAsTheyAre) {
+  EXPECT_THAT(Limited("scores", {0.123456F, -7}), ElementsAre(0.123456F, -7));
+}
+
+TEST(LimitResultTest, RoundsHalfToEven) {
+  EXPECT_THAT(Limited("rounded:0", {0.5F, 1.5F, 2.5F, -0.5F, -1.5F}), ElementsAre(0, 2, 2, 0, -2));
+  EXPECT_THAT(Limited("rounded:1", {0.25F, 0.75F, 0.24F}), ElementsAre(0.2F, 0.8F, 0.2F));
+  EXPECT_THAT(Limited("rounded:2", {1234.5678F, -0.004F}), ElementsAre(1234.57F, 0));
+}
+
+TEST(LimitResultTest, RoundsWhatIsHugeOrNotFiniteToItself) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(Limited("rounded:9", {3e38F, infinity, -infinity}), ElementsAre(3e38F, infinity, -infinity));
+  EXPECT_TRUE(std::isnan(Limited("rounded:3", {std::nanf("")})[0]));
+}
+
+TEST(LimitResultTest, KeepsTheLargestAndZeroesTheOthersOfPositiveScores) {
+  EXPECT_THAT(Limited("top-k:2", {0.1F, 0.5F, 0.2F, 0.3F}), ElementsAre(0, 0.5F, 0, 0.3F));
+  EXPECT_THAT(Limited("top-k:1", {0.1F, 0.5F, -9, 0.3F}), ElementsAre(0, 0.5F, 0, 0));
+}
+
+TEST(LimitResultTest, WhatIsNotKeptRanksBelowWhatIs) {
+  EXPECT_THAT(Limited("top-k:2", {-4, -1, -3, -2}), ElementsAre(kLowest, -1, kLowest, -2));
+  EXPECT_THAT(Limited("top-k:2", {1, 0, -3, -2}), ElementsAre(1, 0, kLowest, kLowest));
+}
+
+TEST(LimitResultTest, OfEqualsTheFirstOnesAreKept) {
+  EXPECT_THAT(Limited("top-k:2", {1, 2, 2, 2}), ElementsAre(0, 2, 2, 0));
+  EXPECT_THAT(Limited("top-k:1", {7, 7}), ElementsAre(7, 0));
+}
+
+TEST(LimitResultTest, KeepsAllWhereThereAreNoMore) {
+  EXPECT_THAT(Limited("top-k:3", {1, -2, 3}), ElementsAre(1, -2, 3));
+  EXPECT_THAT(Limited("top-k:9", {1, -2, 3}), ElementsAre(1, -2, 3));
+}
+
+TEST(LimitResultTest, ANanIsKeptLast) {
+  const std::vector<float> limited = Limited("top-k:2", {std::nanf(""), 1, 2, 0.5F});
+  EXPECT_THAT(limited, ElementsAre(0, 1, 2, 0));
 }
 
 }  // namespace

@@ -101,7 +101,7 @@ class QuantizedStageTest : public ::testing::Test {
     EXPECT_TRUE(parsed.ok()) << parsed.status();
     ModelSource source;
     source.name = "m";
-    source.onnx = *onnx_;
+    source.model.graph = graph::ImportOnnx(*onnx_).value();
     source.policy = *parsed;
     source.ranges = *ranges_;
     auto model = Model::Create(source, context);
@@ -388,7 +388,7 @@ TEST_F(QuantizedStageTest, APoolTooSmallForOnePadOrAMissingRangeIsRefusedAtLoad)
   ASSERT_TRUE(policy.ok()) << policy.status();
   ModelSource source;
   source.name = "m";
-  source.onnx = *onnx_;
+  source.model.graph = graph::ImportOnnx(*onnx_).value();
   source.policy = *policy;
   source.ranges = *ranges_;
   EXPECT_THAT(std::string(Model::Create(source, context).status().message()), HasSubstr("not even one pad"));

@@ -14,6 +14,7 @@
 #include "lib/digest/sha2.h"
 #include "lib/ranges_file/ranges_file.h"
 #include "lib/rpc/pem.h"
+#include "tests/support/onnx_builder.h"
 #include "tests/unit/lib/rpc/test_pki.h"
 
 namespace shoji::enclave {
@@ -26,6 +27,7 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+const std::string kModel = ToString(shoji::testing::SmallResNet());
 constexpr char kRequired[] = R"(listen: {address: "unix:enclave.sock"}
 evidence: {kind: simulated, key: simulated.key}
 )";
@@ -37,7 +39,7 @@ class EnclaveConfigTest : public ::testing::Test {
  protected:
   EnclaveConfigTest() {
     WriteText(folder_.File("simulated.key"), "key");
-    WriteText(folder_.File("m.onnx"), "model");
+    WriteText(folder_.File("m.onnx"), kModel);
   }
 
   // `text` behind the keys that every configuration has.
@@ -53,7 +55,7 @@ class EnclaveConfigTest : public ::testing::Test {
     const absl::StatusOr<EnclaveConfig> config = Load(text);
     return config.ok() ? "OK" : std::string(config.status().message());
   }
-  void WriteRanges(const std::string& name, const std::string& model = "model") const {
+  void WriteRanges(const std::string& name, const std::string& model = kModel) const {
     const ranges_file::RangesFile file{
         .model = digest::Sha256(AsBytes(model)), .num_images = 1, .ranges = {{"input", {-1, 1}}}};
     ASSERT_TRUE(ranges_file::SaveRanges(folder_.File(name), file).ok());

@@ -37,6 +37,19 @@ TEST(SessionTest, ManyRequestsGoThroughInAnyOrder) {
   }
 }
 
+TEST(SessionTest, ARequestDoesNotOpenAsAReleaseNorAReleaseAsARequest) {
+  Harness harness;
+  const std::unique_ptr<Initiator> client = harness.Connected();
+  for (const Purpose purpose : {Purpose::kInference, Purpose::kRelease}) {
+    SealedRequest request = client->Seal("model", AsBytes("question"), purpose).value();
+    EXPECT_EQ(request.purpose, purpose);
+    const SealedRequest same = request;
+    request.purpose = purpose == Purpose::kRelease ? Purpose::kInference : Purpose::kRelease;
+    EXPECT_EQ(ReasonOf(harness.responder->Open(request).status()), Reason::kOpenFailed);
+    EXPECT_TRUE(harness.responder->Open(same).ok());
+  }
+}
+
 TEST(SessionTest, NothingIsSentBeforeTheEnclaveHasProvedItself) {
   Harness harness;
   const std::unique_ptr<Initiator> client = harness.NewClient();

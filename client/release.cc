@@ -1,0 +1,134 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "client/release.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "client/retry.h"
+#include "lib/base/reason.h"
+#include "lib/base/status_macros.h"
+#include "lib/channel/initiator.h"
+#include "lib/channel/payload.h"
+#include "lib/channel/release.h"
+#include "lib/crypto/random.h"
+
+namespace shoji::client {
+namespace {
+
+constexpr char kSimulatedWarning[] =
+    "WARNING: the enclave's evidence is SIMULATED. There is no TEE: whoever runs the server can read the model that "
+    "this "
+    "key opens. Use this for trying out only.";
+
+// That what the enclave says of a model that it serves is what its owner sealed.
+absl::Status CheckTerms(const attest::SealedTerms& served, const sealed_model::Terms& sealed) {
+  if (served.results == sealed.results && served.queries_per_release == sealed.queries_per_release) {
+    return absl::OkStatus();
+  }
+  return RefusalError("the enclave states other terms for the sealed model than its header does");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<KeyReleaser>> KeyReleaser::Create(Options options, std::unique_ptr<Transport> transport,
+                                                                 const sealed_model::SealedFile& file,
+                                                                 const sealed_model::FileKey& key) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Appraiser> appraiser, Appraiser::Create(options.appraisal));
+  return std::unique_ptr<KeyReleaser>(
+      new KeyReleaser(std::move(options), std::move(transport), std::move(appraiser), file, key));
+}
+
+KeyReleaser::KeyReleaser(Options options, std::unique_ptr<Transport> transport, std::unique_ptr<Appraiser> appraiser,
+                         const sealed_model::SealedFile& file, const sealed_model::FileKey& key)
+    : options_(std::move(options)),
+      transport_(std::move(transport)),
+      appraiser_(std::move(appraiser)),
+      file_(file),
+      key_(key) {
+  if (options_.clock == nullptr) {
+    options_.clock = &real_clock_;
+  }
+  if (!options_.wait) {
+    options_.wait = [](std::chrono::milliseconds time) { absl::SleepFor(absl::FromChrono(time)); };
+  }
+  if (!options_.warn) {
+    options_.warn = [](const std::string& warning) { std::fprintf(stderr, "%s\n", warning.c_str()); };
+  }
+}
+
+absl::StatusOr<SealedModelState> KeyReleaser::Attest(SteadyTime deadline) {
+  Backoff backoff;
+  while (true) {
+    absl::StatusOr<SealedModelState> state = AttestOnce(deadline);
+    if (state.ok() || NextStepAfter(state.status()) == NextStep::kFail) {
+      return state;
+    }
+    const std::chrono::milliseconds delay = backoff.Next(transport_->RetryAfter(state.status()));
+    if (options_.clock->SteadyNow() + delay >= deadline) {
+      return absl::DeadlineExceededError("no evidence before the deadline; the last error was " +
+                                         std::string(absl::StatusCodeToString(state.status().code())) + ": " +
+                                         std::string(state.status().message()));
+    }
+    options_.wait(delay);
+  }
+}
+
+absl::StatusOr<SealedModelState> KeyReleaser::AttestOnce(SteadyTime deadline) {
+  nonce_ = crypto::RandomArray<sizeof(attest::Nonce)>();
+  ASSIGN_OR_RETURN(const EvidenceReply reply, transport_->GetSealedModelEvidence(nonce_, file_.digest(), deadline));
+  SealedModelState state;
+  state.appraisal = appraiser_->Appraise(reply.manifest, reply.evidence, nonce_, options_.clock->SystemNow());
+  RETURN_IF_ERROR(state.appraisal.ToStatus());
+  if (state.appraisal.result.kind == attest::EvidenceKind::kSimulated && !std::exchange(warned_, true)) {
+    options_.warn(kSimulatedWarning);
+  }
+  const attest::Manifest& manifest = *state.appraisal.manifest;
+  const auto awaited = std::find_if(manifest.awaited.begin(), manifest.awaited.end(),
+                                    [&](const auto& model) { return model.sealed_digest == file_.digest(); });
+  const auto served = std::find_if(manifest.models.begin(), manifest.models.end(), [&](const auto& model) {
+    return model.sealed.has_value() && model.model_digest == file_.digest();
+  });
+  if (awaited != manifest.awaited.end()) {
+    state.awaited = *awaited;
+  } else if (served != manifest.models.end()) {
+    RETURN_IF_ERROR(CheckTerms(*served->sealed, file_.header().terms));
+    state.served = *served;
+  } else {
+    return ErrorOf(Reason::kUnknownSealedModel);
+  }
+  return state;
+}
+
+absl::Status KeyReleaser::Release(const SealedModelState& state, SteadyTime deadline) {
+  const std::string& model = state.awaited.has_value() ? state.awaited->name : state.served->name;
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<channel::Initiator> initiator,
+      channel::Initiator::Create(state.appraisal.manifest->hpke_public_key, state.appraisal.manifest_digest));
+  ASSIGN_OR_RETURN(const SessionReply reply, transport_->OpenSession({initiator->key_id(), initiator->manifest_digest(),
+                                                                      initiator->enc(), initiator->sealed_hello()},
+                                                                     deadline));
+  RETURN_IF_ERROR(initiator->VerifyHello(reply.session_id, reply.hello));
+
+  channel::KeyRelease release;
+  release.nonce = nonce_;
+  release.sealed_digest = file_.digest();
+  release.manifest_digest = state.appraisal.manifest_digest;
+  release.file_key = crypto::SecretBytes::CopyOf(key_.Expose());
+  ASSIGN_OR_RETURN(const channel::SealedRequest request,
+                   initiator->Seal(model, channel::BuildRelease(release).Expose(), channel::Purpose::kRelease));
+  ASSIGN_OR_RETURN(const channel::SealedAnswer sealed, transport_->ReleaseKey(request, deadline));
+  ASSIGN_OR_RETURN(const crypto::PlaintextBytes plaintext, initiator->OpenResponse(request.sequence, model, sealed));
+  ASSIGN_OR_RETURN(const channel::AnswerView answer,
+                   channel::ParseAnswer(plaintext.Expose(), channel::kReleaseAnswerBodySize));
+  RETURN_IF_ERROR(answer.status);
+  return std::equal(answer.body.begin(), answer.body.end(), nonce_.begin(), nonce_.end())
+             ? absl::OkStatus()
+             : ErrorOf(Reason::kOpenFailed);
+}
+
+}  // namespace shoji::client

@@ -1,0 +1,82 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "enclave_worker/service/model_loader.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "enclave_worker/service/sealed_model_file.h"
+#include "lib/base/status_macros.h"
+#include "lib/sealed_model/open.h"
+
+namespace shoji::enclave {
+
+absl::StatusOr<Served> ModelLoader::Load(const EnclaveConfig& config) const {
+  Served served;
+  for (const ModelConfig& entry : config.models) {
+    ASSIGN_OR_RETURN(const bool is_sealed, sealed_model::SealedFile::IsSealed(entry.file));
+    if (!is_sealed) {
+      ASSIGN_OR_RETURN(std::unique_ptr<const Model> model, LoadClear(entry));
+      served.models.push_back(std::move(model));
+      continue;
+    }
+    ASSIGN_OR_RETURN(AwaitedModel awaited, DescribeSealedModel(entry));
+    const digest::Sha256Digest sealed_digest = awaited.manifest.sealed_digest;
+    if (const std::optional<sealed_model::FileKey> key = keys_.Find(sealed_digest); key.has_value()) {
+      ASSIGN_OR_RETURN(std::unique_ptr<const Model> model, LoadSealed(entry, sealed_digest, *key));
+      served.models.push_back(std::move(model));
+      continue;
+    }
+    awaited.open = [this, entry, sealed_digest](const sealed_model::FileKey& key) {
+      return OpenAwaited(entry, sealed_digest, key);
+    };
+    logger_.Info("awaits_key", {{"model", entry.name}, {"sealed_digest", HexEncode(sealed_digest)}});
+    served.awaited.push_back(std::move(awaited));
+  }
+  return served;
+}
+
+absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::LoadClear(const ModelConfig& entry) const {
+  ASSIGN_OR_RETURN(ModelSource source, LoadModelSource(entry));
+  return Make(entry, std::move(source));
+}
+
+absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::LoadSealed(const ModelConfig& entry,
+                                                                     const digest::Sha256Digest& sealed_digest,
+                                                                     const sealed_model::FileKey& key) const {
+  ASSIGN_OR_RETURN(ModelSource source, LoadSealedModelSource(entry, sealed_digest, key, keys_.BudgetOf(sealed_digest)));
+  return Make(entry, std::move(source));
+}
+
+absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::Make(const ModelConfig& entry, ModelSource source) const {
+  for (const std::string& note : source.model.graph.notes) {
+    logger_.Info("model_note", {{"model", entry.name}, {"note", note}});
+  }
+  absl::StatusOr<std::unique_ptr<Model>> made = Model::Create(std::move(source), context_);
+  if (!made.ok()) {
+    return absl::Status(made.status().code(), entry.where + ": " + std::string(made.status().message()));
+  }
+  return *std::move(made);
+}
+
+absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::OpenAwaited(const ModelConfig& entry,
+                                                                      const digest::Sha256Digest& sealed_digest,
+                                                                      const sealed_model::FileKey& key) const {
+  absl::StatusOr<std::unique_ptr<const Model>> model = LoadSealed(entry, sealed_digest, key);
+  const std::string digest = HexEncode(sealed_digest);
+  if (model.ok()) {
+    const attest::SealedTerms& terms = *(*model)->manifest().sealed;
+    logger_.Info("key_released", {{"model", entry.name},
+                                  {"sealed_digest", digest},
+                                  {"results", terms.results.ToString()},
+                                  {"queries", terms.queries_per_release}});
+  } else {
+    logger_.Error("model_refused",
+                  {{"model", entry.name}, {"sealed_digest", digest}, {"error", std::string(model.status().message())}});
+  }
+  return model;
+}
+
+}  // namespace shoji::enclave

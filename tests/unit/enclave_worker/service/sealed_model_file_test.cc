@@ -1,0 +1,157 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "enclave_worker/service/sealed_model_file.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lib/base/file.h"
+#include "lib/digest/sha2.h"
+#include "lib/sealed_model/open.h"
+#include "lib/sealed_model/seal.h"
+#include "tests/support/onnx_builder.h"
+#include "tests/support/process.h"
+
+namespace shoji::enclave {
+namespace {
+
+using sealed_model::ConfidentialNodes;
+using sealed_model::Content;
+using sealed_model::PartKind;
+using Extent = ConfidentialNodes::Extent;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class SealedModelFileTest : public ::testing::Test {
+ protected:
+  SealedModelFileTest() { Seal({}); }
+
+  // Seals the small network, with `ranges` (YAML) unless empty.
+  void Seal(const ConfidentialNodes& confidential, const std::string& ranges = "") {
+    SpanSource model(onnx_);
+    SpanSource ranges_source(AsBytes(ranges));
+    std::vector<Content> contents;
+    if (!ranges.empty()) {
+      contents.push_back({PartKind::kRanges, ranges_source});
+    }
+    contents.push_back({PartKind::kModel, model});
+    sealed_model::Terms terms;
+    terms.confidential = confidential;
+    terms.queries_per_release = 4;
+    ASSERT_TRUE(sealed_model::Seal(terms, owner_, contents, config_.file).ok());
+    const auto file = sealed_model::SealedFile::Open(config_.file);
+    digest_ = file->digest();
+    key_.emplace(*file->KeyFrom(owner_));
+  }
+  void Policy(const std::string& segments) {
+    config_.policy = dir_.File("policy.yaml");
+    ASSERT_TRUE(WriteFileAtomically(config_.policy, AsBytes("model: small\nsegments: " + segments + "\n")).ok());
+  }
+  std::string DescribeError() const { return std::string(DescribeSealedModel(config_).status().message()); }
+  absl::StatusOr<ModelSource> Load() const {
+    return LoadSealedModelSource(config_, digest_, *key_, std::make_shared<QueryBudget>());
+  }
+  std::string LoadError() const { return std::string(Load().status().message()); }
+
+  const testing::TempDir dir_;
+  const Bytes onnx_ = testing::SmallResNet();
+  const sealed_model::OwnerKey owner_ = sealed_model::NewOwnerKey();
+  ModelConfig config_ = {.where = "enclave.yaml:3",
+                         .name = "small",
+                         .file = dir_.File("small.sealed"),
+                         .labels = "",
+                         .preprocessing = "",
+                         .policy = "",
+                         .ranges = ""};
+  digest::Sha256Digest digest_ = {};
+  std::optional<sealed_model::FileKey> key_;
+};
+
+TEST_F(SealedModelFileTest, DescribesWhatIsKnownWithoutTheKey) {
+  Policy("[{from: input, place: enclave}, {from: fc, place: enclave, confidential: true}]");
+  const auto model = DescribeSealedModel(config_);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->manifest.name, "small");
+  EXPECT_EQ(model->manifest.sealed_digest, digest_);
+  EXPECT_EQ(model->header_tag, sealed_model::HeaderTagOf(*key_));
+  ASSERT_EQ(model->manifest.plan.size(), 2U);
+  EXPECT_EQ(model->manifest.plan[0].place, "enclave");
+  EXPECT_THAT(model->manifest.plan[1].start, HasSubstr("fc"));
+  EXPECT_TRUE(model->manifest.plan[1].confidential);
+}
+
+TEST_F(SealedModelFileTest, OpensTheModelWithItsKeyAndKeepsItInTheEnclaveByDefault) {
+  const auto source = Load();
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_EQ(source->model.digest, digest::Sha256(onnx_));
+  EXPECT_FALSE(source->model.graph.nodes.empty());
+  EXPECT_EQ(source->sealed->sealed_digest, digest_);
+  EXPECT_EQ(source->sealed->terms.queries_per_release, 4U);
+  ASSERT_EQ(source->policy.segments.size(), 1U);
+  EXPECT_EQ(source->policy.segments[0].place, partition::Placement::kEnclave);
+  EXPECT_TRUE(source->policy.segments[0].confidential);
+}
+
+TEST_F(SealedModelFileTest, APolicyThatCannotFitIsRefusedWithoutTheKey) {
+  Policy("[{from: input, place: open}, {from: fc, place: enclave}]");
+  EXPECT_THAT(DescribeError(), AllOf(HasSubstr("enclave.yaml:3"), HasSubstr("keeps the whole model confidential"),
+                                     HasSubstr("segment 1"), HasSubstr("`open`")));
+  Seal({Extent::kFrom, {"fc"}});
+  EXPECT_TRUE(DescribeSealedModel(config_).ok());
+  Policy("[{from: input, place: enclave}, {from: fc, place: blinded}]");
+  EXPECT_THAT(DescribeError(), AllOf(HasSubstr("segment 2"), HasSubstr("`blinded`")));
+  Seal({Extent::kListed, {"stem_conv"}});
+  EXPECT_TRUE(DescribeSealedModel(config_).ok());
+  Policy("[{from: input, place: verified}]");
+  EXPECT_THAT(DescribeError(), HasSubstr("no segment of its policy is in the enclave"));
+}
+
+TEST_F(SealedModelFileTest, AnotherFileThanTheReleasedOneIsRefused) {
+  const auto old_digest = digest_;
+  Seal({});
+  digest_ = old_digest;
+  EXPECT_THAT(LoadError(), HasSubstr("is another file"));
+}
+
+TEST_F(SealedModelFileTest, AWrongKeyAnAlteredChunkAndAPlainFileAreRefused) {
+  key_->ExposeMutable()[0] ^= 1;
+  EXPECT_EQ(Load().status().code(), absl::StatusCode::kPermissionDenied);
+  key_->ExposeMutable()[0] ^= 1;
+  Bytes file = *ReadFile(config_.file, size_t{1} << 26);
+  file.back() ^= 1;
+  ASSERT_TRUE(WriteFileAtomically(config_.file, file).ok());
+  digest_ = digest::Sha256(file);
+  EXPECT_THAT(LoadError(), AllOf(HasSubstr("model small"), HasSubstr("was altered")));
+  ASSERT_TRUE(WriteFileAtomically(config_.file, onnx_).ok());
+  EXPECT_THAT(DescribeError(), HasSubstr("is not a sealed model"));
+}
+
+std::string RangesOf(const Bytes& onnx) {
+  return "model: " + HexEncode(digest::Sha256(onnx)) + "\nmethod: mse\nimages: 1\nranges:\n  \"logits\": [0, 1]\n";
+}
+
+TEST_F(SealedModelFileTest, RangesComeOutOfTheSealedFile) {
+  Seal({}, RangesOf(onnx_));
+  const auto source = Load();
+  ASSERT_TRUE(source.ok()) << source.status();
+  ASSERT_TRUE(source->ranges.has_value());
+  EXPECT_EQ(source->ranges->size(), 1U);
+}
+
+TEST_F(SealedModelFileTest, RangesOfAnotherModelAndMissingOnesAreRefused) {
+  Seal({}, RangesOf(Bytes{1}));
+  EXPECT_THAT(LoadError(), HasSubstr("those of another one"));
+  Seal({});
+  Policy("[{from: input, place: enclave, precision: int8}]");
+  EXPECT_THAT(LoadError(), AllOf(HasSubstr("needs calibrated ranges"), HasSubstr("seal it with --ranges")));
+  Seal({}, "nonsense: [");
+  EXPECT_THAT(LoadError(), HasSubstr("sealed ranges"));
+}
+
+}  // namespace
+}  // namespace shoji::enclave
