@@ -200,7 +200,6 @@ TEST_F(BadConfigTest, APreprocessingThatDoesNotFitTheModelIsRefused) {
 TEST_F(BadConfigTest, PoliciesThatAreNotAvailableYetAreRefused) {
   ExpectBadPolicy("  - {from: input, place: open, precision: int8}\n",
                   {"precision `int8` in the open placement of segment 1 is not available yet"});
-  ExpectBadPolicy("  - {from: input, place: enclave, confidential: true}\n", {"`confidential` of segment 1"});
 }
 
 TEST_F(BadConfigTest, PoliciesThatMaskOrCheckInFloat32AreRefused) {

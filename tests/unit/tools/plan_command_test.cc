@@ -131,9 +131,9 @@ TEST_F(PlanCommandTest, MisspelledKeyFailsWithFileLineAndNearKey) {
 }
 
 TEST_F(PlanCommandTest, WhatIsNotAvailableYetIsRefused) {
-  const CommandResult result = Plan("model: small\nsegments: [{from: input, place: enclave, confidential: true}]\n");
+  const CommandResult result = Plan("model: small\nsegments: [{from: input, place: open, precision: int8}]\n");
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("`confidential` of segment 1 is not available yet"));
+  EXPECT_THAT(result.err, HasSubstr("precision `int8` in the open placement of segment 1 is not available yet"));
 }
 
 TEST_F(PlanCommandTest, CorruptModelIsNamed) {

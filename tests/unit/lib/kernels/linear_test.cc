@@ -99,6 +99,21 @@ TEST_P(ConvolutionTest, OneDnnAgreesWithTheReference) {
   ExpectClose(dnn_.Run(*primitive, {x_, w_, bias_}), y_, primitive->implementation());
 }
 
+TEST_P(ConvolutionTest, BlockedLayoutsGiveTheSameAnswer) {
+  const auto primitive =
+      onednn::MakeConvolution(dnn_.engine(), g_, onednn::Bias::kPresent, {}, onednn::ConvLayout::kBlocked);
+  if (absl::IsUnimplemented(primitive.status())) {
+    GTEST_SKIP() << "not in blocks on this CPU";
+  }
+  ASSERT_TRUE(primitive.ok()) << primitive.status();
+  if (g_.out_channels >= 8) {
+    const onednn::Layout& y = primitive->output().layout;
+    EXPECT_EQ(y, *onednn::Layout::Blocked(y.dims(), onednn::ChannelBlock()));
+  }
+  reference::Convolve(g_, x_, w_, bias_, y_);
+  ExpectClose(dnn_.Run(*primitive, {x_, w_, bias_}), y_, primitive->implementation());
+}
+
 TEST_P(ConvolutionTest, OneDnnAddsTheResidualAndActivatesAfterwards) {
   onednn::PostOps post_ops;
   post_ops.residual = onednn::PostOps::Residual::kAddToOutput;

@@ -57,7 +57,7 @@ TEST(StatusTest, HostileDetailsAreDropped) {
   EXPECT_EQ(ReasonOf(FromGrpcStatus({grpc::StatusCode::NOT_FOUND, "x", "\xff\xff\xff"})), Reason::kUnspecified);
   EXPECT_EQ(ReasonOf(FromGrpcStatus({grpc::StatusCode::NOT_FOUND, "x", std::string(100'000, '\x01')})),
             Reason::kUnspecified);
-  for (const int value : {-1, 0, 20, 250, 256 + 1, 1 << 30}) {
+  for (const int value : {-1, 0, kMaxReason + 1, 250, 256 + 1, 1 << 30}) {
     v1::ErrorDetail detail;
     detail.set_reason(static_cast<v1::Reason>(value));
     google::rpc::Status details;
