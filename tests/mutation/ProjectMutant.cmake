@@ -6,6 +6,7 @@
 #     REPLACE "<text>"                       the mutation
 #     TEST_SRCS tests/unit/...               the existing tests of that source, from the root, unchanged
 #     DEPS channel ...                       what those tests link, the mutated source's library among it
+#     [DEFINITIONS <macro>=<value> ...]      what those tests are compiled with
 #     [FILTER <gtest filter>]                which of the tests to run; default: all
 #     [KILLED_BY <regular expression>])      which tests must be among those that fail; default: any
 #
@@ -13,7 +14,7 @@
 # passes only if a test case reports failure: an abort, a crash, a time-out, a link error, or a suite that stays green
 # all count against it. A source and its mutants change together: SOURCE is a configure dependency.
 function(project_mutant name)
-  cmake_parse_arguments(PARSE_ARGV 1 A "" "SOURCE;FIND;REPLACE;FILTER;KILLED_BY" "TEST_SRCS;DEPS")
+  cmake_parse_arguments(PARSE_ARGV 1 A "" "SOURCE;FIND;REPLACE;FILTER;KILLED_BY" "TEST_SRCS;DEPS;DEFINITIONS")
   foreach(required SOURCE FIND TEST_SRCS DEPS)
     if("${A_${required}}" STREQUAL "")
       message(FATAL_ERROR "mutant ${name}: ${required} is missing")
@@ -34,14 +35,24 @@ function(project_mutant name)
   set(mutated ${PROJECT_BINARY_DIR}/mutants/${name}/${A_SOURCE})
   file(CONFIGURE OUTPUT ${mutated} CONTENT "${text}" @ONLY)
 
-  set(target mutant_${name})
+  # The tests are compiled once for all the mutants that run the same ones.
   list(TRANSFORM A_TEST_SRCS PREPEND ${PROJECT_SOURCE_DIR}/)
-  add_executable(${target} ${mutated} ${A_TEST_SRCS})
+  string(SHA1 suite "${A_TEST_SRCS} ${A_DEPS} ${A_DEFINITIONS}")
+  string(SUBSTRING ${suite} 0 12 suite)
+  set(suite mutation_suite_${suite})
+  set(libraries ${A_DEPS} GTest::gmock GTest::gtest_main)
+  if(NOT TARGET ${suite})
+    add_library(${suite} OBJECT ${A_TEST_SRCS})
+    target_include_directories(${suite} PRIVATE ${PROJECT_SOURCE_DIR})
+    target_compile_definitions(${suite} PRIVATE
+      SHOJI_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SHOJI_BINARY_DIR="${PROJECT_BINARY_DIR}" ${A_DEFINITIONS})
+    target_link_libraries(${suite} PRIVATE ${libraries})
+  endif()
+  set(target mutant_${name})
+  add_executable(${target} ${mutated} $<TARGET_OBJECTS:${suite}>)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
-  target_compile_definitions(${target} PRIVATE
-    SHOJI_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SHOJI_BINARY_DIR="${PROJECT_BINARY_DIR}")
   # Without project_warnings: a mutation may leave something unused.
-  target_link_libraries(${target} PRIVATE ${A_DEPS} GTest::gmock GTest::gtest_main)
+  target_link_libraries(${target} PRIVATE ${libraries})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/mutants)
   if(NOT A_FILTER)
     set(A_FILTER "*")
