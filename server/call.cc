@@ -220,6 +220,9 @@ void Call::OnSlot(const absl::Status& status) {
   if (!status.ok()) {
     Finish(status);
   } else if (const absl::StatusOr<size_t> enclave = Route(); enclave.ok()) {
+    if (method_->handling == Handling::kForwardByModel) {
+      environment_.router.TakeTurn(*enclave);
+    }
     Send(*environment_.links[*enclave]);
   } else {
     environment_.admission.Release();

@@ -131,6 +131,9 @@ bool EnclaveLink::RunStream() {
     return is_stopping_ || stream.is_done() || stream.num_messages() != num_seen;
   };
   while (mu_.AwaitWithTimeout(absl::Condition(&has_news), kMaxSilence) && !is_stopping_ && !stream.is_done()) {
+    if (num_seen == 0) {
+      logger_.Info("enclave_connected", {{"enclave", name_}});
+    }
     num_seen = stream.num_messages();
   }
   const bool is_silent = !is_stopping_ && !stream.is_done();

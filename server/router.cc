@@ -109,18 +109,22 @@ absl::StatusOr<size_t> Router::ByKey(std::string_view key_id) const {
 }
 
 template <typename Predicate>
-std::optional<size_t> Router::InTurn(Predicate fits) {
+std::optional<size_t> Router::InTurn(Predicate fits) const {
   for (size_t step = 0; step < states_.size(); ++step) {
     const size_t i = (next_ + step) % states_.size();
     if (states_[i].has_value() && fits(*states_[i])) {
-      next_ = (i + 1) % states_.size();
       return i;
     }
   }
   return std::nullopt;
 }
 
-absl::StatusOr<size_t> Router::ByModel(std::string_view model) {
+void Router::TakeTurn(size_t index) {
+  const absl::MutexLock lock(&mu_);
+  next_ = (index + 1) % states_.size();
+}
+
+absl::StatusOr<size_t> Router::ByModel(std::string_view model) const {
   const absl::MutexLock lock(&mu_);
   const auto is_ready = [](const EnclaveState& state) { return state.ready(); };
   const auto serves = [&](const EnclaveState& state) { return Serves(state, model); };
@@ -137,7 +141,7 @@ absl::StatusOr<size_t> Router::ByModel(std::string_view model) {
   return ErrorOf(any(is_ready) && !any(serves) ? Reason::kUnknownModel : Reason::kNoEnclave);
 }
 
-absl::StatusOr<size_t> Router::BySealedDigest(std::string_view sealed_digest) {
+absl::StatusOr<size_t> Router::BySealedDigest(std::string_view sealed_digest) const {
   const absl::MutexLock lock(&mu_);
   for (const Key key : {Key::kAwaited, Key::kReleased}) {
     if (const auto found = InTurn([&](const EnclaveState& state) { return HasSealed(state, sealed_digest, key); })) {

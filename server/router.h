@@ -34,10 +34,12 @@ class Router {
   absl::StatusOr<size_t> ByKey(std::string_view key_id) const;
   // A ready enclave that serves `model` (empty: any), in turn; where there is none, one that awaits its key, whose
   // manifest says so. UNKNOWN_MODEL when enclaves are ready but none serves it, or else NO_ENCLAVE.
-  absl::StatusOr<size_t> ByModel(std::string_view model);
+  absl::StatusOr<size_t> ByModel(std::string_view model) const;
   // An enclave that awaits the key of the sealed model of that digest, ready or not, or else one that serves it, in
   // turn. UNKNOWN_SEALED_MODEL, or NO_ENCLAVE when none is connected at all.
-  absl::StatusOr<size_t> BySealedDigest(std::string_view sealed_digest);
+  absl::StatusOr<size_t> BySealedDigest(std::string_view sealed_digest) const;
+  // Enclave `index` gets a call that was routed in turn: the next search begins behind it.
+  void TakeTurn(size_t index);
 
   // What the ready enclaves serve, with their keys. Enclaves that describe a model alike share one entry.
   v1::ListModelsResponse Models() const;
@@ -46,7 +48,7 @@ class Router {
  private:
   // The first enclave from `next_` on whose state `fits`.
   template <typename Predicate>
-  std::optional<size_t> InTurn(Predicate fits) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<size_t> InTurn(Predicate fits) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   mutable absl::Mutex mu_;
   std::vector<std::optional<internal::v1::EnclaveState>> states_ ABSL_GUARDED_BY(mu_);  // nullopt: gone

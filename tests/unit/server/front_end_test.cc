@@ -4,6 +4,7 @@
 #include "server/front_end.h"
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <thread>
 #include <utility>
@@ -42,6 +43,29 @@ TEST_F(FrontEndTest, RoutesEachKeyToItsEnclave) {
     EXPECT_EQ(outcome.response.salt(), "enclave" + std::to_string(i));
     EXPECT_EQ(outcome.response.ciphertext(), "sealed" + std::to_string(i));
   }
+}
+
+TEST_F(FrontEndTest, EvidenceComesFromTheEnclavesOfAModelInTurn) {
+  StartEnclave(0);
+  StartEnclave(1);
+  StartFrontEnd(2);
+  const auto inference = v1::InferenceService::NewStub(Connect());
+  v1::ListModelsResponse models;
+  while (models.models_size() == 0 || models.models(0).key_ids_size() < 2) {  // until both are seen
+    grpc::ClientContext context;
+    ASSERT_TRUE(inference->ListModels(&context, v1::ListModelsRequest(), &models).ok());
+  }
+  const auto attestation = v1::AttestationService::NewStub(Connect());
+  std::map<std::string, int> answers;
+  for (int i = 0; i < 8; ++i) {
+    grpc::ClientContext context;
+    v1::GetEvidenceRequest ask;
+    ask.set_model("m");
+    v1::GetEvidenceResponse evidence;
+    ASSERT_TRUE(attestation->GetEvidence(&context, ask, &evidence).ok());
+    ++answers[evidence.manifest()];
+  }
+  EXPECT_EQ(answers, (std::map<std::string, int>{{"enclave0", 4}, {"enclave1", 4}}));
 }
 
 TEST_F(FrontEndTest, AnswersVersionSessionsAndEvidence) {
