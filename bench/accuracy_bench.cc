@@ -3,13 +3,11 @@
 
 // What int8 costs in accuracy: every classifier of the evaluation data is calibrated as `shoji-model calibrate` does,
 // then judged in float32 and in int8, with the enclave's own programs for both. One thread.
-#include <ctime>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
+#include <ctime>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "bench/accuracy_data.h"
+#include "bench/figures.h"
 #include "lib/base/file.h"
 #include "lib/base/status_macros.h"
 #include "lib/execution/program.h"
@@ -38,12 +37,6 @@ struct Flags {
   DataOptions data;
 };
 
-struct Figure {
-  std::string name;
-  double value = 0;
-  std::string meaning;
-};
-
 // How many pictures, and how many of them a program gets right.
 struct Score {
   size_t right = 0;
@@ -53,19 +46,17 @@ struct Score {
     right += is_right ? 1 : 0;
     ++total;
   }
-  double percent() const {
-    return total == 0 ? 0 : 100 * static_cast<double>(right) / static_cast<double>(total);
-  }
+  double percent() const { return total == 0 ? 0 : 100 * static_cast<double>(right) / static_cast<double>(total); }
 };
 
 struct Results {
-  Score float32;             // right by the pictures' labels
+  Score float32;  // right by the pictures' labels
   Score int8;
-  Score float32_unseen;      // likewise, of those that do not calibrate
+  Score float32_unseen;  // likewise, of those that do not calibrate
   Score int8_unseen;
-  Score float32_reference;   // float32 against what the reference runtime answers
-  Score int8_float32;        // int8 against float32
-  double error = 0;          // of the int8 outputs: sums of squares over all pictures
+  Score float32_reference;  // float32 against what the reference runtime answers
+  Score int8_float32;       // int8 against float32
+  double error = 0;         // of the int8 outputs: sums of squares over all pictures
   double signal = 0;
   double calibration_seconds = 0;
 
@@ -190,7 +181,7 @@ std::vector<Figure> FiguresOf(const std::string& model, const Results& r) {
 
 absl::Status Run(const Flags& flags) {
   ASSIGN_OR_RETURN(const std::vector<Classifier> classifiers, LoadClassifiers(flags.data));
-  std::ofstream out(flags.figures);
+  std::vector<Figure> figures;
   PrintHeader();
   for (const Classifier& classifier : classifiers) {
     if (!flags.model.empty() && classifier.name.find(flags.model) == std::string::npos) {
@@ -198,18 +189,13 @@ absl::Status Run(const Flags& flags) {
     }
     const absl::StatusOr<Results> results = Measure(classifier);
     if (!results.ok()) {
-      return absl::Status(results.status().code(),
-                          classifier.name + ": " + std::string(results.status().message()));
+      return absl::Status(results.status().code(), classifier.name + ": " + std::string(results.status().message()));
     }
     PrintRow(classifier.name, *results);
-    for (const Figure& figure : FiguresOf(classifier.name, *results)) {
-      char value[32] = {};
-      std::snprintf(value, sizeof(value), "%.4g", figure.value);
-      out << figure.name << " " << value << " " << figure.meaning << "\n";
-    }
+    const std::vector<Figure> more = FiguresOf(classifier.name, *results);
+    figures.insert(figures.end(), more.begin(), more.end());
   }
-  out.flush();
-  return out ? absl::OkStatus() : absl::InternalError("cannot write " + flags.figures);
+  return WriteFigures(figures, flags.figures);
 }
 
 }  // namespace

@@ -8,13 +8,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "bench/figures.h"
 #include "bench/masking_enclave_side.h"
 #include "bench/masking_ring.h"
 #include "bench/network_shapes.h"
@@ -28,12 +28,6 @@ struct Flags {
   int rounds = 7;
   int inferences = 3;  // of the enclave's side, after every layer
   std::string network;
-};
-
-struct Figure {
-  std::string name;
-  double value = 0;
-  std::string meaning;
 };
 
 struct Results {
@@ -123,21 +117,17 @@ std::vector<Figure> FiguresOf(const Network& network, const Results& results) {
 }
 
 absl::Status Run(const Flags& flags) {
-  std::ofstream out(flags.figures);
+  std::vector<Figure> figures;
   for (const Network& network : {Vgg16(), ResNet50(), MobileNetV1()}) {
     if (!flags.network.empty() && flags.network != network.name) {
       continue;
     }
     ASSIGN_OR_RETURN(const Results results, Measure(network, flags));
     Print(network, results);
-    for (const Figure& figure : FiguresOf(network, results)) {
-      char value[32] = {};
-      std::snprintf(value, sizeof(value), "%.4g", figure.value);
-      out << figure.name << " " << value << " " << figure.meaning << "\n";
-    }
+    const std::vector<Figure> more = FiguresOf(network, results);
+    figures.insert(figures.end(), more.begin(), more.end());
   }
-  out.flush();
-  return out ? absl::OkStatus() : absl::InternalError("cannot write " + flags.figures);
+  return WriteFigures(figures, flags.figures);
 }
 
 }  // namespace

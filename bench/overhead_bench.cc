@@ -19,7 +19,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -29,6 +28,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "bench/figures.h"
 #include "client/session.h"
 #include "lib/base/file.h"
 #include "lib/base/status_macros.h"
@@ -228,12 +228,6 @@ absl::Status Measure(const Flags& flags, std::vector<Contender>& contenders) {
   return absl::OkStatus();
 }
 
-struct Figure {
-  std::string name;
-  double value;
-  std::string meaning;
-};
-
 std::vector<Figure> FiguresOf(const std::vector<Contender>& contenders, const std::string& prefix) {
   const auto quantile = [&](size_t contender, double q) { return Quantile(contenders[contender].samples, q); };
   const double latency_us = quantile(0, 0.5);
@@ -290,18 +284,13 @@ absl::StatusOr<std::vector<Figure>> MeasurePath(const Flags& flags, const std::s
 }
 
 absl::Status Run(const Flags& flags) {
-  std::ofstream out(flags.figures);
+  std::vector<Figure> figures;
   for (const auto& [policy, prefix] :
        {std::pair<std::string, std::string>("enclave-only", "overhead."), {"layer-partition", "overhead.partition_"}}) {
-    ASSIGN_OR_RETURN(const std::vector<Figure> figures, MeasurePath(flags, policy, prefix));
-    for (const Figure& figure : figures) {
-      char value[32] = {};
-      std::snprintf(value, sizeof(value), "%.4g", figure.value);
-      out << figure.name << " " << value << " " << figure.meaning << "\n";
-    }
+    ASSIGN_OR_RETURN(const std::vector<Figure> more, MeasurePath(flags, policy, prefix));
+    figures.insert(figures.end(), more.begin(), more.end());
   }
-  out.flush();
-  return out ? absl::OkStatus() : absl::InternalError("cannot write " + flags.figures);
+  return WriteFigures(figures, flags.figures);
 }
 
 }  // namespace

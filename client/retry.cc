@@ -4,7 +4,10 @@
 #include "client/retry.h"
 
 #include <algorithm>
+#include <cstdio>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "client/appraisal.h"
 #include "lib/base/reason.h"
 #include "lib/crypto/random.h"
@@ -60,6 +63,18 @@ std::chrono::milliseconds Backoff::Next(std::chrono::milliseconds advice) {
   const std::chrono::milliseconds delay = std::max(delay_ - std::chrono::milliseconds(part), advice);
   delay_ = std::min(delay_ * 2, kMaxDelay);
   return delay;
+}
+
+void SetDefaults(const Clock& real, const Clock*& clock, WaitFunction& wait, WarnFunction& warn) {
+  if (clock == nullptr) {
+    clock = &real;
+  }
+  if (!wait) {
+    wait = [](std::chrono::milliseconds time) { absl::SleepFor(absl::FromChrono(time)); };
+  }
+  if (!warn) {
+    warn = [](const std::string& warning) { std::fprintf(stderr, "%s\n", warning.c_str()); };
+  }
 }
 
 }  // namespace shoji::client

@@ -5,8 +5,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <string>
 
 #include "absl/status/status.h"
+#include "lib/base/clock.h"
 
 namespace shoji::client {
 
@@ -31,5 +34,11 @@ class Backoff {
  private:
   std::chrono::milliseconds delay_{20};
 };
+
+using WaitFunction = std::function<void(std::chrono::milliseconds)>;
+using WarnFunction = std::function<void(const std::string&)>;
+
+// Puts the real thing where a caller left `clock`, `wait` or `warn` unset: `real`, sleeping, standard error.
+void SetDefaults(const Clock& real, const Clock*& clock, WaitFunction& wait, WarnFunction& warn);
 
 }  // namespace shoji::client

@@ -4,11 +4,9 @@
 #include "client/session.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "lib/base/reason.h"
 #include "lib/base/status_macros.h"
@@ -76,15 +74,7 @@ std::vector<Tensor> SplitOutputs(ByteSpan body, const std::vector<attest::Tensor
 
 Session::Session(Options options, std::unique_ptr<Transport> transport, std::unique_ptr<Appraiser> appraiser)
     : options_(std::move(options)), transport_(std::move(transport)), appraiser_(std::move(appraiser)) {
-  if (options_.clock == nullptr) {
-    options_.clock = &real_clock_;
-  }
-  if (!options_.wait) {
-    options_.wait = [](std::chrono::milliseconds time) { absl::SleepFor(absl::FromChrono(time)); };
-  }
-  if (!options_.warn) {
-    options_.warn = [](const std::string& warning) { std::fprintf(stderr, "%s\n", warning.c_str()); };
-  }
+  SetDefaults(real_clock_, options_.clock, options_.wait, options_.warn);
 }
 
 Session::~Session() = default;

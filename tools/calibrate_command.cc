@@ -29,6 +29,7 @@
 #include "lib/preprocessing_file/preprocessing_file.h"
 #include "lib/quantization/calibrate.h"
 #include "lib/ranges_file/ranges_file.h"
+#include "tools/print_report.h"
 
 namespace shoji::tools {
 namespace {
@@ -235,16 +236,6 @@ absl::StatusOr<std::string> Calibrate(const CalibrateOptions& options) {
   return report + "\n";
 }
 
-int RunCalibrate(const CalibrateOptions& options) {
-  const absl::StatusOr<std::string> report = Calibrate(options);
-  if (!report.ok()) {
-    std::fprintf(stderr, "shoji-model: %s\n", std::string(report.status().message()).c_str());
-    return 1;
-  }
-  std::fputs(report->c_str(), stdout);
-  return 0;
-}
-
 }  // namespace
 
 void AddCalibrateCommand(CLI::App& app, int& exit_code) {
@@ -266,7 +257,7 @@ void AddCalibrateCommand(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 32))
       ->type_name("N");
   command->add_option("--output", options->output, "default: beside the model, MODEL.ranges.yaml")->type_name("FILE");
-  command->callback([options, &exit_code] { exit_code = RunCalibrate(*options); });
+  command->callback([options, &exit_code] { exit_code = PrintReport(Calibrate(*options)); });
 }
 
 }  // namespace shoji::tools

@@ -6,7 +6,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <map>
@@ -30,6 +29,7 @@
 #include "lib/sealed_model/key_file.h"
 #include "lib/sealed_model/seal.h"
 #include "tools/cut_manifest.h"
+#include "tools/print_report.h"
 #include "tools/stand_ins.h"
 
 namespace shoji::tools {
@@ -240,16 +240,6 @@ absl::StatusOr<std::string> Cut(const CutOptions& options) {
   return CutReport(plan, files, options.out);
 }
 
-int RunCut(const CutOptions& options) {
-  const absl::StatusOr<std::string> report = Cut(options);
-  if (!report.ok()) {
-    std::fprintf(stderr, "shoji-model: %s\n", std::string(report.status().message()).c_str());
-    return 1;
-  }
-  std::fputs(report->c_str(), stdout);
-  return 0;
-}
-
 }  // namespace
 
 void AddCutCommand(CLI::App& app, int& exit_code) {
@@ -279,7 +269,7 @@ void AddCutCommand(CLI::App& app, int& exit_code) {
   command->add_option("--queries", options->queries, "how many queries one release of the key allows")
       ->check(CLI::Range(uint64_t{1}, std::numeric_limits<uint64_t>::max()))
       ->type_name("N");
-  command->callback([options, &exit_code] { exit_code = RunCut(*options); });
+  command->callback([options, &exit_code] { exit_code = PrintReport(Cut(*options)); });
 }
 
 }  // namespace shoji::tools

@@ -42,7 +42,7 @@ constexpr uint32_t kExternal = 1;
 constexpr size_t kMaxNodes = 100'000;
 constexpr uint32_t kMaxTextBytes = 65536;
 
-constexpr std::array<std::string_view, 7> kLayers = {"Conv",           "Gemm",        "MatMul",       "QLinearConv",
+constexpr std::array<std::string_view, 7> kLayers = {"Conv",          "Gemm",        "MatMul",       "QLinearConv",
                                                      "QLinearMatMul", "ConvInteger", "MatMulInteger"};
 
 // Reads fields of one message through `field`, which consumes the field's value or returns false to have it skipped.

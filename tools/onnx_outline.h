@@ -15,7 +15,7 @@
 namespace shoji::tools {
 
 struct OutlineNode {
-  std::string name;  // its first output's where the file gives none
+  std::string name;          // its first output's where the file gives none
   bool has_weights = false;  // a convolution, Gemm or MatMul with a constant operand
 };
 

@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -21,6 +20,7 @@
 #include "lib/ranges_file/ranges_file.h"
 #include "tools/plan_layers.h"
 #include "tools/plan_report.h"
+#include "tools/print_report.h"
 #include "tools/stand_ins.h"
 
 namespace shoji::tools {
@@ -90,16 +90,6 @@ absl::StatusOr<std::string> MakePlan(const PlanOptions& options) {
   return options.output == "json" ? ReportAsJson(report, *graph) : ReportAsText(report, *graph);
 }
 
-int RunPlan(const PlanOptions& options) {
-  const absl::StatusOr<std::string> report = MakePlan(options);
-  if (!report.ok()) {
-    std::fprintf(stderr, "shoji-model: %s\n", std::string(report.status().message()).c_str());
-    return 1;
-  }
-  std::fputs(report->c_str(), stdout);
-  return 0;
-}
-
 }  // namespace
 
 void AddPlanCommand(CLI::App& app, int& exit_code) {
@@ -119,7 +109,7 @@ void AddPlanCommand(CLI::App& app, int& exit_code) {
   command->add_option("--output", options->output, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
-  command->callback([options, &exit_code] { exit_code = RunPlan(*options); });
+  command->callback([options, &exit_code] { exit_code = PrintReport(MakePlan(*options)); });
 }
 
 }  // namespace shoji::tools

@@ -8,7 +8,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -28,6 +27,7 @@
 #include "lib/sealed_model/open.h"
 #include "lib/sealed_model/seal.h"
 #include "tools/onnx_outline.h"
+#include "tools/print_report.h"
 
 namespace shoji::tools {
 namespace {
@@ -85,9 +85,10 @@ absl::StatusOr<sealed_model::Terms> MakeTerms(const SealOptions& options) {
   absl::StatusOr<OnnxOutline> outline = ReadOnnxOutline(options.model);
   RETURN_IF_ERROR(outline.status());
   if (outline->has_external_data) {
-    return absl::UnimplementedError(options.model +
-                                    ": keeps tensors in other files; only a model in one file can be sealed (`onnx.save` "
-                                    "with save_as_external_data=False writes one)");
+    return absl::UnimplementedError(
+        options.model +
+        ": keeps tensors in other files; only a model in one file can be sealed (`onnx.save` "
+        "with save_as_external_data=False writes one)");
   }
   if (outline->nodes.empty()) {
     return absl::InvalidArgumentError(options.model + ": has no nodes");
@@ -194,29 +195,24 @@ absl::StatusOr<std::string> RunInspect(const InspectOptions& options) {
   return out + "whole: header and contents are as they were sealed\n";
 }
 
-int Report(const absl::StatusOr<std::string>& report) {
-  if (!report.ok()) {
-    std::fprintf(stderr, "shoji-model: %s\n", std::string(report.status().message()).c_str());
-    return 1;
-  }
-  std::fputs(report->c_str(), stdout);
-  return 0;
-}
-
 void AddSeal(CLI::App& app, int& exit_code) {
   // Shared with the callback, which lives as long as `app`.
   const auto options = std::make_shared<SealOptions>();
-  CLI::App* command = app.add_subcommand("seal", "Encrypt a model, so that only an enclave that you release it to runs it");
+  CLI::App* command =
+      app.add_subcommand("seal", "Encrypt a model, so that only an enclave that you release it to runs it");
   command->add_option("--model", options->model, "the model (ONNX, in one file)")->required()->type_name("FILE");
   CLI::Option_group* key = command->add_option_group("key", "the owner's key");
   key->add_option("--key", options->key, "the file of a key that --new-key made")->type_name("FILE");
   key->add_option("--new-key", options->new_key, "make a key and write it to this file")->type_name("FILE");
   key->require_option(1);
-  CLI::Option_group* nodes = command->add_option_group("confidential", "what never leaves the enclave; default: all of it");
+  CLI::Option_group* nodes =
+      command->add_option_group("confidential", "what never leaves the enclave; default: all of it");
   nodes->add_option("--confidential-from", options->from, "this node and every later one")->type_name("NODE");
   nodes->add_option("--confidential-after", options->after, "every node behind this one")->type_name("NODE");
   nodes->add_option("--confidential", options->nodes, "these nodes")->type_name("NODE");
-  nodes->add_option("--layers", options->layers, "the last N layers with weights, and all that follows the first of them")
+  nodes
+      ->add_option("--layers", options->layers,
+                   "the last N layers with weights, and all that follows the first of them")
       ->check(CLI::Range(uint64_t{1}, uint64_t{100'000}))
       ->type_name("N");
   nodes->require_option(0, 1);
@@ -227,12 +223,14 @@ void AddSeal(CLI::App& app, int& exit_code) {
       ->required()
       ->check(CLI::Range(uint64_t{1}, UINT64_MAX >> 1U))
       ->type_name("N");
-  command->add_option("--ranges", options->ranges, "calibrated ranges, sealed with it; default: MODEL.ranges.yaml, if there")
+  command
+      ->add_option("--ranges", options->ranges,
+                   "calibrated ranges, sealed with it; default: MODEL.ranges.yaml, if there")
       ->type_name("FILE");
   command->add_option("--label", options->label, "a name for people, in the clear; default: the model file's")
       ->type_name("TEXT");
   command->add_option("--out", options->out, "the sealed model")->required()->type_name("FILE");
-  command->callback([options, &exit_code] { exit_code = Report(RunSeal(*options)); });
+  command->callback([options, &exit_code] { exit_code = PrintReport(RunSeal(*options)); });
 }
 
 }  // namespace
@@ -240,10 +238,11 @@ void AddSeal(CLI::App& app, int& exit_code) {
 void AddSealCommands(CLI::App& app, int& exit_code) {
   AddSeal(app, exit_code);
   const auto options = std::make_shared<InspectOptions>();
-  CLI::App* command = app.add_subcommand("inspect", "Say what a sealed model demands and, with its key, whether it is whole");
+  CLI::App* command =
+      app.add_subcommand("inspect", "Say what a sealed model demands and, with its key, whether it is whole");
   command->add_option("FILE", options->file, "the sealed model")->required();
   command->add_option("--key", options->key, "the owner's key: checks header and contents")->type_name("FILE");
-  command->callback([options, &exit_code] { exit_code = Report(RunInspect(*options)); });
+  command->callback([options, &exit_code] { exit_code = PrintReport(RunInspect(*options)); });
 }
 
 }  // namespace shoji::tools

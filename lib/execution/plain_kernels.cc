@@ -10,6 +10,7 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/execution/fusion.h"
+#include "lib/execution/node_access.h"
 #include "lib/execution/rare_kernels.h"
 #include "lib/kernels/reference/elementwise.h"
 #include "lib/kernels/reference/linear.h"
@@ -24,19 +25,6 @@ using graph::Node;
 using graph::Op;
 using graph::ValueId;
 using Inputs = std::span<const std::span<const float>>;
-
-template <typename T>
-absl::StatusOr<T> AttributesOf(const Node& node) {
-  const T* attributes = std::get_if<T>(&node.attributes);
-  if (attributes == nullptr) {
-    return absl::InvalidArgumentError("the attributes are those of another operator");
-  }
-  return *attributes;
-}
-
-const Shape& InputShape(const Graph& graph, const Node& node, size_t i) { return graph.values[node.inputs[i]].shape; }
-
-const Shape& OutputShape(const Graph& graph, const Node& node) { return graph.values[node.outputs[0]].shape; }
 
 bool HasInput(const Node& node, size_t i) { return i < node.inputs.size() && node.inputs[i] != graph::kNoValue; }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/base/status_macros.h"
+#include "lib/execution/node_access.h"
 #include "lib/kernels/geometry.h"
 #include "lib/kernels/reference/elementwise.h"
 #include "lib/kernels/reference/movement.h"
@@ -21,20 +22,8 @@ using graph::Node;
 using graph::Op;
 using Inputs = std::span<const std::span<const float>>;
 
-template <typename T>
-absl::StatusOr<T> AttributesOf(const Node& node) {
-  const T* attributes = std::get_if<T>(&node.attributes);
-  if (attributes == nullptr) {
-    return absl::InvalidArgumentError("the attributes are those of another operator");
-  }
-  return *attributes;
-}
-
-const Shape& InputShape(const Graph& graph, const Node& node) { return graph.values[node.inputs[0]].shape; }
-const Shape& OutputShape(const Graph& graph, const Node& node) { return graph.values[node.outputs[0]].shape; }
-
 absl::Status RequireSameShape(const Graph& graph, const Node& node) {
-  if (!(OutputShape(graph, node) == InputShape(graph, node))) {
+  if (!(OutputShape(graph, node) == InputShape(graph, node, 0))) {
     return absl::InvalidArgumentError("the output's shape is not the input's");
   }
   return absl::OkStatus();
@@ -43,14 +32,14 @@ absl::Status RequireSameShape(const Graph& graph, const Node& node) {
 absl::StatusOr<PlainKernel> ReduceMaxKernel(const Graph& graph, const Node& node) {
   ASSIGN_OR_RETURN(const auto attributes, AttributesOf<graph::ReduceAttributes>(node));
   ASSIGN_OR_RETURN(const kernels::LoopNest nest,
-                   kernels::MakeReduction(InputShape(graph, node), attributes.axes, OutputShape(graph, node)));
+                   kernels::MakeReduction(InputShape(graph, node, 0), attributes.axes, OutputShape(graph, node)));
   return PlainKernel([nest](Inputs in, std::span<float> out) { kernels::reference::ReduceMax(nest, in[0], out); });
 }
 
 absl::StatusOr<PlainKernel> LrnKernel(const Graph& graph, const Node& node) {
   ASSIGN_OR_RETURN(const auto attributes, AttributesOf<graph::LrnAttributes>(node));
   RETURN_IF_ERROR(RequireSameShape(graph, node));
-  ASSIGN_OR_RETURN(const kernels::AxisView view, kernels::MakeAxisView(InputShape(graph, node), 1));
+  ASSIGN_OR_RETURN(const kernels::AxisView view, kernels::MakeAxisView(InputShape(graph, node, 0), 1));
   if (attributes.size < 1 || attributes.size > Shape::kMaxElements) {
     return absl::InvalidArgumentError("a region of no or of too many channels");
   }
@@ -73,14 +62,15 @@ absl::StatusOr<PlainKernel> FakeQuantizeKernel(const Graph& graph, const Node& n
 }
 
 absl::StatusOr<PlainKernel> ExpandKernel(const Graph& graph, const Node& node) {
-  ASSIGN_OR_RETURN(const kernels::LoopNest nest,
-                   kernels::MakeBroadcast(InputShape(graph, node), OutputShape(graph, node), OutputShape(graph, node)));
+  ASSIGN_OR_RETURN(
+      const kernels::LoopNest nest,
+      kernels::MakeBroadcast(InputShape(graph, node, 0), OutputShape(graph, node), OutputShape(graph, node)));
   return PlainKernel([nest](Inputs in, std::span<float> out) { kernels::reference::Copy(nest, in[0], out); });
 }
 
 absl::StatusOr<PlainKernel> GatherKernel(const Graph& graph, const Node& node) {
   ASSIGN_OR_RETURN(auto attributes, AttributesOf<graph::GatherAttributes>(node));
-  const Shape& x = InputShape(graph, node);
+  const Shape& x = InputShape(graph, node, 0);
   ASSIGN_OR_RETURN(const kernels::AxisView view, kernels::MakeAxisView(x, attributes.axis));
   std::vector<int64_t> expected = x.dims();
   expected[static_cast<size_t>(attributes.axis)] = static_cast<int64_t>(attributes.indices.size());

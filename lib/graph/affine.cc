@@ -35,16 +35,15 @@ std::optional<Affine> BatchNormAsAffine(const Graph& graph, const Node& node) {
   return affine;
 }
 
-// The values of a constant that broadcasts to `y` along no axis but the channels', one a channel.
-std::optional<std::vector<double>> PerChannel(const Tensor& constant, const Shape& y) {
-  constexpr size_t kChannelAxis = 1;
+// The values of a constant that broadcasts to `y` along no axis but `axis`, one a channel.
+std::optional<std::vector<double>> PerChannel(const Tensor& constant, const Shape& y, size_t axis) {
   const Shape& shape = constant.shape();
-  if (constant.type() != DataType::kFloat32 || y.rank() < 2 || shape.rank() > y.rank()) {
+  if (constant.type() != DataType::kFloat32 || axis >= y.rank() || shape.rank() > y.rank()) {
     return std::nullopt;
   }
   for (size_t i = 0; i < shape.rank(); ++i) {
-    const size_t axis = i + y.rank() - shape.rank();
-    if (shape[i] != 1 && (axis != kChannelAxis || shape[i] != y[axis])) {
+    const size_t at = i + y.rank() - shape.rank();
+    if (shape[i] != 1 && (at != axis || shape[i] != y[at])) {
       return std::nullopt;
     }
   }
@@ -52,14 +51,14 @@ std::optional<std::vector<double>> PerChannel(const Tensor& constant, const Shap
   if (values.empty()) {
     return std::nullopt;
   }
-  std::vector<double> out(static_cast<size_t>(y[kChannelAxis]));
+  std::vector<double> out(static_cast<size_t>(y[axis]));
   for (size_t c = 0; c < out.size(); ++c) {
     out[c] = static_cast<double>(values[values.size() == 1 ? 0 : c]);
   }
   return out;
 }
 
-std::optional<Affine> PairAsAffine(const Graph& graph, const Node& node) {
+std::optional<Affine> PairAsAffine(const Graph& graph, const Node& node, size_t axis) {
   const bool left = ConstantOf(graph, node.inputs[0]) != nullptr;
   const bool right = ConstantOf(graph, node.inputs[1]) != nullptr;
   if (left == right || (left && node.op == Op::kDiv)) {
@@ -71,7 +70,8 @@ std::optional<Affine> PairAsAffine(const Graph& graph, const Node& node) {
   if (!(graph.values[node.inputs[affine.input]].shape == y)) {
     return std::nullopt;
   }
-  const std::optional<std::vector<double>> constant = PerChannel(*ConstantOf(graph, node.inputs[left ? 0 : 1]), y);
+  const std::optional<std::vector<double>> constant =
+      PerChannel(*ConstantOf(graph, node.inputs[left ? 0 : 1]), y, axis);
   if (!constant.has_value()) {
     return std::nullopt;
   }
@@ -88,17 +88,17 @@ std::optional<Affine> PairAsAffine(const Graph& graph, const Node& node) {
 
 }  // namespace
 
-std::optional<Affine> AffineOf(const Graph& graph, const Node& node) {
+std::optional<Affine> AffineOf(const Graph& graph, const Node& node, size_t axis) {
   std::optional<Affine> affine;
   switch (node.op) {
     case Op::kBatchNorm:
-      affine = BatchNormAsAffine(graph, node);
+      affine = axis == kChannelAxis ? BatchNormAsAffine(graph, node) : std::nullopt;
       break;
     case Op::kAdd:
     case Op::kSub:
     case Op::kMul:
     case Op::kDiv:
-      affine = PairAsAffine(graph, node);
+      affine = PairAsAffine(graph, node, axis);
       break;
     default:
       break;

@@ -11,16 +11,19 @@
 
 namespace shoji::graph {
 
-// y = scale * x + shift, one pair a channel. Channels are the axis after the batch's.
+// y = scale * x + shift, one pair a channel.
 struct Affine {
   size_t input = 0;  // which of the node's inputs is x
   std::vector<double> scale;
   std::vector<double> shift;
 };
 
-// What `node` does if it is a BatchNormalization with constant parameters, or adds, subtracts, multiplies or divides by
-// a constant that is the same for all, or for all elements of a channel. None if it is not, or if a factor is not
-// finite.
-std::optional<Affine> AffineOf(const Graph& graph, const Node& node);
+// The axis of channels in ONNX's layouts: the one after the batch's.
+inline constexpr size_t kChannelAxis = 1;
+
+// What `node` does if it adds, subtracts, multiplies or divides by a constant that is the same for all elements, or for
+// all of a channel, channels being the result's axis `axis`; or if it is a BatchNormalization with constant parameters
+// and `axis` is kChannelAxis. None if it is neither, if the result has no such axis, or if a number is not finite.
+std::optional<Affine> AffineOf(const Graph& graph, const Node& node, size_t axis);
 
 }  // namespace shoji::graph

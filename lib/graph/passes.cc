@@ -223,7 +223,7 @@ void FoldAffine(Graph& graph) {
   std::vector<bool> keep(graph.nodes.size(), true);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    const std::optional<Affine> affine = AffineOf(graph, node);
+    const std::optional<Affine> affine = AffineOf(graph, node, kChannelAxis);
     if (!affine.has_value()) {
       continue;
     }
@@ -247,7 +247,7 @@ void ScaleBeforeActivations(Graph& graph) {
   std::vector<bool> keep(graph.nodes.size(), true);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    const std::optional<Affine> affine = AffineOf(graph, node);
+    const std::optional<Affine> affine = AffineOf(graph, node, kChannelAxis);
     if (!affine.has_value() ||
         std::any_of(affine->shift.begin(), affine->shift.end(), [](double s) { return s != 0; })) {
       continue;

@@ -4,8 +4,6 @@
 #include "lib/quantization/byte_plan.h"
 
 #include <algorithm>
-#include <cmath>
-#include <span>
 #include <string>
 #include <variant>
 
@@ -33,77 +31,6 @@ std::vector<int64_t> Extended(const Shape& shape, size_t rank) {
 
 // The axis that is stored last.
 size_t ChannelAxis(const Shape& shape) { return IsImage(shape) ? 1 : shape.rank() - 1; }
-
-// The values of a constant that broadcasts to `y` along no axis but the channels', one a channel.
-std::optional<std::vector<double>> PerChannel(const Tensor& constant, const Shape& y) {
-  if (y.rank() == 0 || constant.shape().rank() > y.rank()) {
-    return std::nullopt;
-  }
-  const std::vector<int64_t> dims = Extended(constant.shape(), y.rank());
-  const size_t axis = ChannelAxis(y);
-  for (size_t i = 0; i < dims.size(); ++i) {
-    if (dims[i] != 1 && (i != axis || dims[i] != y[axis])) {
-      return std::nullopt;
-    }
-  }
-  const std::span<const float> values = constant.values<float>();
-  std::vector<double> out(static_cast<size_t>(y[axis]));
-  for (size_t c = 0; c < out.size(); ++c) {
-    out[c] = static_cast<double>(values[values.size() == 1 ? 0 : c]);
-  }
-  return out;
-}
-
-std::optional<AffineNode> BatchNormAsAffine(const Graph& graph, const Node& node) {
-  const Shape& x = ShapeOf(graph, node.inputs[0]);
-  if (x.rank() < 2 || ChannelAxis(x) != 1) {
-    return std::nullopt;
-  }
-  std::span<const float> parameters[4];
-  for (size_t i = 0; i < 4; ++i) {
-    const Tensor* constant = graph.values[node.inputs[i + 1]].constant.get();
-    if (constant == nullptr) {
-      return std::nullopt;
-    }
-    parameters[i] = constant->values<float>();
-  }
-  const auto epsilon = static_cast<double>(std::get<graph::BatchNormAttributes>(node.attributes).epsilon);
-  AffineNode affine;
-  for (size_t c = 0; c < parameters[0].size(); ++c) {
-    const double factor =
-        static_cast<double>(parameters[0][c]) / std::sqrt(static_cast<double>(parameters[3][c]) + epsilon);
-    affine.factor.push_back(factor);
-    affine.shift.push_back(static_cast<double>(parameters[1][c]) - static_cast<double>(parameters[2][c]) * factor);
-  }
-  return affine;
-}
-
-std::optional<AffineNode> PairAsAffine(const Graph& graph, const Node& node) {
-  const bool left = IsConstant(graph, node.inputs[0]);
-  const bool right = IsConstant(graph, node.inputs[1]);
-  if (left == right || (left && node.op == Op::kDiv)) {
-    return std::nullopt;
-  }
-  AffineNode affine;
-  affine.input = left ? 1 : 0;
-  const Shape& y = ShapeOf(graph, node.outputs[0]);
-  if (!(ShapeOf(graph, node.inputs[affine.input]) == y)) {
-    return std::nullopt;
-  }
-  const std::optional<std::vector<double>> constant = PerChannel(*graph.values[node.inputs[left ? 0 : 1]].constant, y);
-  if (!constant.has_value()) {
-    return std::nullopt;
-  }
-  for (const double value : *constant) {
-    const bool scales = node.op == Op::kMul || node.op == Op::kDiv;
-    affine.factor.push_back(node.op == Op::kMul             ? value
-                            : node.op == Op::kDiv           ? 1 / value
-                            : (node.op == Op::kSub && left) ? -1.0
-                                                            : 1.0);
-    affine.shift.push_back(scales ? 0.0 : (node.op == Op::kSub && !left) ? -value : value);
-  }
-  return affine;
-}
 
 bool IsZeroPad(const Node& node) {
   const auto* attributes = std::get_if<graph::PadAttributes>(&node.attributes);
@@ -154,7 +81,8 @@ ByteKernel PairOrAffine(const Graph& graph, const Node& node) {
 bool KeepsChannels(const Graph& graph, const Node& node) {
   const ByteTensor from = FormOf(ShapeOf(graph, node.inputs[0]), {});
   const ByteTensor to = FormOf(ShapeOf(graph, node.outputs[0]), {});
-  if (from.channels != to.channels || IsImage(ShapeOf(graph, node.inputs[0])) != IsImage(ShapeOf(graph, node.outputs[0]))) {
+  if (from.channels != to.channels ||
+      IsImage(ShapeOf(graph, node.inputs[0])) != IsImage(ShapeOf(graph, node.outputs[0]))) {
     return from.channels == to.channels && NumPixels(from) == 1 && NumPixels(to) == 1;
   }
   const size_t axis = ChannelAxis(ShapeOf(graph, node.inputs[0]));
@@ -172,27 +100,9 @@ bool KeepsChannels(const Graph& graph, const Node& node) {
 
 }  // namespace
 
-std::optional<AffineNode> AsAffine(const Graph& graph, const Node& node) {
-  std::optional<AffineNode> affine;
-  switch (node.op) {
-    case Op::kBatchNorm:
-      affine = BatchNormAsAffine(graph, node);
-      break;
-    case Op::kAdd:
-    case Op::kSub:
-    case Op::kMul:
-    case Op::kDiv:
-      affine = PairAsAffine(graph, node);
-      break;
-    default:
-      break;
-  }
-  const auto is_finite = [](double value) { return std::isfinite(value); };
-  if (affine.has_value() && std::all_of(affine->factor.begin(), affine->factor.end(), is_finite) &&
-      std::all_of(affine->shift.begin(), affine->shift.end(), is_finite)) {
-    return affine;
-  }
-  return std::nullopt;
+std::optional<graph::Affine> AsAffine(const Graph& graph, const Node& node) {
+  const Shape& y = ShapeOf(graph, node.outputs[0]);
+  return y.rank() == 0 ? std::nullopt : graph::AffineOf(graph, node, ChannelAxis(y));
 }
 
 std::optional<Walk> WalkOf(const Shape& x, const Shape& y) {

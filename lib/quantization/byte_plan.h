@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "lib/execution/fusion.h"
+#include "lib/graph/affine.h"
 #include "lib/graph/graph.h"
 #include "lib/kernels/geometry.h"
 #include "lib/quantization/activation_ranges.h"
@@ -39,14 +40,8 @@ inline bool MovesBytes(ByteKernel kernel) { return kernel == ByteKernel::kMaxPoo
 // What `node` can be computed by between two linear layers. Requires a checked graph.
 ByteKernel ByteKernelOf(const graph::Graph& graph, const graph::Node& node);
 
-// y = factor * x + shift, one pair a channel of the output's byte form.
-struct AffineNode {
-  size_t input = 0;  // which of the node's inputs x is
-  std::vector<double> factor;
-  std::vector<double> shift;
-};
-// Of a kAffine node, and what else is one; none for others.
-std::optional<AffineNode> AsAffine(const graph::Graph& graph, const graph::Node& node);
+// Of a kAffine node, and what else is one, by the channels of the output's byte form; none for others.
+std::optional<graph::Affine> AsAffine(const graph::Graph& graph, const graph::Node& node);
 
 // How an operand of a kPair node goes along with the result.
 enum class Walk : uint8_t {

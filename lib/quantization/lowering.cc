@@ -259,13 +259,13 @@ ValueId Lowering::AbsorbAffine(LinearNode& linear, ValueId value) {
       return value;
     }
     const Node& node = graph_.nodes[*reader];
-    const std::optional<AffineNode> affine = AsAffine(graph_, node);
-    if (!affine.has_value() || affine->factor.size() != linear.factor.size()) {
+    const std::optional<graph::Affine> affine = AsAffine(graph_, node);
+    if (!affine.has_value() || affine->scale.size() != linear.factor.size()) {
       return value;
     }
     for (size_t c = 0; c < linear.factor.size(); ++c) {
-      linear.factor[c] *= affine->factor[c];
-      linear.bias[c] = linear.bias[c] * affine->factor[c] + affine->shift[c];
+      linear.factor[c] *= affine->scale[c];
+      linear.bias[c] = linear.bias[c] * affine->scale[c] + affine->shift[c];
     }
     Absorb(*reader);
     value = node.outputs[0];

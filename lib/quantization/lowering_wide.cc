@@ -141,10 +141,10 @@ Lowering::ChainEnds Lowering::BuildChain(size_t index, WideChain& chain) {
   const Shape& shape = graph_.values[node.outputs[0]].shape;
   ChainEnds ends = {node.inputs[0], node.outputs[0]};
   if (plan_.kernel(index) == ByteKernel::kAffine) {
-    const AffineNode affine = *AsAffine(graph_, node);
+    const graph::Affine affine = *AsAffine(graph_, node);
     ends.first = node.inputs[affine.input];
     chain.SetFirst(OperandOf(ends.first, shape));
-    chain.Append(WideChain::Affine{affine.factor, affine.shift});
+    chain.Append(WideChain::Affine{affine.scale, affine.shift});
   } else if (plan_.kernel(index) == ByteKernel::kPair) {
     const bool is_reversed = IsResultOfLinearBefore(node.inputs[1]);
     ends.first = node.inputs[is_reversed ? 1 : 0];
@@ -154,9 +154,9 @@ Lowering::ChainEnds Lowering::BuildChain(size_t index, WideChain& chain) {
     chain.SetFirst(OperandOf(ends.first, shape));
     // x * gate(x) is a function of x as well.
     const std::optional<size_t> reader = plan_.OnlyReader(ends.last);
-    const bool is_gate = reader.has_value() && plan_.kernel(*reader) == ByteKernel::kPair &&
-                         graph_.nodes[*reader].op == Op::kMul &&
-                         (graph_.nodes[*reader].inputs[0] == ends.first || graph_.nodes[*reader].inputs[1] == ends.first);
+    const bool is_gate =
+        reader.has_value() && plan_.kernel(*reader) == ByteKernel::kPair && graph_.nodes[*reader].op == Op::kMul &&
+        (graph_.nodes[*reader].inputs[0] == ends.first || graph_.nodes[*reader].inputs[1] == ends.first);
     chain.Append(WideChain::Function{*execution::ActivationOf(node), is_gate});
     if (is_gate) {
       Absorb(*reader);
@@ -187,8 +187,8 @@ std::optional<ValueId> Lowering::ExtendChain(ValueId value, WideChain& chain) {
       chain.Append(WideChain::Function{*execution::ActivationOf(node), false});
       break;
     case ByteKernel::kAffine: {
-      const AffineNode affine = *AsAffine(graph_, node);
-      chain.Append(WideChain::Affine{affine.factor, affine.shift});
+      const graph::Affine affine = *AsAffine(graph_, node);
+      chain.Append(WideChain::Affine{affine.scale, affine.shift});
       break;
     }
     case ByteKernel::kPair: {
@@ -235,8 +235,8 @@ absl::Status Lowering::NarrowOutputOf(size_t node, ValueId value) {
 void Lowering::AddChain(std::shared_ptr<const WideChain> chain, const ChainEnds& ends) {
   const Shape& shape = graph_.values[ends.last].shape;
   const Slot scratch = NewScratch(chain->scratch_floats() * sizeof(float));
-  const bool may_run_ahead = operations_.empty() && IsResultOfLinearBefore(ends.first) &&
-                             graph_.values[ends.first].shape == shape;
+  const bool may_run_ahead =
+      operations_.empty() && IsResultOfLinearBefore(ends.first) && graph_.values[ends.first].shape == shape;
   Do([chain, scratch, pixels = NumPixels(FormOf(shape, {}))](ArenaFrame& frame) {
     chain->Run(frame, 0, pixels, frame.floats(scratch));
   });

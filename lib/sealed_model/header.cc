@@ -7,8 +7,7 @@
 #include <set>
 #include <utility>
 
-#include "google/protobuf/io/coded_stream.h"
-#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "lib/attest/serialize.h"
 #include "lib/base/check.h"
 #include "lib/base/status_macros.h"
 #include "shoji/v1/sealed_model.pb.h"
@@ -93,7 +92,8 @@ bool HasUnknownFields(const google::protobuf::Message& message) {
 
 bool HasUnknownFields(const v1::SealedModelHeader& proto) {
   const google::protobuf::Message& message = proto;
-  return HasUnknownFields(message) || HasUnknownFields(static_cast<const google::protobuf::Message&>(proto.results())) ||
+  return HasUnknownFields(message) ||
+         HasUnknownFields(static_cast<const google::protobuf::Message&>(proto.results())) ||
          HasUnknownFields(static_cast<const google::protobuf::Message&>(proto.confidential())) ||
          std::any_of(proto.parts().begin(), proto.parts().end(), [](const v1::SealedPart& part) {
            return HasUnknownFields(static_cast<const google::protobuf::Message&>(part));
@@ -172,14 +172,7 @@ Bytes EncodeHeader(const Header& header) {
     out.set_kind(static_cast<v1::SealedPart::Kind>(part.kind));
     out.set_size(part.size);
   }
-  std::string out;
-  {
-    google::protobuf::io::StringOutputStream stream(&out);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    SHOJI_CHECK(proto.SerializeToCodedStream(&coded));
-  }
-  return ToBytes(out);
+  return attest::SerializeDeterministically(proto);
 }
 
 absl::StatusOr<Header> ParseHeader(ByteSpan bytes) {

@@ -76,4 +76,12 @@ InspectedCollateral Inspect(const Collateral& collateral, const Bytes& root_key)
   return out;
 }
 
+std::vector<InspectedCollateral> InspectAll(std::span<const Collateral> collateral, const Bytes& root_key) {
+  std::vector<InspectedCollateral> out;
+  for (const Collateral& one : collateral) {
+    out.push_back(Inspect(one, root_key));
+  }
+  return out;
+}
+
 }  // namespace shoji::attest::intel

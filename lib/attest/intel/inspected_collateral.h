@@ -38,5 +38,6 @@ bool IsSignedBy(const SignedText& text, const x509::Certificate& signer);
 
 // `root_key`: SubjectPublicKeyInfo of the root to trust, IntelSgxRootKey() outside of tests.
 InspectedCollateral Inspect(const Collateral& collateral, const Bytes& root_key);
+std::vector<InspectedCollateral> InspectAll(std::span<const Collateral> collateral, const Bytes& root_key);
 
 }  // namespace shoji::attest::intel

@@ -76,10 +76,7 @@ absl::Status CheckSgxPolicy(const SgxPolicy& policy) {
 
 absl::StatusOr<std::unique_ptr<Verifier>> SgxVerifier::Create(Options options) {
   RETURN_IF_ERROR(CheckSgxPolicy(options.policy));
-  std::vector<intel::InspectedCollateral> inspected;
-  for (const intel::Collateral& collateral : options.collateral) {
-    inspected.push_back(intel::Inspect(collateral, options.root_key));
-  }
+  std::vector<intel::InspectedCollateral> inspected = intel::InspectAll(options.collateral, options.root_key);
   return std::unique_ptr<Verifier>(
       new SgxVerifier(std::move(options.policy), std::move(inspected), std::move(options.root_key)));
 }

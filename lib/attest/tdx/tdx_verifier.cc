@@ -87,10 +87,7 @@ absl::Status CheckTdxPolicy(const TdxPolicy& policy) {
 
 absl::StatusOr<std::unique_ptr<Verifier>> TdxVerifier::Create(Options options) {
   RETURN_IF_ERROR(CheckTdxPolicy(options.policy));
-  std::vector<intel::InspectedCollateral> inspected;
-  for (const intel::Collateral& collateral : options.collateral) {
-    inspected.push_back(intel::Inspect(collateral, options.root_key));
-  }
+  std::vector<intel::InspectedCollateral> inspected = intel::InspectAll(options.collateral, options.root_key);
   return std::unique_ptr<Verifier>(
       new TdxVerifier(std::move(options.policy), std::move(inspected), std::move(options.root_key)));
 }

@@ -44,6 +44,15 @@ std::vector<uint8_t> ChannelsFirst(const ByteTensor& form, std::span<const uint8
 
 }  // namespace
 
+graph::ValueId Relu(execution::GraphBuilder& b, graph::ValueId x) { return b.Node(graph::Op::kRelu, {x}, b.shape(x)); }
+
+graph::ValueId MaxPool2(execution::GraphBuilder& b, graph::ValueId x) {
+  const Shape in = b.shape(x);
+  graph::PoolAttributes pool;
+  pool.kernel = pool.strides = {2, 2};
+  return b.Node(graph::Op::kMaxPool, {x}, Shape({in[0], in[1], in[2] / 2, in[3] / 2}), pool);
+}
+
 std::vector<float> FloatsChannelsFirst(size_t channels, std::span<const float> wide) {
   const size_t padded = kernels::ring::PaddedChannels(static_cast<int64_t>(channels));
   std::vector<float> out;

@@ -13,8 +13,13 @@
 #include "lib/graph/graph.h"
 #include "lib/quantization/program.h"
 #include "lib/tensor/tensor.h"
+#include "tests/unit/lib/execution/graph_builder.h"
 
 namespace shoji::quantization {
+
+graph::ValueId Relu(execution::GraphBuilder& b, graph::ValueId x);
+// Windows of 2 x 2, strides of 2.
+graph::ValueId MaxPool2(execution::GraphBuilder& b, graph::ValueId x);
 
 // Ranges of `graph` on random inputs in [-1, 1].
 ActivationRanges RangesOf(const graph::Graph& graph);
