@@ -189,17 +189,31 @@ absl::Status LowerBatchNorm(Builder& builder, size_t node_index) {
   return absl::OkStatus();
 }
 
-absl::Status LowerSoftmax(Builder& builder, size_t node_index) {
+// Of one input, by what `make` makes of its layout.
+template <typename Make>
+absl::Status LowerUnary(Builder& builder, size_t node_index, const Make& make) {
   const Node& node = builder.graph().nodes[node_index];
-  const int64_t axis = std::get<graph::AxisAttributes>(node.attributes).axis;
-  ASSIGN_OR_RETURN(const Primitive primitive, MakeForSomeLayout(builder, node.inputs[0], [&](const Layout& layout) {
-                     return kernels::onednn::MakeSoftmax(builder.engine(), axis, layout);
-                   }));
+  ASSIGN_OR_RETURN(const Primitive primitive, MakeForSomeLayout(builder, node.inputs[0], make));
   ASSIGN_OR_RETURN(const Place input, builder.In(node.inputs[0], primitive.inputs()[0].layout));
   ASSIGN_OR_RETURN(const Place output, builder.NewPlace(node.outputs[0], primitive.output().layout));
   builder.AddStep(node.name, primitive, {&input, 1}, output);
   builder.SetPlace(node.outputs[0], output);
   return absl::OkStatus();
+}
+
+absl::Status LowerSoftmax(Builder& builder, size_t node_index) {
+  const int64_t axis = std::get<graph::AxisAttributes>(builder.graph().nodes[node_index].attributes).axis;
+  return LowerUnary(builder, node_index,
+                    [&](const Layout& layout) { return kernels::onednn::MakeSoftmax(builder.engine(), axis, layout); });
+}
+
+absl::Status LowerLrn(Builder& builder, size_t node_index) {
+  const auto& attributes = std::get<graph::LrnAttributes>(builder.graph().nodes[node_index].attributes);
+  const kernels::reference::LrnParameters parameters = {attributes.size, attributes.alpha, attributes.beta,
+                                                        attributes.bias};
+  return LowerUnary(builder, node_index, [&](const Layout& layout) {
+    return kernels::onednn::MakeLrn(builder.engine(), parameters, layout);
+  });
 }
 
 // Where some parts lie in the output already: brings the others there.
@@ -288,6 +302,8 @@ absl::Status LowerFast(Builder& builder, size_t node_index) {
       return LowerBatchNorm(builder, node_index);
     case Op::kSoftmax:
       return LowerSoftmax(builder, node_index);
+    case Op::kLrn:
+      return LowerLrn(builder, node_index);
     case Op::kConcat:
       return LowerConcat(builder, node_index);
     default:

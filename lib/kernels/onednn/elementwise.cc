@@ -118,6 +118,18 @@ absl::StatusOr<Primitive> MakeBatchNorm(const Engine& engine, float epsilon, con
   return made.WithInputs(std::move(inputs));
 }
 
+absl::StatusOr<Primitive> MakeLrn(const Engine& engine, const reference::LrnParameters& parameters, const Layout& x) {
+  // oneDNN's region of an even number of channels is another than ONNX's.
+  if (parameters.size % 2 == 0 || x.dims().size() != 4) {
+    return absl::UnimplementedError("oneDNN has no such normalization");
+  }
+  dnnl_lrn_desc_t operation = {};
+  RETURN_IF_DNNL_ERROR(dnnl_lrn_forward_desc_init(&operation, dnnl_forward_inference, dnnl_lrn_across_channels,
+                                                  &x.desc(), parameters.size, parameters.alpha, parameters.beta,
+                                                  parameters.bias));
+  return BuildBest(engine, &operation, {}, kInput, kOutput);
+}
+
 absl::StatusOr<Primitive> MakeSoftmax(const Engine& engine, int64_t axis, const Layout& x) {
   dnnl_softmax_desc_t operation = {};
   RETURN_IF_DNNL_ERROR(

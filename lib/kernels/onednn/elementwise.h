@@ -11,6 +11,7 @@
 #include "lib/kernels/activation.h"
 #include "lib/kernels/geometry.h"
 #include "lib/kernels/onednn/primitive.h"
+#include "lib/kernels/reference/elementwise.h"
 
 namespace shoji::kernels::onednn {
 
@@ -24,6 +25,9 @@ absl::StatusOr<Primitive> MakeBinary(const Engine& engine, BinaryKind kind, cons
 
 // Inputs: X, mean, variance, scale, bias. The output may be X's memory.
 absl::StatusOr<Primitive> MakeBatchNorm(const Engine& engine, float epsilon, const Layout& x);
+
+// Local response normalization across channels; as `parameters` of the reference kernel.
+absl::StatusOr<Primitive> MakeLrn(const Engine& engine, const reference::LrnParameters& parameters, const Layout& x);
 
 absl::StatusOr<Primitive> MakeSoftmax(const Engine& engine, int64_t axis, const Layout& x);
 

@@ -4,6 +4,7 @@
 #include "lib/kernels/onednn/elementwise.h"
 
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -197,6 +198,40 @@ TEST(SoftmaxTest, OneDnnAgreesWithTheReferenceAlongEveryAxis) {
       ExpectClose(dnn.Run(*primitive, {x}), y, primitive->implementation());
     }
   }
+}
+
+TEST(LrnTest, OneDnnAgreesWithTheReferenceInEveryLayout) {
+  const OneDnnHarness dnn;
+  size_t num_made = 0;
+  for (const int64_t channels : {16, 24, 96}) {
+    const std::vector<int64_t> dims = {1, channels, 5, 7};
+    const Values x = RandomValues(static_cast<size_t>(channels) * 35, 1);
+    const auto view = MakeAxisView(*Shape::Create(dims), 1);
+    for (const int64_t size : {1, 3, 4, 5, 7}) {
+      const reference::LrnParameters parameters = {.size = size, .alpha = 0.5F, .beta = 0.75F, .bias = 2};
+      Values y(x.size());
+      reference::Lrn(*view, parameters, x, y);
+      for (const onednn::Layout& layout : {OneDnnHarness::Plain(dims), OneDnnHarness::Blocked(dims, dnnl_nChw8c),
+                                           OneDnnHarness::Blocked(dims, dnnl_nChw16c)}) {
+        const auto primitive = onednn::MakeLrn(dnn.engine(), parameters, layout);
+        if (!absl::IsUnimplemented(primitive.status())) {
+          ASSERT_TRUE(primitive.ok()) << primitive.status();
+          ASSERT_EQ(size % 2, 1) << "an even region lies elsewhere in oneDNN";
+          ExpectClose(dnn.Run(*primitive, {x}), y, primitive->implementation());
+          ++num_made;
+        }
+      }
+    }
+  }
+  EXPECT_GT(num_made, 0U);
+}
+
+TEST(FakeQuantizeTest, RoundsHalfToEvenAndKeepsToTheRange) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const Values x = {-0.5F, 0.25F, 0.75F, 1.25F, 1e9F, -1e9F, kInfinity, -kInfinity, std::nanf(""), 126.9F};
+  Values y(x.size());
+  reference::FakeQuantize({.scale = 0.5F, .low = -1, .high = 254}, x, y);
+  EXPECT_EQ(y, (Values{-0.5F, 0, 1, 1, 127, -0.5F, 127, -0.5F, -0.5F, 127}));
 }
 
 TEST(SoftmaxTest, StaysFiniteForLargeInputs) {
