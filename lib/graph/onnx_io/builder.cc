@@ -63,9 +63,14 @@ absl::Status GraphBuilder::CheckFoldable(const std::string& label, const Shape& 
   return absl::OkStatus();
 }
 
+absl::Status GraphBuilder::ChargeFolded(const std::string& label, const Shape& shape, DataType type) {
+  RETURN_IF_ERROR(CheckFoldable(label, shape, type));
+  folded_bytes_ += shape.num_elements() * SizeOf(type);
+  return absl::OkStatus();
+}
+
 absl::Status GraphBuilder::AddFolded(const std::string& label, const std::string& name, Tensor tensor) {
-  RETURN_IF_ERROR(CheckFoldable(label, tensor.shape(), tensor.type()));
-  folded_bytes_ += tensor.size_bytes();
+  RETURN_IF_ERROR(ChargeFolded(label, tensor.shape(), tensor.type()));
   AddConstant(name, std::move(tensor));
   return absl::OkStatus();
 }

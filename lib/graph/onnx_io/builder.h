@@ -56,6 +56,8 @@ class GraphBuilder {
 
   // Whether folding may still make a constant of `shape`.
   absl::Status CheckFoldable(const std::string& label, const Shape& shape, DataType type) const;
+  // Counts a constant of `shape` that a node keeps as an attribute.
+  absl::Status ChargeFolded(const std::string& label, const Shape& shape, DataType type);
 
   // Adds a node whose one output is a new float32 value called `output`, and returns that value. RESOURCE_EXHAUSTED
   // when it is too large, INVALID_ARGUMENT when it is empty, UNIMPLEMENTED when an input is not float32.

@@ -206,4 +206,9 @@ absl::Status NodeScope::CheckFoldable(const Shape& shape, DataType type) const {
   return builder_.CheckFoldable(NodeLabel(proto_), shape, type);
 }
 
+absl::Status NodeScope::ChargeIndices(size_t count) {
+  ASSIGN_OR_RETURN(const Shape shape, MakeShape({static_cast<int64_t>(count)}));
+  return builder_.ChargeFolded(NodeLabel(proto_), shape, DataType::kInt64);
+}
+
 }  // namespace shoji::graph::onnx_io

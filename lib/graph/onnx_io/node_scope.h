@@ -105,6 +105,8 @@ class NodeScope {
 
   // RESOURCE_EXHAUSTED when folding may not make a constant of this size any more; before it is made.
   absl::Status CheckFoldable(const Shape& shape, DataType type) const;
+  // The same for `count` integers that the node keeps as an attribute, which are counted.
+  absl::Status ChargeIndices(size_t count);
 
   // The node computes `op` of the inputs [0, num_inputs): a node of the graph, or a constant when all inputs are
   // constant and `op` can be folded.

@@ -96,8 +96,7 @@ absl::Status EmitMirrored(NodeScope& node, const std::string& mode, const PadSpe
       continue;
     }
     // The indices themselves are held to the limits of a constant.
-    ASSIGN_OR_RETURN(const Shape length, node.MakeShape({shape[i]}));
-    RETURN_IF_ERROR(node.CheckFoldable(length, DataType::kInt64));
+    RETURN_IF_ERROR(node.ChargeIndices(static_cast<size_t>(shape[i])));
     GatherAttributes gather;
     gather.axis = static_cast<int64_t>(i);
     for (int64_t at = -spec.begin[i]; at < x[i] + spec.end[i]; ++at) {

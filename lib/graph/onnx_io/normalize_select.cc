@@ -142,6 +142,7 @@ absl::StatusOr<KnownValue*> StepGather(NodeScope& node, int64_t axis, std::vecto
     slice.steps[static_cast<size_t>(axis)] = step;
     return node.EmitStep("slice", Op::kSlice, std::move(slice), std::move(shape), {node.inputs()[0]});
   }
+  RETURN_IF_ERROR(node.ChargeIndices(indices.size()));
   return node.EmitStep("gather", Op::kGather, GatherAttributes{axis, std::move(indices)}, std::move(shape),
                        {node.inputs()[0]});
 }
@@ -227,6 +228,7 @@ absl::Status NormalizeGather(NodeScope& node) {
     slice.steps[static_cast<size_t>(axis)] = step;
     return node.Emit(Op::kSlice, std::move(slice), std::move(shape), 1);
   }
+  RETURN_IF_ERROR(node.ChargeIndices(indices.size()));
   return node.Emit(Op::kGather, GatherAttributes{axis, std::move(indices)}, std::move(shape), 1);
 }
 

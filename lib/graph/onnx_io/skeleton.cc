@@ -18,9 +18,15 @@
 namespace shoji::graph::onnx_io {
 namespace {
 
+// What protobuf may make of all that is copied: many times its bytes, where it is messages of two bytes each.
 constexpr uint64_t kMaxSkeletonBytes = uint64_t{128} << 20;
-// Added for each field, as protobuf may make an object of an empty one.
+// Added for each field, as protobuf may make an object of an empty one, and for one that is walked, a message.
 constexpr uint64_t kFieldCharge = 32;
+constexpr uint64_t kMessageCharge = 256;
+// For each byte of numbers in a row, of tensor types, and of messages that may hold any other.
+constexpr uint64_t kNumbersFactor = 8;
+constexpr uint64_t kTypeFactor = 30;
+constexpr uint64_t kAnyFactor = 80;
 
 enum class Message : uint8_t { kModel, kGraph, kNode, kAttribute, kSparseTensor, kTensor };
 
@@ -56,6 +62,57 @@ constexpr std::array kRules = {
     Rule{Message::kTensor, 12, Rule::Kind::kDrop},  // doc_string: takes the index of large data
 };
 constexpr uint32_t kDocStringOfTensor = 12;
+
+struct Cost {
+  Message in = Message::kModel;
+  uint32_t field = 0;
+  uint64_t factor = 1;
+};
+
+// Of what is copied; what is not listed may hold anything.
+constexpr std::array kCosts = {
+    Cost{Message::kModel, 2},                         // producer_name
+    Cost{Message::kModel, 3},                         // producer_version
+    Cost{Message::kModel, 4},                         // domain
+    Cost{Message::kModel, 8},                         // opset_import, two scalars
+    Cost{Message::kModel, 14},                        // metadata_props, two strings
+    Cost{Message::kGraph, 2},                         // name
+    Cost{Message::kGraph, 11, kTypeFactor},           // input
+    Cost{Message::kGraph, 12, kTypeFactor},           // output
+    Cost{Message::kGraph, 13, kTypeFactor},           // value_info
+    Cost{Message::kGraph, 14, kTypeFactor},           // quantization_annotation
+    Cost{Message::kNode, 1},                          // input
+    Cost{Message::kNode, 2},                          // output
+    Cost{Message::kNode, 3},                          // name
+    Cost{Message::kNode, 4},                          // op_type
+    Cost{Message::kNode, 7},                          // domain
+    Cost{Message::kAttribute, 1},                     // name
+    Cost{Message::kAttribute, 4},                     // s
+    Cost{Message::kAttribute, 7, kNumbersFactor},     // floats
+    Cost{Message::kAttribute, 8, kNumbersFactor},     // ints
+    Cost{Message::kAttribute, 9},                     // strings
+    Cost{Message::kAttribute, 21},                    // ref_attr_name
+    Cost{Message::kSparseTensor, 3, kNumbersFactor},  // dims
+    Cost{Message::kTensor, 1, kNumbersFactor},        // dims
+    Cost{Message::kTensor, 4, kNumbersFactor},        // small data
+    Cost{Message::kTensor, 5, kNumbersFactor},
+    Cost{Message::kTensor, 6},  // string_data
+    Cost{Message::kTensor, 7, kNumbersFactor},
+    Cost{Message::kTensor, 8},  // name
+    Cost{Message::kTensor, 9},
+    Cost{Message::kTensor, 10, kNumbersFactor},
+    Cost{Message::kTensor, 11, kNumbersFactor},
+    Cost{Message::kTensor, 13},  // external_data, two strings
+};
+
+uint64_t FactorOf(Message in, uint32_t field) {
+  for (const Cost& cost : kCosts) {
+    if (cost.in == in && cost.field == field) {
+      return cost.factor;
+    }
+  }
+  return kAnyFactor;
+}
 
 const Rule* FindRule(Message in, const WireTag& tag) {
   if (tag.type != WireType::kLengthDelimited) {
@@ -112,8 +169,9 @@ void Walker::PutVarint(uint64_t value) {
 absl::Status Walker::Charge(uint64_t bytes) {
   charged_ += bytes + kFieldCharge;
   if (charged_ > kMaxSkeletonBytes) {
-    return absl::ResourceExhaustedError("the ONNX file holds more than " + std::to_string(kMaxSkeletonBytes >> 20) +
-                                        " MiB that are not weights");
+    return absl::ResourceExhaustedError("the ONNX file would take more than " +
+                                        std::to_string(kMaxSkeletonBytes >> 20) +
+                                        " MiB of memory for what is not weights");
   }
   return absl::OkStatus();
 }
@@ -170,7 +228,8 @@ absl::Status Walker::WalkLengthDelimited(Message message, uint32_t field, const 
     PutTag(field, WireType::kLengthDelimited);
     return WalkChild(*rule, length);
   }
-  RETURN_IF_ERROR(Charge(length));
+  // No overflow: the length is within the file's.
+  RETURN_IF_ERROR(Charge(length > kMaxSkeletonBytes ? length : length * FactorOf(message, field)));
   PutTag(field, WireType::kLengthDelimited);
   PutVarint(length);
   return reader_.Append(out_.model, static_cast<size_t>(length));
@@ -178,7 +237,7 @@ absl::Status Walker::WalkLengthDelimited(Message message, uint32_t field, const 
 
 absl::Status Walker::WalkChild(const Rule& rule, uint64_t length) {
   constexpr size_t kLengthBytes = 5;
-  RETURN_IF_ERROR(Charge(0));
+  RETURN_IF_ERROR(Charge(kMessageCharge));
   const size_t length_at = out_.model.size();
   out_.model.append(kLengthBytes, '\0');
   RETURN_IF_ERROR(WalkMessage(rule.walk, reader_.position() + length));

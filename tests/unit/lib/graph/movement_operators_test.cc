@@ -88,6 +88,21 @@ TEST(MovementOperatorsTest, GatherPicksSlicesAndAnyOrder) {
   ExpectNear(y.at(2), {0, 1, 2, 3, 4, 5, 0, 1});
 }
 
+TEST(MovementOperatorsTest, IndicesThatManyNodesCopyAreCounted) {
+  OnnxBuilder builder(13);
+  std::vector<int64_t> indices(100000);
+  for (size_t i = 0; i < indices.size(); ++i) {
+    indices[i] = static_cast<int64_t>(i * i % 4);
+  }
+  builder.Input("x", {1, 4}).Ints("i", indices);
+  for (int node = 0; node < 100; ++node) {
+    builder.Node("Gather", {"x", "i"}, {"y" + std::to_string(node)}).Attribute("axis", int64_t{1});
+  }
+  const absl::Status refused = Import(builder.Output("y0")).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("(Gather): folding constants of the file exceeds the limit"));
+}
+
 TEST(MovementOperatorsTest, GatherOutOfRangeIsRefused) {
   OnnxBuilder builder(13);
   builder.Input("x", {1, 4}).Ints("i", {4}).Node("Gather", {"x", "i"}, {"y"}).Attribute("axis", int64_t{1});

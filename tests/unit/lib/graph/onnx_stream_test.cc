@@ -188,7 +188,26 @@ TEST(OnnxStreamTest, AFileThatIsAllStructureIsRefused) {
   }
   const absl::Status refused = ImportOnnx(AsBytes(Field(7, Field(1, node)))).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(refused.message()), HasSubstr("more than 128 MiB that are not weights"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("more than 128 MiB of memory for what is not weights"));
+}
+
+TEST(OnnxStreamTest, MessagesThatProtobufWouldMakeManyTimesLargerAreRefused) {
+  std::string empty;  // a million fields 1 of no bytes: nodes of a graph, attributes of a node, ...
+  for (int i = 0; i < 1000000; ++i) {
+    empty += Field(1, "");
+  }
+  const std::string subgraph = Field(7, Field(1, Field(5, Field(6, empty))));
+  const std::string function = Field(25, empty);
+  const std::string value_info = Field(7, Field(13, Field(2, Field(1, Field(2, empty)))));
+  const std::string unknown = Field(7, Field(77, empty));
+  std::string initializers;
+  for (int i = 0; i < 600000; ++i) {
+    initializers += Field(5, "");
+  }
+  for (const std::string& file :
+       {subgraph, function, value_info + value_info + value_info, unknown, Field(7, initializers)}) {
+    EXPECT_THAT(ErrorOf(file), HasSubstr("more than 128 MiB of memory for what is not weights"));
+  }
 }
 
 TEST(OnnxStreamTest, TheFirstNodeOverTheLimitIsNamedAndTheRestCounted) {
