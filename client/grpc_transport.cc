@@ -106,6 +106,14 @@ class GrpcTransport final : public Transport {
     out.manifest = ToBytes(response.manifest());
     ASSIGN_OR_RETURN(out.evidence.kind, KindOf(response.evidence().kind()));
     out.evidence.data = ToBytes(response.evidence().data());
+    if (response.has_nonce_path()) {
+      const v1::NoncePath& path = response.nonce_path();
+      std::vector<ByteSpan> siblings;
+      for (const std::string& sibling : path.siblings()) {
+        siblings.push_back(AsBytes(sibling));
+      }
+      ASSIGN_OR_RETURN(out.nonce_path, attest::MakeNoncePath(path.index(), siblings));
+    }
     return out;
   }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "lib/attest/evidence.h"
 #include "lib/attest/manifest.h"
+#include "lib/attest/nonce_tree.h"
 #include "lib/base/bytes.h"
 #include "lib/base/clock.h"
 #include "lib/channel/framing.h"
@@ -22,6 +24,8 @@ namespace shoji::client {
 struct EvidenceReply {
   Bytes manifest;
   attest::Evidence evidence;
+  // Where callers who waited at the same time share the evidence: it holds the nonce that this leads to from ours.
+  std::optional<attest::NoncePath> nonce_path = std::nullopt;
 };
 
 // What the server says about a model. Nothing of it is trusted before its digests are compared with the manifest's.

@@ -9,8 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "google/protobuf/io/coded_stream.h"
-#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "lib/attest/serialize.h"
 #include "lib/base/check.h"
 #include "lib/base/status_macros.h"
 #include "shoji/v1/attestation.pb.h"
@@ -125,6 +124,10 @@ void ToProto(const ModelManifest& model, v1::ModelManifest& out) {
     attest::ToProto(model.sealed->results, *out.mutable_sealed()->mutable_results());
     out.mutable_sealed()->set_queries_per_release(model.sealed->queries_per_release);
   }
+  for (const std::string& name : model.unopened_before) {
+    out.add_unopened_before(name);
+  }
+  out.set_all_verified(model.all_verified);
 }
 
 void ToProto(const AwaitedModel& model, v1::AwaitedModel& out) {
@@ -196,6 +199,8 @@ absl::StatusOr<ModelManifest> FromProto(const v1::ModelManifest& in) {
   if (in.has_sealed()) {
     ASSIGN_OR_RETURN(out.sealed, FromProto(in.sealed()));
   }
+  out.unopened_before.assign(in.unopened_before().begin(), in.unopened_before().end());
+  out.all_verified = in.all_verified();
   if (out.inputs.empty() || out.outputs.empty()) {
     return Malformed("model " + out.name + " has no inputs or no outputs");
   }
@@ -225,14 +230,7 @@ Bytes EncodeManifest(const Manifest& manifest) {
   for (const AwaitedModel& model : manifest.awaited) {
     ToProto(model, *proto.add_awaited());
   }
-  std::string out;
-  {
-    google::protobuf::io::StringOutputStream stream(&out);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    SHOJI_CHECK(proto.SerializeToCodedStream(&coded));
-  }
-  return ToBytes(out);
+  return SerializeDeterministically(proto);
 }
 
 absl::StatusOr<Manifest> DecodeManifest(ByteSpan bytes) {

@@ -59,6 +59,12 @@ struct ModelManifest {
   std::vector<TensorType> inputs;
   std::vector<TensorType> outputs;
   std::optional<SealedTerms> sealed;  // set for a sealed model
+  // Nodes before which nothing is opened (partition::NodesBeforeWhichNothingIsOpened), in the graph's order: the last
+  // kMaxUnopenedBytes of names, and of a sealed model none that is confidential; empty where nothing is opened.
+  std::vector<std::string> unopened_before = {};
+  bool all_verified = false;  // every answer of an accelerator is checked before it is used
+
+  static constexpr size_t kMaxUnopenedBytes = size_t{64} << 10;
 };
 
 // A segment of a policy that is not resolved yet.

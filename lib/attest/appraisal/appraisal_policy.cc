@@ -27,7 +27,6 @@ void CheckDigest(const std::string& name, const std::vector<digest::Sha256Digest
   }
 }
 
-// Node X comes no later than the first opened segment when it is its first node, or is stated to lie before it.
 void CheckOpened(const std::string& limit, const ModelStatement& model, StepList& steps) {
   if (limit.empty()) {
     return;
@@ -37,27 +36,16 @@ void CheckOpened(const std::string& limit, const ModelStatement& model, StepList
     steps.Check("opened segments", true, "nothing is opened", expected);
     return;
   }
-  const std::string found = "opened from '" + model.opened_from.front() + "'";
-  if (model.opened_from.front() == limit) {
-    steps.Check("opened segments", true, found, expected);
-    return;
-  }
-  if (!model.closed_nodes.has_value()) {
-    steps.Check("opened segments", false, found + ", and no statement of what lies before", expected);
-    return;
-  }
-  const bool closed =
-      std::find(model.closed_nodes->begin(), model.closed_nodes->end(), limit) != model.closed_nodes->end();
-  steps.Check("opened segments", closed, found, expected,
+  const bool unopened =
+      std::find(model.unopened_before.begin(), model.unopened_before.end(), limit) != model.unopened_before.end();
+  steps.Check("opened segments", unopened, "opened from '" + model.opened_from.front() + "'", expected,
               "ask for a partition policy that opens later, or let this policy name an earlier node");
 }
 
 void CheckVerification(Verification verification, const ModelStatement& model, StepList& steps) {
   if (verification == Verification::kRequired) {
-    steps.Check("verification", model.all_verified.value_or(false),
-                model.all_verified.has_value()
-                    ? (*model.all_verified ? "every answer is checked" : "answers that are not checked")
-                    : "no statement of it",
+    steps.Check("verification", model.all_verified,
+                model.all_verified ? "every answer is checked" : "answers that are not checked",
                 "every answer of an accelerator checked",
                 "ask for a partition policy without open segments and without `verify: false`");
   }
@@ -83,8 +71,8 @@ ModelStatement StatementOf(const ModelManifest& manifest) {
                         .model_digest = manifest.model_digest,
                         .plan_digest = manifest.plan_digest,
                         .opened_from = {},
-                        .closed_nodes = {},
-                        .all_verified = {}};
+                        .unopened_before = manifest.unopened_before,
+                        .all_verified = manifest.all_verified};
   for (const OpenedSegment& segment : manifest.opened) {
     out.opened_from.push_back(segment.first_node);
   }

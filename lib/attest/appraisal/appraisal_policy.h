@@ -53,13 +53,12 @@ struct ModelStatement {
   digest::Sha256Digest plan_digest = {};
   // First nodes of the segments that accelerators see in the clear, in the graph's order.
   std::vector<std::string> opened_from;
-  // The nodes before the first of them, in the graph's order. Absent: not stated.
-  std::optional<std::vector<std::string>> closed_nodes;
-  // Whether every answer of an accelerator is checked before it is used. Absent: not stated.
-  std::optional<bool> all_verified;
+  // Nodes before which nothing is opened (ModelManifest).
+  std::vector<std::string> unopened_before;
+  // Whether every answer of an accelerator is checked before it is used.
+  bool all_verified = false;
 };
 
-// What the manifest states; absent what it does not.
 ModelStatement StatementOf(const ModelManifest& manifest);
 
 // Steps "model", "model digest", "plan digest", "opened segments" and "verification", as far as the policy asks for

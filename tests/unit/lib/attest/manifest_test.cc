@@ -26,6 +26,8 @@ Manifest Sample() {
   model.result_opened = true;
   model.inputs = {{"input", DataType::kFloat32, Shape({1, 3, 32, 32})}};
   model.outputs = {{"logits", DataType::kFloat32, Shape({1, 10})}};
+  model.unopened_before = {"stem", "a0"};
+  model.all_verified = true;
   model.opened = {{"a", "z", {"op"}, {{"x", DataType::kFloat32, Shape({1, 16, 8, 8})}}}};
   manifest.models.push_back(model);
   return manifest;
@@ -50,6 +52,8 @@ TEST(ManifestTest, DecodesWhatItEncodes) {
   ASSERT_EQ(decoded->models.size(), 1U);
   EXPECT_EQ(decoded->models[0].opened[0].revealed[0].shape, Shape({1, 16, 8, 8}));
   EXPECT_TRUE(decoded->models[0].result_opened);
+  EXPECT_EQ(decoded->models[0].unopened_before, Sample().models[0].unopened_before);
+  EXPECT_TRUE(decoded->models[0].all_verified);
   EXPECT_EQ(EncodeManifest(*decoded), EncodeManifest(Sample()));
 }
 

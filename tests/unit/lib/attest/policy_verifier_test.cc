@@ -121,7 +121,7 @@ class AppraiseModelTest : public ::testing::Test {
     model_.model_digest.fill(1);
     model_.plan_digest.fill(2);
     model_.opened_from = {"c", "e"};
-    model_.closed_nodes = {{"a", "b"}};
+    model_.unopened_before = {"a", "b", "c"};
     model_.all_verified = true;
     policy_.models = {{.name = "m", .model_digests = {}, .plan_digests = {}, .nothing_opened_before = ""}};
   }
@@ -173,9 +173,9 @@ TEST_F(AppraiseModelTest, RefusesWhatIsNotStated) {
   policy_.models[0].nothing_opened_before = "b";
   policy_.models[0].verification = Verification::kRequired;
   EXPECT_EQ(Failed(), "");
-  model_.closed_nodes.reset();
+  model_.unopened_before.clear();
   EXPECT_EQ(Failed(), "opened segments");
-  model_.all_verified.reset();
+  model_.all_verified = false;
   EXPECT_EQ(Failed(), "opened segments, verification");
 }
 
@@ -191,10 +191,14 @@ TEST(StatementTest, TakesWhatTheManifestStates) {
   manifest.name = "m";
   manifest.plan_digest.fill(3);
   manifest.opened = {{"x", "z", {}, {}}};
+  manifest.unopened_before = {"u", "v"};
+  manifest.all_verified = true;
   const ModelStatement statement = StatementOf(manifest);
   EXPECT_EQ(statement.name, "m");
   EXPECT_EQ(statement.plan_digest, manifest.plan_digest);
   EXPECT_THAT(statement.opened_from, ::testing::ElementsAre("x"));
+  EXPECT_THAT(statement.unopened_before, ::testing::ElementsAre("u", "v"));
+  EXPECT_TRUE(statement.all_verified);
 }
 
 }  // namespace
