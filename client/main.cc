@@ -66,6 +66,11 @@ int Run(int argc, char** argv) {
   release.add_option("--sealed", arguments.sealed_file, "the sealed model, as it was given to the operator")
       ->required();
   release.add_option("--key", arguments.model_key_file, "the owner's key, with which it was sealed")->required();
+  release
+      .add_option("--enclaves", arguments.enclaves,
+                  "to how many enclaves that await the key it goes at most; each may answer all the queries of a release")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   for (CLI::App* const command : {&infer, &models, &verify, &release}) {
     AddServer(*command, arguments);
   }

@@ -4,11 +4,9 @@
 #include "client/release.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <iterator>
 #include <utility>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "client/retry.h"
 #include "lib/base/reason.h"
 #include "lib/base/status_macros.h"
@@ -50,15 +48,7 @@ KeyReleaser::KeyReleaser(Options options, std::unique_ptr<Transport> transport, 
       appraiser_(std::move(appraiser)),
       file_(file),
       key_(key) {
-  if (options_.clock == nullptr) {
-    options_.clock = &real_clock_;
-  }
-  if (!options_.wait) {
-    options_.wait = [](std::chrono::milliseconds time) { absl::SleepFor(absl::FromChrono(time)); };
-  }
-  if (!options_.warn) {
-    options_.warn = [](const std::string& warning) { std::fprintf(stderr, "%s\n", warning.c_str()); };
-  }
+  SetDefaults(real_clock_, options_.clock, options_.wait, options_.warn);
 }
 
 absl::StatusOr<SealedModelState> KeyReleaser::Attest(SteadyTime deadline) {
@@ -88,24 +78,22 @@ absl::StatusOr<SealedModelState> KeyReleaser::AttestOnce(SteadyTime deadline) {
     options_.warn(kSimulatedWarning);
   }
   const attest::Manifest& manifest = *state.appraisal.manifest;
-  const auto awaited = std::find_if(manifest.awaited.begin(), manifest.awaited.end(),
-                                    [&](const auto& model) { return model.sealed_digest == file_.digest(); });
+  std::copy_if(manifest.awaited.begin(), manifest.awaited.end(), std::back_inserter(state.awaited),
+               [&](const auto& model) { return model.sealed_digest == file_.digest(); });
   const auto served = std::find_if(manifest.models.begin(), manifest.models.end(), [&](const auto& model) {
     return model.sealed.has_value() && model.model_digest == file_.digest();
   });
-  if (awaited != manifest.awaited.end()) {
-    state.awaited = *awaited;
-  } else if (served != manifest.models.end()) {
+  if (served != manifest.models.end()) {
     RETURN_IF_ERROR(CheckTerms(*served->sealed, file_.header().terms));
     state.served = *served;
-  } else {
+  } else if (state.awaited.empty()) {
     return ErrorOf(Reason::kUnknownSealedModel);
   }
   return state;
 }
 
 absl::Status KeyReleaser::Release(const SealedModelState& state, SteadyTime deadline) {
-  const std::string& model = state.awaited.has_value() ? state.awaited->name : state.served->name;
+  const std::string& model = state.awaited.empty() ? state.served->name : state.awaited.front().name;
   ASSIGN_OR_RETURN(
       const std::unique_ptr<channel::Initiator> initiator,
       channel::Initiator::Create(state.appraisal.manifest->hpke_public_key, state.appraisal.manifest_digest));

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -23,8 +24,8 @@ namespace shoji::client {
 // What one enclave is found to do with the sealed model.
 struct SealedModelState {
   Appraisal appraisal;
-  std::optional<attest::AwaitedModel> awaited;  // exactly one of these
-  std::optional<attest::ModelManifest> served;
+  std::vector<attest::AwaitedModel> awaited;    // every entry of the file, and what the enclave means to do with it
+  std::optional<attest::ModelManifest> served;  // or one of the entries that are served
 };
 
 // Releases the key of one sealed model, to one enclave a call. Before anything leaves, the enclave's evidence is

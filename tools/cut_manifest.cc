@@ -3,6 +3,7 @@
 
 #include "tools/cut_manifest.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "lib/base/bytes.h"
@@ -57,7 +58,10 @@ std::string CutManifest(const partition::ResolvedPlan& plan, const graph::Graph&
       "name:\n"
       "# inputs of the model, or what earlier parts give. ONNX files compute in float32, whatever the placement.\n";
   out += "model: " + Quoted(plan.model) + "\n";
-  out += "model_sha256: " + HexEncode(model) + "\n";
+  // Of a model that is partly confidential it would let anybody test a guess at the rest.
+  if (std::none_of(plan.segments.begin(), plan.segments.end(), [](const Segment& s) { return s.confidential; })) {
+    out += "model_sha256: " + HexEncode(model) + "\n";
+  }
   out += "inputs:\n" + List(graph, graph.inputs) + "outputs:\n" + List(graph, graph.outputs) + "parts:\n";
   for (size_t i = 0; i < plan.segments.size(); ++i) {
     const Segment& segment = plan.segments[i];

@@ -41,6 +41,7 @@ struct Arguments {
   std::vector<std::string> pictures;
   std::string sealed_file;
   std::string model_key_file;
+  size_t enclaves = 1;
 };
 
 // "10s", "500ms", "2m"; a positive whole number and a unit, at most a day. INVALID_ARGUMENT.

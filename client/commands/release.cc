@@ -15,9 +15,6 @@
 namespace shoji::client {
 namespace {
 
-// More enclaves than stand behind one front end: a server that sends us round in circles ends there.
-constexpr int kMaxEnclaves = 1000;
-
 struct OwnedModel {
   sealed_model::SealedFile file;
   sealed_model::FileKey key;
@@ -52,28 +49,33 @@ void PrintServed(const attest::ModelManifest& model, std::ostream& out) {
       << " for this release\n";
 }
 
-// Releases to every enclave that awaits the key; where none does, to one that serves the model, to renew its budget.
-absl::Status ReleaseToAll(KeyReleaser& releaser, SteadyTime deadline, std::ostream& out) {
-  bool released = false;
-  for (int i = 0; i < kMaxEnclaves; ++i) {
+// Releases to the enclaves that await the key, `max_enclaves` at most; where none does, to one that serves the model, to
+// renew its budget. Each release allows a whole budget, so that their number is the owner's to say.
+absl::Status ReleaseToAll(KeyReleaser& releaser, size_t max_enclaves, SteadyTime deadline, std::ostream& out) {
+  size_t released = 0;
+  while (true) {
     ASSIGN_OR_RETURN(const SealedModelState state, releaser.Attest(deadline));
-    if (state.served.has_value() && released) {
+    if (state.awaited.empty() && released > 0) {
       PrintServed(*state.served, out);
       return absl::OkStatus();
     }
-    if (state.awaited.has_value()) {
-      PrintAwaited(*state.awaited, out);
+    if (released == max_enclaves) {
+      out << "NOTE: another enclave awaits the key; --enclaves " << max_enclaves + 1
+          << " would release to it too, and allow as many queries again\n";
+      return absl::OkStatus();
+    }
+    for (const attest::AwaitedModel& model : state.awaited) {
+      PrintAwaited(model, out);
     }
     RETURN_IF_ERROR(releaser.Release(state, deadline));
+    ++released;
     out << "released to the enclave with key " << HexEncode(attest::KeyIdOf(state.appraisal.manifest->hpke_public_key))
-        << (state.served.has_value() ? ": its budget is renewed" : "") << "\n";
-    released = true;
-    if (state.served.has_value()) {
+        << (state.awaited.empty() ? ": its budget is renewed" : "") << "\n";
+    if (state.awaited.empty()) {
       PrintServed(*state.served, out);
       return absl::OkStatus();
     }
   }
-  return absl::ResourceExhaustedError("enclaves go on awaiting the key after it was released to them");
 }
 
 int Fail(const absl::Status& status, std::ostream& err, int code) {
@@ -103,7 +105,7 @@ int RunRelease(const Arguments& arguments, std::ostream& out, std::ostream& err)
   if (!releaser.ok()) {
     return Fail(releaser.status(), err, kExitUsage);
   }
-  const absl::Status released = ReleaseToAll(**releaser, clock.SteadyNow() + *timeout, out);
+  const absl::Status released = ReleaseToAll(**releaser, arguments.enclaves, clock.SteadyNow() + *timeout, out);
   if (!released.ok()) {
     return Fail(released, err, IsRefusal(released) ? kExitRefused : kExitFailure);
   }

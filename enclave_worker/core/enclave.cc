@@ -4,6 +4,7 @@
 #include "enclave_worker/core/enclave.h"
 
 #include <algorithm>
+#include <chrono>
 #include <set>
 #include <utility>
 
@@ -17,6 +18,10 @@ namespace {
 
 // As many as a front end accepts.
 constexpr size_t kMaxStaleKeyIds = 64;
+
+// An owner opens a session for every release and sends it at once. One that was withheld for longer does not renew a
+// budget after its owner has given it up.
+constexpr std::chrono::seconds kMaxReleaseAge(30);
 
 absl::Status CheckServed(const Served& served) {
   std::set<std::string> names;
@@ -129,6 +134,9 @@ absl::StatusOr<channel::SealedAnswer> Enclave::Release(const channel::SealedRequ
     return ErrorOf(Reason::kInternal);
   }
   ASSIGN_OR_RETURN(const channel::OpenedRequest opened, responder_->Open(request));
+  if (opened.idle_for > kMaxReleaseAge) {
+    return ErrorOf(Reason::kUnknownSession);
+  }
   if (is_releasing_.exchange(true)) {
     return ErrorOf(Reason::kOverloaded);
   }

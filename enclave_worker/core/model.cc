@@ -14,6 +14,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/graph/cut.h"
 #include "lib/partition/confidential.h"
+#include "lib/partition/exposure.h"
 
 namespace shoji::enclave {
 
@@ -74,9 +75,14 @@ absl::Status Model::Enforce(const SealedSource& sealed, const std::vector<std::s
                             const graph::Graph& graph) {
   RETURN_IF_ERROR(partition::KeepConfidential(confidential, graph, plan_));
   results_ = sealed.terms.results;
-  if (results_.form() != attest::ResultForm::kScores && plan_.result_opened) {
-    return absl::InvalidArgumentError("its owner lets results leave as " + results_.ToString() +
-                                      " only, but the policy shows the result itself to an accelerator");
+  if (results_.form() != attest::ResultForm::kScores) {
+    const std::string only = "its owner lets results leave as " + results_.ToString() + " only, but ";
+    if (plan_.result_opened) {
+      return absl::InvalidArgumentError(only + "the policy shows the result itself to an accelerator");
+    }
+    if (const absl::Status hidden = partition::HideResultsOf(confidential, graph, plan_); !hidden.ok()) {
+      return absl::InvalidArgumentError(only + std::string(hidden.message()));
+    }
   }
   budget_ = sealed.budget;
   return absl::OkStatus();
@@ -130,6 +136,27 @@ absl::Status Model::AddStages(graph::Graph graph, const ModelSource& source, con
   return absl::OkStatus();
 }
 
+void Model::StateUnopened(const graph::Graph& graph) {
+  const std::vector<size_t> unopened = partition::NodesBeforeWhichNothingIsOpened(graph, plan_);
+  const auto is_told = [&](size_t node) {
+    return !manifest_.sealed.has_value() ||
+           std::none_of(plan_.segments.begin(), plan_.segments.end(), [node](const partition::Segment& segment) {
+             return segment.confidential && segment.first_node <= node && node < segment.end_node;
+           });
+  };
+  size_t num_bytes = 0;
+  for (auto node = unopened.rbegin(); node != unopened.rend(); ++node) {
+    num_bytes += graph.nodes[*node].name.size();
+    if (num_bytes > attest::ModelManifest::kMaxUnopenedBytes) {
+      break;
+    }
+    if (is_told(*node)) {
+      manifest_.unopened_before.push_back(graph.nodes[*node].name);
+    }
+  }
+  std::reverse(manifest_.unopened_before.begin(), manifest_.unopened_before.end());
+}
+
 absl::Status Model::FillManifest(const ModelSource& source, const graph::Graph& graph) {
   manifest_.name = source.name;
   if (source.preprocessing.has_value()) {
@@ -144,12 +171,17 @@ absl::Status Model::FillManifest(const ModelSource& source, const graph::Graph& 
   }
   manifest_.preprocessing_digest = digest::Sha256(preprocessing_bytes_);
   manifest_.labels_digest = digest::Sha256(source.labels);
-  if (source.ranges.has_value()) {
+  // Sealed ranges are part of the sealed file, and their own digest would let anybody test a guess at them.
+  if (source.ranges.has_value() && !source.sealed.has_value()) {
     const digest::Sha256Digest calibration = digest::Sha256(quantization::CanonicalEncoding(*source.ranges));
     manifest_.calibration_digest.assign(calibration.begin(), calibration.end());
   }
   manifest_.plan_digest = plan_.digest;
   manifest_.result_opened = plan_.result_opened;
+  manifest_.all_verified =
+      std::all_of(plan_.segments.begin(), plan_.segments.end(), [](const partition::Segment& segment) {
+        return segment.place == partition::Placement::kEnclave || segment.verify;
+      });
   for (const partition::Segment& segment : plan_.segments) {
     if (segment.place != partition::Placement::kOpen && segment.place != partition::Placement::kVerified) {
       continue;
@@ -167,6 +199,7 @@ absl::Status Model::FillManifest(const ModelSource& source, const graph::Graph& 
     }
     manifest_.opened.push_back(std::move(opened));
   }
+  StateUnopened(graph);
   for (const graph::ValueId input : graph.inputs) {
     manifest_.inputs.push_back(TypeOf(graph.values[input]));
     input_bytes_ += graph.values[input].shape.num_elements() * SizeOf(graph.values[input].type);

@@ -77,6 +77,7 @@ class Model {
   absl::Status AddStages(graph::Graph graph, const ModelSource& source, const ModelContext& context);
   void FindDeadTensors();
   absl::Status FillManifest(const ModelSource& source, const graph::Graph& graph);
+  void StateUnopened(const graph::Graph& graph);
   absl::Status Enforce(const SealedSource& sealed, const std::vector<std::string>& confidential,
                        const graph::Graph& graph);
   absl::Status CheckResults() const;

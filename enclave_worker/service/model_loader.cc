@@ -22,18 +22,20 @@ absl::StatusOr<Served> ModelLoader::Load(const EnclaveConfig& config) const {
       served.models.push_back(std::move(model));
       continue;
     }
-    ASSIGN_OR_RETURN(AwaitedModel awaited, DescribeSealedModel(entry));
-    const digest::Sha256Digest sealed_digest = awaited.manifest.sealed_digest;
+    ASSIGN_OR_RETURN(DescribedModel described, DescribeSealedModel(entry));
+    const digest::Sha256Digest sealed_digest = described.awaited.manifest.sealed_digest;
     if (const std::optional<sealed_model::FileKey> key = keys_.Find(sealed_digest); key.has_value()) {
-      ASSIGN_OR_RETURN(std::unique_ptr<const Model> model, LoadSealed(entry, sealed_digest, *key));
+      ASSIGN_OR_RETURN(std::unique_ptr<const Model> model,
+                       LoadSealed(entry, std::move(described.beside), sealed_digest, *key));
       served.models.push_back(std::move(model));
       continue;
     }
-    awaited.open = [this, entry, sealed_digest](const sealed_model::FileKey& key) {
-      return OpenAwaited(entry, sealed_digest, key);
+    described.awaited.open = [this, entry, beside = std::move(described.beside),
+                              sealed_digest](const sealed_model::FileKey& key) {
+      return OpenAwaited(entry, beside, sealed_digest, key);
     };
     logger_.Info("awaits_key", {{"model", entry.name}, {"sealed_digest", HexEncode(sealed_digest)}});
-    served.awaited.push_back(std::move(awaited));
+    served.awaited.push_back(std::move(described.awaited));
   }
   return served;
 }
@@ -43,10 +45,11 @@ absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::LoadClear(const ModelC
   return Make(entry, std::move(source));
 }
 
-absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::LoadSealed(const ModelConfig& entry,
+absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::LoadSealed(const ModelConfig& entry, ModelSource beside,
                                                                      const digest::Sha256Digest& sealed_digest,
                                                                      const sealed_model::FileKey& key) const {
-  ASSIGN_OR_RETURN(ModelSource source, LoadSealedModelSource(entry, sealed_digest, key, keys_.BudgetOf(sealed_digest)));
+  ASSIGN_OR_RETURN(ModelSource source, LoadSealedModelSource(entry, std::move(beside), sealed_digest, key,
+                                                             keys_.BudgetOf(sealed_digest)));
   return Make(entry, std::move(source));
 }
 
@@ -61,10 +64,10 @@ absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::Make(const ModelConfig
   return *std::move(made);
 }
 
-absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::OpenAwaited(const ModelConfig& entry,
+absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::OpenAwaited(const ModelConfig& entry, ModelSource beside,
                                                                       const digest::Sha256Digest& sealed_digest,
                                                                       const sealed_model::FileKey& key) const {
-  absl::StatusOr<std::unique_ptr<const Model>> model = LoadSealed(entry, sealed_digest, key);
+  absl::StatusOr<std::unique_ptr<const Model>> model = LoadSealed(entry, std::move(beside), sealed_digest, key);
   const std::string digest = HexEncode(sealed_digest);
   if (model.ok()) {
     const attest::SealedTerms& terms = *(*model)->manifest().sealed;

@@ -30,12 +30,12 @@ class ModelLoader {
 
  private:
   absl::StatusOr<std::unique_ptr<const Model>> LoadClear(const ModelConfig& entry) const;
-  absl::StatusOr<std::unique_ptr<const Model>> LoadSealed(const ModelConfig& entry,
+  absl::StatusOr<std::unique_ptr<const Model>> LoadSealed(const ModelConfig& entry, ModelSource beside,
                                                           const digest::Sha256Digest& sealed_digest,
                                                           const sealed_model::FileKey& key) const;
   absl::StatusOr<std::unique_ptr<const Model>> Make(const ModelConfig& entry, ModelSource source) const;
   // When an owner's key comes: opens what `awaited` describes, and logs what came of it.
-  absl::StatusOr<std::unique_ptr<const Model>> OpenAwaited(const ModelConfig& entry,
+  absl::StatusOr<std::unique_ptr<const Model>> OpenAwaited(const ModelConfig& entry, ModelSource beside,
                                                            const digest::Sha256Digest& sealed_digest,
                                                            const sealed_model::FileKey& key) const;
 

@@ -97,8 +97,9 @@ absl::Status ReadParts(sealed_model::PlaintextReader& reader, ModelSource& sourc
   return absl::OkStatus();
 }
 
-absl::StatusOr<ModelSource> OpenSource(const ModelConfig& config, const digest::Sha256Digest& sealed_digest,
-                                       const sealed_model::FileKey& key, std::shared_ptr<QueryBudget> budget) {
+absl::StatusOr<ModelSource> OpenSource(const ModelConfig& config, ModelSource source,
+                                       const digest::Sha256Digest& sealed_digest, const sealed_model::FileKey& key,
+                                       std::shared_ptr<QueryBudget> budget) {
   ASSIGN_OR_RETURN(sealed_model::SealedFile file, sealed_model::SealedFile::Open(config.file));
   if (file.digest() != sealed_digest) {
     return absl::FailedPreconditionError(config.file + " is another file than the one whose key was released; reload");
@@ -106,16 +107,15 @@ absl::StatusOr<ModelSource> OpenSource(const ModelConfig& config, const digest::
   const sealed_model::Terms terms = file.header().terms;
   ASSIGN_OR_RETURN(const std::unique_ptr<sealed_model::PlaintextReader> reader,
                    sealed_model::PlaintextReader::Create(std::move(file), key));
-  ASSIGN_OR_RETURN(ModelSource source, LoadSurroundings(config, terms.confidential));
   RETURN_IF_ERROR(ReadParts(*reader, source));
   source.sealed = {.sealed_digest = sealed_digest, .terms = terms, .budget = std::move(budget)};
   return source;
 }
 
-absl::StatusOr<AwaitedModel> DescribeFile(const ModelConfig& config) {
+absl::StatusOr<DescribedModel> DescribeFile(const ModelConfig& config) {
   ASSIGN_OR_RETURN(const sealed_model::SealedFile file, sealed_model::SealedFile::Open(config.file));
   const sealed_model::Terms& terms = file.header().terms;
-  ASSIGN_OR_RETURN(const ModelSource source, LoadSurroundings(config, terms.confidential));
+  ASSIGN_OR_RETURN(ModelSource source, LoadSurroundings(config, terms.confidential));
   AwaitedModel model;
   model.manifest.name = config.name;
   model.manifest.sealed_digest = file.digest();
@@ -125,20 +125,21 @@ absl::StatusOr<AwaitedModel> DescribeFile(const ModelConfig& config) {
         {partition::SegmentLabel(i, segment), partition::NameOf(segment.place), segment.confidential});
   }
   model.header_tag = file.header_tag();
-  return model;
+  return DescribedModel{std::move(model), std::move(source)};
 }
 
 }  // namespace
 
-absl::StatusOr<AwaitedModel> DescribeSealedModel(const ModelConfig& config) {
-  absl::StatusOr<AwaitedModel> model = DescribeFile(config);
+absl::StatusOr<DescribedModel> DescribeSealedModel(const ModelConfig& config) {
+  absl::StatusOr<DescribedModel> model = DescribeFile(config);
   return model.ok() ? std::move(model) : InEntry(config, model.status());
 }
 
-absl::StatusOr<ModelSource> LoadSealedModelSource(const ModelConfig& config, const digest::Sha256Digest& sealed_digest,
+absl::StatusOr<ModelSource> LoadSealedModelSource(const ModelConfig& config, ModelSource beside,
+                                                  const digest::Sha256Digest& sealed_digest,
                                                   const sealed_model::FileKey& key,
                                                   std::shared_ptr<QueryBudget> budget) {
-  absl::StatusOr<ModelSource> source = OpenSource(config, sealed_digest, key, std::move(budget));
+  absl::StatusOr<ModelSource> source = OpenSource(config, std::move(beside), sealed_digest, key, std::move(budget));
   return source.ok() ? std::move(source) : InEntry(config, source.status());
 }
 

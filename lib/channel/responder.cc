@@ -152,18 +152,21 @@ absl::StatusOr<OpenedRequest> Responder::Open(const SealedRequest& request) {
   ASSIGN_OR_RETURN(crypto::PlaintextBytes plaintext,
                    hpke->OpenAt(request.sequence, RequestAad(identity, request.purpose), request.ciphertext));
   std::shared_ptr<const void> context;
+  SteadyTime::duration idle_for = {};
   {
     // Authenticated, not yet executed: the one place where a number is marked.
     const absl::MutexLock lock(&mu_);
     const Moment now = AdvanceLocked();
     ASSIGN_OR_RETURN(Session* const session, FindSessionLocked(request));
     RETURN_IF_ERROR(session->window.Mark(request.sequence));
+    idle_for = now.steady - session->last_used;
     sessions_.Touch(*session, now.steady);
     context = session->context;
   }
   return OpenedRequest{.plaintext = std::move(plaintext),
                        .context = std::move(context),
-                       .sealer = ResponseSealer(std::move(hpke), std::move(identity))};
+                       .sealer = ResponseSealer(std::move(hpke), std::move(identity)),
+                       .idle_for = idle_for};
 }
 
 void Responder::Reissue(MakeManifest make_manifest, std::shared_ptr<const void> context) {

@@ -55,6 +55,8 @@ struct OpenedRequest {
   // when a Reissue happens meanwhile.
   std::shared_ptr<const void> context;
   ResponseSealer sealer;
+  // How long ago its session was used before, or opened.
+  SteadyTime::duration idle_for = {};
 };
 
 // The enclave's end of the channel: keys, sessions, and the decision which request is opened. Errors are made by

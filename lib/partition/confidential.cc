@@ -148,6 +148,39 @@ absl::Status KeepConfidential(const std::vector<std::string>& nodes, const Graph
   return FinishPlan(graph, plan);
 }
 
+absl::Status HideResultsOf(const std::vector<std::string>& nodes, const Graph& graph, const ResolvedPlan& plan) {
+  const std::set<std::string> confidential(nodes.begin(), nodes.end());
+  std::map<std::string, const Node*> tainted;  // tensors, and the node that each depends on
+  for (const Node& node : graph.nodes) {
+    const Node* source = confidential.contains(node.name) || confidential.contains(FileNameOf(node)) ? &node : nullptr;
+    for (size_t i = 0; source == nullptr && i < node.inputs.size(); ++i) {
+      if (node.inputs[i] != graph::kNoValue) {
+        const auto found = tainted.find(graph.values[node.inputs[i]].name);
+        source = found == tainted.end() ? nullptr : found->second;
+      }
+    }
+    for (const ValueId output : node.outputs) {
+      if (source != nullptr && output != graph::kNoValue) {
+        tainted.emplace(graph.values[output].name, source);
+      }
+    }
+  }
+  for (size_t index = 0; index < plan.segments.size(); ++index) {
+    const Segment& segment = plan.segments[index];
+    if (segment.place != Placement::kOpen && segment.place != Placement::kVerified) {
+      continue;
+    }
+    for (const CrossingTensor& input : segment.inputs) {
+      if (const auto found = tainted.find(input.name); found != tainted.end()) {
+        return absl::InvalidArgumentError(LabelOf(plan, index) + " is `" + NameOf(segment.place) +
+                                          "` and would show an accelerator `" + input.name +
+                                          "`, which the confidential node `" + found->second->name + "` decides");
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status FinishPlan(const Graph& graph, ResolvedPlan& plan) {
   RETURN_IF_ERROR(CheckNotShared(graph, plan));
   for (Segment& segment : plan.segments) {

@@ -179,6 +179,15 @@ TEST_F(ConfidentialTest, ResultsThatAreToBeLimitedMustNotReachAnAccelerator) {
   EXPECT_THAT(cluster_->Logs(), HasSubstr("shows the result itself to an accelerator"));
 }
 
+TEST_F(ConfidentialTest, NorMayWhatAConfidentialNodeDecides) {
+  Seal({"--confidential", "stem_conv", "--results", "top-k:1", "--queries", "10"});
+  Start(
+      "model: \"*\"\nsegments: [{from: input, place: enclave}, {from: block1_conv1, place: open}, {from: fc, place: "
+      "enclave}]\n");
+  EXPECT_EQ(Release().exit_code, 1);
+  EXPECT_THAT(cluster_->Logs(), HasSubstr("which the confidential node `stem_conv` decides"));
+}
+
 TEST_F(ConfidentialTest, TheKeyIsGoneWithTheProcess) {
   Seal({"--results", "scores", "--queries", "10"});
   Start(kAllInEnclave);
@@ -189,17 +198,32 @@ TEST_F(ConfidentialTest, TheKeyIsGoneWithTheProcess) {
   EXPECT_THAT(Classify(kSealed).status().ToString(), HasSubstr("awaits its owner's key"));
 }
 
-TEST_F(ConfidentialTest, EveryEnclaveThatAwaitsTheKeyGetsIt) {
+TEST_F(ConfidentialTest, AsManyEnclavesGetTheKeyAsItsOwnerSays) {
   Seal({"--results", "scores", "--queries", "10"});
   ClusterOptions options;
   options.num_enclaves = 2;
   Start(kAllInEnclave, std::move(options));
-  ASSERT_TRUE(testing::WaitFor([&] { return cluster_->enclave(1).Log().find("serving") != std::string::npos; }));
-  const CommandResult released = Release();
-  ASSERT_EQ(released.exit_code, 0) << released.err;
-  for (size_t i = 0; i < 2; ++i) {
-    EXPECT_THAT(cluster_->enclave(i).Log(), HasSubstr("key_released")) << i << released.out;
-  }
+  ASSERT_TRUE(testing::WaitFor([&] {
+    const std::string log = cluster_->server().Log();
+    return log.find("enclave_connected enclave=enclave0") != std::string::npos &&
+           log.find("enclave_connected enclave=enclave1") != std::string::npos;
+  })) << cluster_->Logs();
+  const auto num_released = [&] {
+    size_t count = 0;
+    for (size_t i = 0; i < 2; ++i) {
+      count += cluster_->enclave(i).Log().find("key_released") != std::string::npos ? 1U : 0U;
+    }
+    return count;
+  };
+  const CommandResult one = Release();
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  EXPECT_EQ(num_released(), 1U) << "each would allow all the queries again";
+  EXPECT_THAT(one.out, HasSubstr("NOTE: another enclave awaits the key; --enclaves 2"));
+  const CommandResult more = Release({"--enclaves", "5"});
+  ASSERT_EQ(more.exit_code, 0) << more.err;
+  EXPECT_EQ(num_released(), 2U) << more.out;
+  EXPECT_THAT(more.out, Not(HasSubstr("NOTE")));
+  EXPECT_EQ(Release({"--enclaves", "0"}).exit_code, 2);
 }
 
 TEST_F(ConfidentialTest, NothingIsReleasedToSimulatedEvidenceUnlessTheOwnerAllowsIt) {

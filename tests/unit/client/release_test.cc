@@ -84,7 +84,7 @@ TEST_F(KeyReleaserTest, ReleasesToAnEnclaveThatAwaitsTheKeyBoundToWhatWasApprais
   const auto releaser = Releaser();
   const auto state = releaser->Attest(Deadline());
   ASSERT_TRUE(state.ok()) << state.status();
-  ASSERT_TRUE(state->awaited.has_value());
+  ASSERT_EQ(state->awaited.size(), 1U);
   EXPECT_FALSE(state->served.has_value());
   ASSERT_TRUE(releaser->Release(*state, Deadline()).ok());
   EXPECT_EQ(num_released_, 1);

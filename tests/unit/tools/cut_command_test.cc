@@ -216,6 +216,9 @@ TEST_F(CutCommandTest, TheConfidentialPartIsWrittenSealedAndNowhereElse) {
     EXPECT_FALSE(holds(Part(file), weights)) << file;
   }
   EXPECT_TRUE(holds(Part("1-open.onnx"), open_weights));  // such a search finds what is there
+  // Nor its digest, by which anybody could test a guess.
+  const std::string digest = HexEncode(digest::Sha256(shoji::testing::SmallResNet()));
+  EXPECT_FALSE(holds(Part("cut.yaml"), AsBytes(digest)));
 
   const sealed_model::OwnerKey key = sealed_model::ReadKeyFile(folder_.File("key")).value();
   sealed_model::SealedFile sealed = sealed_model::SealedFile::Open(Out() + "/2-enclave.sealed").value();

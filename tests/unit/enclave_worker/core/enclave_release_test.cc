@@ -21,6 +21,7 @@
 #include "lib/channel/payload.h"
 #include "lib/crypto/random.h"
 #include "lib/graph/onnx_import.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/onnx_builder.h"
 
 namespace shoji::enclave {
@@ -90,8 +91,9 @@ class EnclaveReleaseTest : public ::testing::Test {
     const auto answer = enclave_->Infer(*request, clock_.SteadyNow() + std::chrono::minutes(1));
     return answer.ok() ? Reason::kUnspecified : ReasonOf(answer.status());
   }
-  // Releases the right key under a session and a nonce of its own, after `change`.
-  Reason Release(const std::function<void(channel::KeyRelease&)>& change = nullptr) {
+  // Releases the right key under a session and a nonce of its own, after `change`; it comes `late`.
+  Reason Release(const std::function<void(channel::KeyRelease&)>& change = nullptr,
+                 std::chrono::seconds late = std::chrono::seconds(0)) {
     const auto client = Connect();
     channel::KeyRelease release;
     crypto::FillRandom(release.nonce);
@@ -102,6 +104,7 @@ class EnclaveReleaseTest : public ::testing::Test {
       change(release);
     }
     const auto request = client->Seal("sealed", channel::BuildRelease(release).Expose(), channel::Purpose::kRelease);
+    clock_.Advance(late);
     const auto answer = enclave_->Release(*request);
     if (!answer.ok()) {
       return ReasonOf(answer.status());
@@ -125,7 +128,7 @@ class EnclaveReleaseTest : public ::testing::Test {
 
   static constexpr Reason kNone = Reason::kUnspecified;
 
-  const RealClock clock_;
+  testing::FakeClock clock_;
   ReadinessSignal readiness_;
   ComputeSlots slots_{4, clock_};
   Quarantine quarantine_{clock_, {}};
@@ -188,6 +191,7 @@ TEST_F(EnclaveReleaseTest, ResultsLeaveInTheOwnersFormWhateverTheClientAsks) {
   for (const std::string model : {"sealed", "clear"}) {
     const auto request = client->Seal(model, channel::BuildRequest(channel::RequestKind::kTensors, body).Expose());
     const auto answer = enclave_->Infer(*request, clock_.SteadyNow() + std::chrono::minutes(1));
+    ASSERT_TRUE(answer.ok()) << answer.status();
     const auto plaintext = client->OpenResponse(request->sequence, model, *answer);
     std::array<float, 2> scores = {};
     std::memcpy(scores.data(), plaintext->Expose().data() + channel::kAnswerHeaderSize, sizeof(scores));
@@ -255,6 +259,14 @@ TEST_F(ServedTest, ANewReleaseAllowsTheBudgetAgainAndNoMore) {
   EXPECT_EQ(Release(), kNone);
   EXPECT_EQ(NumAnswered(2 * kQueries), kQueries) << "what was left of the first one is gone";
   EXPECT_EQ(num_opened_, 1) << "a renewal loads nothing";
+}
+
+TEST_F(ServedTest, AReleaseThatWasWithheldRenewsNothing) {
+  NumAnswered(kQueries);
+  EXPECT_EQ(Release(nullptr, std::chrono::seconds(31)), Reason::kUnknownSession);
+  EXPECT_EQ(NumAnswered(1), 0U);
+  EXPECT_EQ(Release(nullptr, std::chrono::seconds(29)), kNone);
+  EXPECT_EQ(NumAnswered(1), 1U);
 }
 
 TEST_F(ServedTest, ANonceServesOnce) {

@@ -54,7 +54,10 @@ class SealedModelFileTest : public ::testing::Test {
   }
   std::string DescribeError() const { return std::string(DescribeSealedModel(config_).status().message()); }
   absl::StatusOr<ModelSource> Load() const {
-    return LoadSealedModelSource(config_, digest_, *key_, std::make_shared<QueryBudget>());
+    const absl::StatusOr<DescribedModel> described = DescribeSealedModel(config_);
+    return described.ok()
+               ? LoadSealedModelSource(config_, described->beside, digest_, *key_, std::make_shared<QueryBudget>())
+               : described.status();
   }
   std::string LoadError() const { return std::string(Load().status().message()); }
 
@@ -76,13 +79,13 @@ TEST_F(SealedModelFileTest, DescribesWhatIsKnownWithoutTheKey) {
   Policy("[{from: input, place: enclave}, {from: fc, place: enclave, confidential: true}]");
   const auto model = DescribeSealedModel(config_);
   ASSERT_TRUE(model.ok()) << model.status();
-  EXPECT_EQ(model->manifest.name, "small");
-  EXPECT_EQ(model->manifest.sealed_digest, digest_);
-  EXPECT_EQ(model->header_tag, sealed_model::HeaderTagOf(*key_));
-  ASSERT_EQ(model->manifest.plan.size(), 2U);
-  EXPECT_EQ(model->manifest.plan[0].place, "enclave");
-  EXPECT_THAT(model->manifest.plan[1].start, HasSubstr("fc"));
-  EXPECT_TRUE(model->manifest.plan[1].confidential);
+  EXPECT_EQ(model->awaited.manifest.name, "small");
+  EXPECT_EQ(model->awaited.manifest.sealed_digest, digest_);
+  EXPECT_EQ(model->awaited.header_tag, sealed_model::HeaderTagOf(*key_));
+  ASSERT_EQ(model->awaited.manifest.plan.size(), 2U);
+  EXPECT_EQ(model->awaited.manifest.plan[0].place, "enclave");
+  EXPECT_THAT(model->awaited.manifest.plan[1].start, HasSubstr("fc"));
+  EXPECT_TRUE(model->awaited.manifest.plan[1].confidential);
 }
 
 TEST_F(SealedModelFileTest, OpensTheModelWithItsKeyAndKeepsItInTheEnclaveByDefault) {
@@ -109,6 +112,19 @@ TEST_F(SealedModelFileTest, APolicyThatCannotFitIsRefusedWithoutTheKey) {
   EXPECT_TRUE(DescribeSealedModel(config_).ok());
   Policy("[{from: input, place: verified}]");
   EXPECT_THAT(DescribeError(), HasSubstr("no segment of its policy is in the enclave"));
+}
+
+TEST_F(SealedModelFileTest, WhatItsOwnerWasShownIsWhatRunsWhateverTheFilesSayMeanwhile) {
+  Seal({Extent::kFrom, {"fc"}});
+  Policy("[{from: input, place: enclave}]");
+  const auto described = DescribeSealedModel(config_);
+  ASSERT_TRUE(described.ok()) << described.status();
+  Policy("[{from: input, place: open}, {from: fc, place: enclave}]");
+  const auto source =
+      LoadSealedModelSource(config_, described->beside, digest_, *key_, std::make_shared<QueryBudget>());
+  ASSERT_TRUE(source.ok()) << source.status();
+  ASSERT_EQ(source->policy.segments.size(), 1U);
+  EXPECT_EQ(source->policy.segments[0].place, partition::Placement::kEnclave);
 }
 
 TEST_F(SealedModelFileTest, AnotherFileThanTheReleasedOneIsRefused) {

@@ -108,6 +108,26 @@ TEST(ConfidentialTest, ASharedSingleNumberIsNoWeight) {
   EXPECT_TRUE(Plan({From("input", Placement::kOpen), Confidential("b")}, Shared({1})).ok());
 }
 
+TEST(ConfidentialTest, WhatAConfidentialNodeDecidesIsHiddenHoweverFarBehind) {
+  const graph::Graph graph = ResNet();
+  for (const Placement place : {Placement::kOpen, Placement::kVerified}) {
+    ResolvedPlan plan = *Plan(
+        {From("input", Placement::kEnclave), From("block1_conv2", place), From("fc", Placement::kEnclave)}, graph);
+    ASSERT_TRUE(KeepConfidential({"block1_conv1"}, graph, plan).ok());
+    const absl::Status status = HideResultsOf({"block1_conv1"}, graph, plan);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("segment 2"), HasSubstr(NameOf(place)),
+                                                     HasSubstr("the confidential node `block1_conv1`")));
+  }
+  // Masked, or computed from none of them, is hidden.
+  ResolvedPlan masked = *Plan(
+      {From("input", Placement::kEnclave), From("block1_conv2", Placement::kBlinded), From("fc", Placement::kEnclave)},
+      graph);
+  EXPECT_TRUE(HideResultsOf({"block1_conv1"}, graph, masked).ok());
+  ResolvedPlan before = *Plan({From("input", Placement::kOpen), From("fc", Placement::kEnclave)}, graph);
+  EXPECT_TRUE(HideResultsOf({"fc"}, graph, before).ok());
+}
+
 // How many regions the segments make, and whether the confidential one stands alone.
 size_t NumRegions(const std::vector<SegmentPolicy>& segments) {
   const graph::Graph graph = ResNet();
