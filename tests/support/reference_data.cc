@@ -93,7 +93,8 @@ std::vector<float> ReadFloats(const std::string& path) {
 // `input` names the reference inputs: input.<input>.<photo>.f32.
 ReferenceModel ImageNetModel(const std::string& name, const std::string& input, const std::string& policies) {
   const std::string data = ReferenceDataDir();
-  const json stated = ReadJson(data + "/ref/" + name + ".photos.json")["preprocess"];
+  const json reference = ReadJson(data + "/ref/" + name + ".photos.json");
+  const json& stated = reference["preprocess"];
   ReferenceModel model;
   model.name = name;
   model.onnx = data + "/models/" + name + ".onnx";
@@ -112,6 +113,7 @@ ReferenceModel ImageNetModel(const std::string& name, const std::string& input, 
   }
   model.pictures = data + "/images/photos_crop224";
   model.policies = policies;
+  model.class_offset = reference["class_offset"].get<size_t>();
   return model;
 }
 

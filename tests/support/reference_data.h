@@ -29,8 +29,9 @@ struct ReferenceModel {
   std::string onnx;  // path
   image::Preprocessing preprocessing;
   std::vector<ReferenceCase> cases;
-  std::string pictures;  // a folder of pictures to calibrate with; empty: none
-  std::string policies;  // the model's folder in config/policies
+  std::string pictures;     // a folder of pictures to calibrate with; empty: none
+  std::string policies;     // the model's folder in config/policies
+  size_t class_offset = 0;  // how many outputs stand before that of ImageNet's first class
 };
 
 // The CIFAR-10 and MNIST models with their reference outputs. Aborts when a file is missing or malformed.
