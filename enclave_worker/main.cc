@@ -15,6 +15,8 @@
 #include "enclave_worker/core/accelerator_registry.h"
 #include "enclave_worker/core/enclave.h"
 #include "enclave_worker/core/released_keys.h"
+#include "enclave_worker/evidence/device_files.h"
+#include "enclave_worker/evidence/evidence_source.h"
 #include "enclave_worker/evidence/simulated_quoter.h"
 #include "enclave_worker/hardening/hardening.h"
 #include "enclave_worker/service/accelerator/accelerator_client.h"
@@ -88,6 +90,47 @@ std::function<void(const Accelerator&, Offence, std::chrono::nanoseconds)> LogTe
   };
 }
 
+void LogHardening(const HardeningMeasure& measure, telemetry::Logger& logger) {
+  logger.Write(measure.on ? telemetry::LogLevel::kInfo : telemetry::LogLevel::kWarning, "hardening",
+               std::vector<telemetry::LogField>{
+                   {"measure", measure.name}, {"on", measure.on ? "yes" : "NO"}, {"detail", measure.detail}});
+}
+
+EvidenceCalls CallsOf(EvidenceInterface interface) {
+  switch (interface) {
+    case EvidenceInterface::kConfigfsTsm:
+      return EvidenceCalls::kFolders;
+    case EvidenceInterface::kSevGuest:
+      return EvidenceCalls::kSevGuestIoctl;
+    case EvidenceInterface::kSimulated:
+    case EvidenceInterface::kGramine:
+      break;
+  }
+  return EvidenceCalls::kNone;
+}
+
+// The source of evidence that the configuration asks for, and no other, once it has made a quote under the system calls
+// that are left to it. A platform that cannot sign is found out here, not by the first client.
+absl::StatusOr<std::unique_ptr<EvidenceProvider>> StartEvidence(const EvidenceConfig& config, DeviceFiles& files,
+                                                                telemetry::Logger& logger) {
+  ASSIGN_OR_RETURN(std::unique_ptr<EvidenceProvider> provider, config.platform.has_value()
+                                                                   ? CreatePlatformProvider(*config.platform, files)
+                                                                   : SimulatedQuoter::Create(config.key));
+  LogHardening(NarrowTo(CallsOf(provider->interface())), logger);
+  const std::string interface(NameOf(provider->interface()));
+  // Over zeros, which bind no manifest: nobody can use it.
+  if (const absl::Status made = provider->Generate(attest::ReportData{}).status(); !made.ok()) {
+    return absl::Status(made.code(),
+                        "evidence: no quote can be made through " + interface + ": " + std::string(made.message()));
+  }
+  logger.Info("evidence_source", {{"kind", NameOf(provider->kind())}, {"through", interface}});
+  if (provider->kind() == attest::EvidenceKind::kSimulated) {
+    logger.Warning("simulated_evidence",
+                   {{"meaning", "no TEE protects this process; its operator can read every input"}});
+  }
+  return provider;
+}
+
 // Re-reads models, files and policies. Everything else needs a restart.
 absl::Status Reload(const std::string& path, const ModelLoader& loader, Enclave& enclave) {
   return enclave.Reload([&]() -> absl::StatusOr<Served> {
@@ -123,14 +166,12 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
   const RealClock clock;
   telemetry::Logger logger("shoji-enclave", config.log, clock);
   for (const HardeningMeasure& measure : hardening) {
-    logger.Write(measure.on ? telemetry::LogLevel::kInfo : telemetry::LogLevel::kWarning, "hardening",
-                 std::vector<telemetry::LogField>{
-                     {"measure", measure.name}, {"on", measure.on ? "yes" : "NO"}, {"detail", measure.detail}});
+    LogHardening(measure, logger);
   }
   RETURN_IF_ERROR(rpc::ServerCredentialsFor(config.listen.security).status());
-  ASSIGN_OR_RETURN(const std::unique_ptr<EvidenceProvider> evidence, SimulatedQuoter::Create(config.evidence_key));
-  logger.Warning("simulated_evidence",
-                 {{"meaning", "no TEE protects this process; its operator can read every input"}});
+  PosixDeviceFiles device_files;
+  ASSIGN_OR_RETURN(const std::unique_ptr<EvidenceProvider> evidence,
+                   StartEvidence(config.evidence, device_files, logger));
 
   ReadinessSignal readiness;
   ComputeSlots slots(
@@ -160,7 +201,13 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
   }
 
   WorkerPool workers(config.num_workers, config.queue);
-  EnclaveService service({*enclave, *evidence, workers, clock, logger, SHOJI_VERSION});
+  EnclaveService service({.enclave = *enclave,
+                          .evidence = *evidence,
+                          .workers = workers,
+                          .clock = clock,
+                          .logger = logger,
+                          .software_version = SHOJI_VERSION,
+                          .evidence_limits = config.evidence.limits});
   rpc::ServerOptions server_options;
   server_options.listeners = {config.listen};
   server_options.max_message_bytes = config.max_message_bytes;

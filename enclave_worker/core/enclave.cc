@@ -83,15 +83,10 @@ absl::StatusOr<std::unique_ptr<Enclave>> Enclave::Create(Options options, Served
 Enclave::Enclave(Options options, std::unique_ptr<channel::Responder> responder, std::shared_ptr<const Served> served)
     : options_(std::move(options)), responder_(std::move(responder)), served_(std::move(served)) {}
 
-absl::StatusOr<Enclave::Claim> Enclave::ClaimFor(ByteSpan nonce) {
-  attest::Nonce fixed = {};
-  if (nonce.size() != fixed.size()) {
-    return ErrorOf(Reason::kBadNonce);
-  }
-  std::copy(nonce.begin(), nonce.end(), fixed.begin());
+Enclave::Claim Enclave::ClaimFor(const attest::Nonce& nonce) {
   channel::ManifestView current = responder_->Current();
-  const attest::ReportData report_data = attest::ReportDataFor(current.digest, fixed);
-  return Claim{std::move(current.bytes), report_data};
+  const attest::ReportData report_data = attest::ReportDataFor(current.digest, nonce);
+  return {std::move(current.bytes), report_data};
 }
 
 absl::StatusOr<channel::HelloAck> Enclave::OpenSession(const channel::KeyId& key_id,

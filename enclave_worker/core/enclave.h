@@ -61,8 +61,7 @@ class Enclave {
     Bytes manifest;
     attest::ReportData report_data;
   };
-  // BAD_NONCE unless `nonce` has 32 bytes.
-  absl::StatusOr<Claim> ClaimFor(ByteSpan nonce);
+  Claim ClaimFor(const attest::Nonce& nonce);
 
   // See channel::Responder::OpenSession.
   absl::StatusOr<channel::HelloAck> OpenSession(const channel::KeyId& key_id,
@@ -76,8 +75,8 @@ class Enclave {
   // A sealed model's key from its owner, blocking: where the model is awaited it is served from then on, under a new
   // manifest as after Reload, and its budget is what its header says. What becomes of it comes back sealed: OK with the
   // owner's nonce, BAD_INPUT, UNKNOWN_SEALED_MODEL, WRONG_MODEL_KEY, REPLAYED, MODEL_REFUSED. Other errors carry a
-  // Reason: those of channel::Responder::Open, UNKNOWN_SESSION also where the session has been idle for 30 s, OVERLOADED
-  // while another release is under way.
+  // Reason: those of channel::Responder::Open, UNKNOWN_SESSION also where the session has been idle for 30 s,
+  // OVERLOADED while another release is under way.
   absl::StatusOr<channel::SealedAnswer> Release(const channel::SealedRequest& request);
 
   // Serves what `load` makes from now on under a new manifest; every older key and session is refused as stale,

@@ -34,16 +34,30 @@ absl::StatusOr<std::unique_ptr<EvidenceProvider>> Create(EvidenceSource source, 
 
 }  // namespace
 
+std::string_view NameOf(EvidenceInterface interface) {
+  switch (interface) {
+    case EvidenceInterface::kSimulated:
+      return "simulated";
+    case EvidenceInterface::kGramine:
+      return "gramine";
+    case EvidenceInterface::kConfigfsTsm:
+      return "configfs-tsm";
+    case EvidenceInterface::kSevGuest:
+      return "sev-guest";
+  }
+  return "unknown";
+}
+
 std::string_view NameOf(EvidenceSource source) {
   switch (source) {
     case EvidenceSource::kAuto:
       return "auto";
     case EvidenceSource::kGramine:
-      return "gramine";
+      return NameOf(EvidenceInterface::kGramine);
     case EvidenceSource::kConfigfsTsm:
-      return "configfs-tsm";
+      return NameOf(EvidenceInterface::kConfigfsTsm);
     case EvidenceSource::kSevGuest:
-      return "sev-guest";
+      return NameOf(EvidenceInterface::kSevGuest);
   }
   return "unknown";
 }

@@ -27,6 +27,7 @@ class GramineProvider final : public EvidenceProvider {
   static absl::StatusOr<std::unique_ptr<EvidenceProvider>> Create(Options options, DeviceFiles& files);
 
   attest::EvidenceKind kind() const override { return attest::EvidenceKind::kSgx; }
+  EvidenceInterface interface() const override { return EvidenceInterface::kGramine; }
   absl::StatusOr<attest::Evidence> Generate(const attest::ReportData& report_data) override;
 
  private:

@@ -28,6 +28,7 @@ class SevGuestProvider final : public EvidenceProvider {
   static absl::StatusOr<std::unique_ptr<EvidenceProvider>> Create(Options options, DeviceFiles& files);
 
   attest::EvidenceKind kind() const override { return attest::EvidenceKind::kSevSnp; }
+  EvidenceInterface interface() const override { return EvidenceInterface::kSevGuest; }
   absl::StatusOr<attest::Evidence> Generate(const attest::ReportData& report_data) override;
 
  private:

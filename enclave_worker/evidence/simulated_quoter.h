@@ -23,6 +23,7 @@ class SimulatedQuoter final : public EvidenceProvider {
   ~SimulatedQuoter() override;
 
   attest::EvidenceKind kind() const override { return attest::EvidenceKind::kSimulated; }
+  EvidenceInterface interface() const override { return EvidenceInterface::kSimulated; }
   absl::StatusOr<attest::Evidence> Generate(const attest::ReportData& report_data) override;
 
  private:

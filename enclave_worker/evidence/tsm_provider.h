@@ -33,6 +33,7 @@ class TsmProvider final : public EvidenceProvider {
   static absl::StatusOr<std::unique_ptr<EvidenceProvider>> Create(Options options, DeviceFiles& files);
 
   attest::EvidenceKind kind() const override { return kind_; }
+  EvidenceInterface interface() const override { return EvidenceInterface::kConfigfsTsm; }
   absl::StatusOr<attest::Evidence> Generate(const attest::ReportData& report_data) override;
 
  private:

@@ -31,4 +31,9 @@ std::vector<HardeningMeasure> HardenProcess() {
   return out;
 }
 
+HardeningMeasure NarrowTo(EvidenceCalls needed) {
+  const SyscallFilterResult filter = NarrowSyscallFilter(needed);
+  return {"system calls for evidence narrowed", filter.installed, filter.detail};
+}
+
 }  // namespace shoji::enclave

@@ -8,10 +8,15 @@
 //   most system calls     a seccomp filter on every thread; syscall_filter.h lists what stays allowed
 // In a confidential VM this narrows what an attacker gains from a bug in this process; against the host it is the TEE
 // that protects.
+//
+// Which system calls the evidence provider takes is known only once the configuration is read, so the first filter
+// leaves those of every provider, and NarrowTo takes away the others'.
 #pragma once
 
 #include <string>
 #include <vector>
+
+#include "enclave_worker/hardening/syscall_filter.h"
 
 namespace shoji::enclave {
 
@@ -23,5 +28,8 @@ struct HardeningMeasure {
 
 // Switches on every measure that the system offers and reports each. Call once, from main, before any thread starts.
 std::vector<HardeningMeasure> HardenProcess();
+
+// Leaves of the calls for evidence only `needed`, for good. Call once, after HardenProcess.
+HardeningMeasure NarrowTo(EvidenceCalls needed);
 
 }  // namespace shoji::enclave

@@ -3,6 +3,7 @@
 
 #include "enclave_worker/hardening/syscall_filter.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,8 @@
 #include <cstring>
 #include <initializer_list>
 #include <memory>
+
+#include "enclave_worker/evidence/sev_guest_ioctl.h"
 
 namespace shoji::enclave {
 namespace {
@@ -28,6 +31,8 @@ constexpr bool kSanitizerBuild = false;
 #else
 constexpr bool kSanitizerBuild = false;
 #endif
+
+constexpr const char* kRelaxed = "relaxed: this is a sanitizer build";
 
 // clang-format off
 // Denied in every build.
@@ -63,6 +68,8 @@ constexpr std::initializer_list<const char*> kAllowed = {
     "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "getpid", "getppid",
     "getuid", "geteuid", "getgid", "getegid", "getpgrp", "getrusage", "getrlimit", "sysinfo", "uname", "getcpu",
     "getrandom", "times",
+    // Until NarrowSyscallFilter: what some evidence providers take (the ioctls of another stand below), and itself.
+    "rmdir", "seccomp",
 };
 // clang-format on
 
@@ -106,7 +113,8 @@ int AddConditionalRules(scmp_filter_ctx context) {
                                 SCMP_A0(SCMP_CMP_EQ, static_cast<uint64_t>(family)));
     }
   }
-  for (const uint64_t request : std::initializer_list<uint64_t>{FIONBIO, FIONREAD, FIOCLEX, TCGETS, TIOCGWINSZ}) {
+  for (const uint64_t request : std::initializer_list<uint64_t>{FIONBIO, FIONREAD, FIOCLEX, TCGETS, TIOCGWINSZ,
+                                                                kSnpGetReport, kSnpGetExtendedReport}) {
     if (result == 0) {
       result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
                                 SCMP_A1(SCMP_CMP_MASKED_EQ, 0xFFFFFFFF, request));
@@ -116,6 +124,25 @@ int AddConditionalRules(scmp_filter_ctx context) {
     if (result == 0) {
       result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
                                 SCMP_A0(SCMP_CMP_EQ, static_cast<uint64_t>(option)));
+    }
+  }
+  return result;
+}
+
+// Denies what of EvidenceCalls is not `needed`, and further filters.
+int AddNarrowingRules(scmp_filter_ctx context, EvidenceCalls needed) {
+  const uint32_t deny = SCMP_ACT_ERRNO(EPERM);
+  int result = seccomp_rule_add(context, deny, SCMP_SYS(seccomp), 0);
+  if (result == 0 && needed != EvidenceCalls::kFolders) {
+    result = AddRules(context, deny, {"rmdir"});
+  }
+  if (result == 0 && needed != EvidenceCalls::kFolders) {
+    result =
+        seccomp_rule_add(context, deny, SCMP_SYS(unlinkat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, AT_REMOVEDIR, AT_REMOVEDIR));
+  }
+  for (const uint64_t request : {kSnpGetReport, kSnpGetExtendedReport}) {
+    if (result == 0 && needed != EvidenceCalls::kSevGuestIoctl) {
+      result = seccomp_rule_add(context, deny, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xFFFFFFFF, request));
     }
   }
   return result;
@@ -143,7 +170,26 @@ SyscallFilterResult InstallSyscallFilter() {
   if (result != 0) {
     return {false, std::strerror(-result)};
   }
-  return {true, kSanitizerBuild ? "relaxed: this is a sanitizer build" : ""};
+  return {true, kSanitizerBuild ? kRelaxed : ""};
+}
+
+SyscallFilterResult NarrowSyscallFilter(EvidenceCalls needed) {
+  const Context context(seccomp_init(SCMP_ACT_ALLOW), seccomp_release);
+  if (context == nullptr) {
+    return {false, "seccomp_init failed"};
+  }
+  int result = seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_TSYNC, 1);
+  if (result == 0) {
+    // It is set, and to set it again is a call that the first filter refuses.
+    result = seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_NNP, 0);
+  }
+  if (result == 0) {
+    result = AddNarrowingRules(context.get(), needed);
+  }
+  if (result == 0) {
+    result = seccomp_load(context.get());
+  }
+  return {result == 0, result == 0 ? "" : std::strerror(-result)};
 }
 
 }  // namespace shoji::enclave

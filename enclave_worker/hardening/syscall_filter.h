@@ -7,9 +7,17 @@
 // are not.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace shoji::enclave {
+
+// What asking the platform for evidence takes beyond opening, reading and writing files.
+enum class EvidenceCalls : uint8_t {
+  kNone,
+  kFolders,        // removing folders: configfs-tsm
+  kSevGuestIoctl,  // the two requests of /dev/sev-guest
+};
 
 struct SyscallFilterResult {
   bool installed = false;
@@ -19,5 +27,9 @@ struct SyscallFilterResult {
 // Installs the filter on all threads of the process. In sanitizer builds it only denies what is dangerous, because the
 // sanitizers' own runtime needs more (LeakSanitizer clones and traces); `detail` says so.
 SyscallFilterResult InstallSyscallFilter();
+
+// A second filter on all threads, upon the first: of EvidenceCalls only `needed` stay allowed, and no further filter
+// can be installed.
+SyscallFilterResult NarrowSyscallFilter(EvidenceCalls needed);
 
 }  // namespace shoji::enclave

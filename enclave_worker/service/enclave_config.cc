@@ -109,14 +109,58 @@ absl::Status ReadMasking(const config::Fields& top, EnclaveConfig& config) {
   return absl::OkStatus();
 }
 
-absl::Status ReadEvidence(const config::Fields& top, EnclaveConfig& config) {
+// The keys of the sources that the platform has: where its files are, and as what an SEV-SNP guest reports itself.
+absl::StatusOr<PlatformOptions> ReadPlatform(EvidenceSource source, const config::Node& node,
+                                             const config::Fields& fields) {
+  constexpr uint32_t kMaxVmpl = 3;
+  PlatformOptions out;
+  out.source = source;
+  if (fields.Has("key")) {
+    return node.Error("'key' is for simulated evidence; " + std::string(NameOf(source)) + " is signed by the platform");
+  }
+  if (fields.Has("path")) {
+    if (source == EvidenceSource::kAuto) {
+      return node.Error("'path' takes a kind that names the interface: gramine, configfs-tsm or sev-guest");
+    }
+    ASSIGN_OR_RETURN(const config::Node path, fields.Require("path"));
+    ASSIGN_OR_RETURN(out.gramine.root, path.Path());
+    out.tsm.root = out.sev_guest.device = out.gramine.root;
+  }
+  if (fields.Has("vmpl")) {
+    if (source == EvidenceSource::kGramine) {
+      return node.Error("'vmpl' is for SEV-SNP; an enclave under Gramine has none");
+    }
+    ASSIGN_OR_RETURN(const uint64_t vmpl, fields.Uint64Or("vmpl", 0, 0, kMaxVmpl));
+    out.sev_guest.vmpl = static_cast<uint32_t>(vmpl);
+    out.tsm.privlevel = out.sev_guest.vmpl;
+  }
+  return out;
+}
+
+absl::Status ReadEvidence(const config::Fields& top, EvidenceConfig& evidence) {
   ASSIGN_OR_RETURN(const config::Node node, top.Require("evidence"));
-  ASSIGN_OR_RETURN(const config::Fields fields, node.Map({"kind", "key"}));
-  // The real kinds get their rows with their providers.
-  enum class Kind : uint8_t { kSimulated };
-  static constexpr std::array<std::pair<std::string_view, Kind>, 1> kKinds = {{{"simulated", Kind::kSimulated}}};
-  RETURN_IF_ERROR(fields.Enum<Kind>("kind", kKinds).status());
-  ASSIGN_OR_RETURN(config.evidence_key, ReadableFile(fields, "key"));
+  ASSIGN_OR_RETURN(const config::Fields fields,
+                   node.Map({"kind", "key", "path", "vmpl", "quotes_per_second", "queue"}));
+  // Simulated evidence has no source: it is what is asked for by name, and nothing else ever leads to it.
+  using Source = std::optional<EvidenceSource>;
+  static constexpr std::array<std::pair<std::string_view, Source>, 5> kKinds = {
+      {{"simulated", std::nullopt},
+       {"auto", EvidenceSource::kAuto},
+       {"gramine", EvidenceSource::kGramine},
+       {"configfs-tsm", EvidenceSource::kConfigfsTsm},
+       {"sev-guest", EvidenceSource::kSevGuest}}};
+  ASSIGN_OR_RETURN(const Source source, fields.Enum<Source>("kind", kKinds));
+  if (source.has_value()) {
+    ASSIGN_OR_RETURN(evidence.platform, ReadPlatform(*source, node, fields));
+  } else if (fields.Has("path") || fields.Has("vmpl")) {
+    return node.Error("'path' and 'vmpl' are for evidence of the platform; simulated evidence has a 'key'");
+  } else {
+    ASSIGN_OR_RETURN(evidence.key, ReadableFile(fields, "key"));
+  }
+  ASSIGN_OR_RETURN(evidence.limits.quotes_per_second,
+                   fields.DoubleOr("quotes_per_second", evidence.limits.quotes_per_second, 0.01, 1000));
+  ASSIGN_OR_RETURN(evidence.limits.max_waiting,
+                   fields.Uint64Or("queue", evidence.limits.max_waiting, 1, EvidenceQueue::kMaxWaiting));
   return absl::OkStatus();
 }
 
@@ -168,7 +212,7 @@ absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
   ASSIGN_OR_RETURN(const config::Node listen, top.Require("listen"));
   ASSIGN_OR_RETURN(const config::Fields listen_fields, listen.Map({"address", "tls", "insecure_plaintext"}));
   ASSIGN_OR_RETURN(config.listen, rpc::ReadEndpoint(listen_fields, rpc::Role::kListen, rpc::Exposure::kInternal));
-  RETURN_IF_ERROR(ReadEvidence(top, config));
+  RETURN_IF_ERROR(ReadEvidence(top, config.evidence));
   ASSIGN_OR_RETURN(const std::vector<config::Node> models, top.List("models"));
   for (const config::Node& node : models) {
     ASSIGN_OR_RETURN(config.models.emplace_back(), ReadModel(node));

@@ -11,6 +11,8 @@
 
 #include "absl/status/statusor.h"
 #include "enclave_worker/core/model.h"
+#include "enclave_worker/evidence/evidence_source.h"
+#include "enclave_worker/service/evidence_queue.h"
 #include "lib/base/bytes.h"
 #include "lib/channel/responder.h"
 #include "lib/image/preprocessing.h"
@@ -43,10 +45,17 @@ struct QuarantineConfig {
   std::chrono::nanoseconds max = std::chrono::hours(1);
 };
 
+// Who signs the evidence, and how requests for it are taken.
+struct EvidenceConfig {
+  std::optional<PlatformOptions> platform;  // absent: simulated
+  std::string key;                          // of simulated evidence
+  EvidenceQueue::Limits limits;
+};
+
 // The enclave's configuration file; docs/operations.md describes every key.
 struct EnclaveConfig {
   rpc::Endpoint listen;
-  std::string evidence_key;  // of simulated evidence
+  EvidenceConfig evidence;
   std::vector<ModelConfig> models;
   std::vector<AcceleratorConfig> accelerators;
   channel::ResponderOptions sessions;

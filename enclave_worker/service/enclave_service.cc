@@ -4,6 +4,7 @@
 #include "enclave_worker/service/enclave_service.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <optional>
 #include <set>
@@ -22,6 +23,7 @@ namespace shoji::enclave {
 namespace {
 
 constexpr std::chrono::seconds kSignOfLife(2);
+constexpr std::chrono::seconds kEvidenceLog(10);  // the shortest time between two lines about evidence
 
 template <size_t N>
 std::optional<std::array<uint8_t, N>> Fixed(const std::string& bytes) {
@@ -65,6 +67,46 @@ grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context, const abs
   reactor->Finish(rpc::ToGrpcStatus(status));
   return reactor;
 }
+
+// One caller of GetEvidence, from when it is queued to its answer. Deletes itself when the call is done.
+class EvidenceCall final : public grpc::ServerUnaryReactor, public EvidenceQueue::Waiter {
+ public:
+  // Both outlive it.
+  EvidenceCall(EvidenceQueue& queue, v1::GetEvidenceResponse& response) : queue_(queue), response_(response) {}
+
+  void Queue(const attest::Nonce& nonce, SteadyTime deadline) {
+    if (const absl::Status queued = queue_.Add(nonce, deadline, *this); !queued.ok()) {
+      Finish(rpc::ToGrpcStatus(queued));
+    }
+  }
+  void Done(const absl::StatusOr<EvidenceQueue::Issued>& issued) override {
+    if (issued.ok()) {
+      response_.set_manifest(ToString(issued->quote->manifest));
+      response_.mutable_evidence()->set_kind(static_cast<v1::EvidenceKind>(issued->quote->evidence.kind));
+      response_.mutable_evidence()->set_data(ToString(issued->quote->evidence.data));
+    }
+    if (issued.ok() && issued->path.has_value()) {
+      v1::NoncePath& path = *response_.mutable_nonce_path();
+      path.set_index(issued->path->index);
+      for (const attest::Nonce& sibling : issued->path->siblings) {
+        path.add_siblings(ToString(sibling));
+      }
+    }
+    Finish(rpc::ToGrpcStatus(issued.status()));
+  }
+  // Also when the deadline has passed. No reaction runs after OnDone, so `this` is in the queue or was, and no other
+  // call can have its address.
+  void OnCancel() override {
+    if (queue_.Leave(*this)) {
+      Finish(grpc::Status::CANCELLED);
+    }
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  EvidenceQueue& queue_;
+  v1::GetEvidenceResponse& response_;
+};
 
 // One watcher: holds the newest state that it has not written yet, older ones are skipped. Deletes itself when the call
 // is done.
@@ -123,7 +165,7 @@ class Watcher final : public grpc::ServerWriteReactor<internal::v1::EnclaveState
 
 class EnclaveService::Impl final : public internal::v1::EnclaveService::CallbackService {
  public:
-  explicit Impl(const Options& options) : options_(options), published_(CurrentState()) {}
+  explicit Impl(const Options& options);
 
   grpc::ServerUnaryReactor* GetEvidence(grpc::CallbackServerContext* context, const v1::GetEvidenceRequest* request,
                                         v1::GetEvidenceResponse* response) override;
@@ -142,8 +184,14 @@ class EnclaveService::Impl final : public internal::v1::EnclaveService::Callback
     Publish();
   }
   void EndWatches();
+  void LogEvidence();
 
  private:
+  SteadyTime DeadlineOf(const grpc::CallbackServerContext& context) const {
+    const SteadyTime latest = options_.clock.SteadyNow() + options_.max_deadline;
+    return std::min(rpc::FromGrpcDeadline(context.deadline(), options_.clock).value_or(latest), latest);
+  }
+  void AfterQuote(const absl::Status& made);
   internal::v1::EnclaveState CurrentState();
   absl::Status RunInfer(const v1::InferRequest& request, SteadyTime deadline, v1::InferResponse& response);
   absl::Status RunRelease(const v1::ReleaseKeyRequest& request, v1::ReleaseKeyResponse& response);
@@ -159,26 +207,54 @@ class EnclaveService::Impl final : public internal::v1::EnclaveService::Callback
   SteadyTime published_at_ ABSL_GUARDED_BY(mu_);
   std::set<Watcher*> watchers_ ABSL_GUARDED_BY(mu_);
   bool watches_ended_ ABSL_GUARDED_BY(mu_) = false;
+  telemetry::RateLimit failures_;
+  telemetry::RateLimit evidence_lines_;
+  uint64_t num_logged_ = 0;  // of the main loop
+  EvidenceQueue evidence_;   // last: its thread uses all of the above
 };
+
+EnclaveService::Impl::Impl(const Options& options)
+    : options_(options),
+      published_(CurrentState()),
+      failures_(options.clock, kEvidenceLog),
+      evidence_lines_(options.clock, kEvidenceLog),
+      evidence_({.limits = options.evidence_limits,
+                 .claim = [&enclave = options.enclave](const attest::Nonce& nonce) { return enclave.ClaimFor(nonce); },
+                 .after_quote = [this](const absl::Status& made) { AfterQuote(made); }},
+                options.evidence, options.clock) {
+  evidence_.Start();
+}
 
 grpc::ServerUnaryReactor* EnclaveService::Impl::GetEvidence(grpc::CallbackServerContext* context,
                                                             const v1::GetEvidenceRequest* request,
                                                             v1::GetEvidenceResponse* response) {
-  absl::StatusOr<Enclave::Claim> claim = options_.enclave.ClaimFor(AsBytes(request->nonce()));
-  if (!claim.ok()) {
-    return Finish(context, claim.status());
+  const auto nonce = Fixed<sizeof(attest::Nonce)>(request->nonce());
+  if (!nonce.has_value()) {
+    return Finish(context, ErrorOf(Reason::kBadNonce));
   }
-  absl::StatusOr<attest::Evidence> evidence = options_.evidence.Generate(claim->report_data);
-  if (!evidence.ok()) {
-    options_.logger.Error("evidence_failed", {{"error", std::string(evidence.status().message())}});
-    return Finish(context, ErrorOf(Reason::kInternal));
+  auto* call = new EvidenceCall(evidence_, *response);
+  call->Queue(*nonce, DeadlineOf(*context));
+  return call;
+}
+
+void EnclaveService::Impl::AfterQuote(const absl::Status& made) {
+  if (!made.ok()) {
+    options_.logger.Warning(failures_, "evidence_failed", {{"error", std::string(made.message())}});
   }
-  // The key may be new since the last sign of life: let the front end hear of it before the client does.
+  // The key may be new since the last sign of life: let the front end hear of it before the clients do.
   Publish();
-  response->set_manifest(ToString(claim->manifest));
-  response->mutable_evidence()->set_kind(static_cast<v1::EvidenceKind>(evidence->kind));
-  response->mutable_evidence()->set_data(ToString(evidence->data));
-  return Finish(context, absl::OkStatus());
+}
+
+void EnclaveService::Impl::LogEvidence() {
+  const EvidenceQueue::Counts counts = evidence_.counts();
+  const uint64_t sum = counts.quotes + counts.failed + counts.refused;
+  if (sum == num_logged_ || !evidence_lines_.Admit().has_value()) {
+    return;
+  }
+  num_logged_ = sum;
+  options_.logger.Info(
+      "evidence",
+      {{"quotes", counts.quotes}, {"answers", counts.answers}, {"failed", counts.failed}, {"refused", counts.refused}});
 }
 
 grpc::ServerUnaryReactor* EnclaveService::Impl::OpenSession(grpc::CallbackServerContext* context,
@@ -209,9 +285,7 @@ grpc::ServerUnaryReactor* EnclaveService::Impl::Infer(grpc::CallbackServerContex
   if (draining_) {
     return Finish(context, ErrorOf(Reason::kDraining));
   }
-  const SteadyTime latest = options_.clock.SteadyNow() + options_.max_deadline;
-  const SteadyTime deadline =
-      std::min(rpc::FromGrpcDeadline(context->deadline(), options_.clock).value_or(latest), latest);
+  const SteadyTime deadline = DeadlineOf(*context);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const absl::Status queued = options_.workers.Add([this, context, request, response, deadline, reactor] {
     // A caller that is gone needs no answer: what is not started is not started.
@@ -344,7 +418,10 @@ internal::v1::EnclaveState EnclaveService::Impl::CurrentState() {
 EnclaveService::EnclaveService(const Options& options) : impl_(std::make_unique<Impl>(options)) {}
 EnclaveService::~EnclaveService() = default;
 grpc::Service* EnclaveService::service() { return impl_.get(); }
-void EnclaveService::Publish() { impl_->Publish(); }
+void EnclaveService::Publish() {
+  impl_->Publish();
+  impl_->LogEvidence();
+}
 void EnclaveService::Drain() { impl_->Drain(); }
 void EnclaveService::EndWatches() { impl_->EndWatches(); }
 

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "enclave_worker/core/enclave.h"
 #include "enclave_worker/evidence/evidence_provider.h"
+#include "enclave_worker/service/evidence_queue.h"
 #include "enclave_worker/service/worker_pool.h"
 #include "lib/base/clock.h"
 #include "lib/telemetry/log.h"
@@ -19,7 +20,8 @@ class Service;
 
 namespace shoji::enclave {
 
-// shoji.internal.v1.EnclaveService over an Enclave: a thin adapter from messages to calls. Thread-safe.
+// shoji.internal.v1.EnclaveService over an Enclave: a thin adapter from messages to calls. One thread of its own makes
+// the quotes. Thread-safe.
 class EnclaveService {
  public:
   struct Options {
@@ -30,6 +32,7 @@ class EnclaveService {
     telemetry::Logger& logger;
     std::string software_version;
     std::chrono::nanoseconds max_deadline = std::chrono::seconds(60);  // for callers that set none, or a later one
+    EvidenceQueue::Limits evidence_limits = {};
   };
   // All that `options` refers to must outlive it.
   explicit EnclaveService(const Options& options);
@@ -40,7 +43,8 @@ class EnclaveService {
   // For rpc::Server::Start.
   grpc::Service* service();
 
-  // Tells every watcher the enclave's state when it has changed, or as a sign of life when `now` is late enough.
+  // Tells every watcher the enclave's state when it has changed, or as a sign of life when `now` is late enough; and
+  // the log, now and then, how much evidence was asked for. Call several times a second.
   void Publish();
   // Says not ready to every watcher from now on, and refuses new requests.
   void Drain();

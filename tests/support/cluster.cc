@@ -154,7 +154,8 @@ void Cluster::WriteConfigs() const {
     server << "  - {name: " << name << ", address: \"" << SocketOf(tapped ? name + "_tap" : name) << "\"}\n";
     std::ostringstream enclave;
     enclave << "listen: {address: \"" << SocketOf(name) << "\"}\n"
-            << "evidence: {kind: simulated, key: simulated.key}\nmodels:\n";
+            << "evidence: " << (options_.evidence.empty() ? "{kind: simulated, key: simulated.key}" : options_.evidence)
+            << "\nmodels:\n";
     for (const ClusterModel& model : options_.models) {
       enclave << "  - name: " << model.name << "\n    file: " << model.onnx << "\n    policy: " << model.name
               << ".policy.yaml\n";
@@ -200,11 +201,12 @@ void Cluster::WriteAcceleratorConfig(size_t i, const std::string& address) const
 }
 
 std::unique_ptr<Process> Cluster::StartDaemon(const std::string& binary, const std::string& name,
-                                              const std::vector<std::string>& arguments) const {
+                                              const std::vector<std::string>& arguments,
+                                              const std::vector<std::string>& environment) const {
   std::vector<std::string> argv = {BinDir() + "/" + binary, "--config", dir_.File(name + ".yaml"), "--address-file",
                                    dir_.File(name + ".address")};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
-  absl::StatusOr<std::unique_ptr<Process>> process = Process::Start({argv, dir_.File(name + ".log"), {}, {}});
+  absl::StatusOr<std::unique_ptr<Process>> process = Process::Start({argv, dir_.File(name + ".log"), environment, {}});
   SHOJI_CHECK(process.ok());
   return *std::move(process);
 }
@@ -228,7 +230,7 @@ void Cluster::StartAccelerator(size_t i) {
 
 void Cluster::StartEnclave(size_t i) {
   enclaves_[i] = nullptr;
-  enclaves_[i] = StartDaemon("shoji-enclave", Indexed("enclave", i));
+  enclaves_[i] = StartDaemon("shoji-enclave", Indexed("enclave", i), {}, options_.enclave_environment);
 }
 
 void Cluster::StartServer() {
@@ -292,14 +294,15 @@ bool Cluster::WaitListening(std::chrono::milliseconds timeout) {
 
 std::string Cluster::address() const { return client_tap_ != nullptr ? client_tap_->address() : server_address_; }
 
-absl::StatusOr<std::unique_ptr<client::Session>> Cluster::OpenSession(const std::string& model) const {
+absl::StatusOr<std::unique_ptr<client::Session>> Cluster::OpenSession(const std::string& model,
+                                                                      const client::Expectations& expectations) const {
   ASSIGN_OR_RETURN(const Bytes pem, ReadFile(signer_public_key_file(), 4096));
   ASSIGN_OR_RETURN(const attest::Ed25519PublicKey key, attest::ParseEd25519PublicKeyPem(pem));
   client::Session::Options options;
   options.model = model;
   options.appraisal.simulated = client::SimulatedEvidence::kAllow;
   options.appraisal.simulated_signers = {key};
-  options.expectations.opened_result = client::OpenedResult::kAllow;
+  options.expectations = expectations;
   options.warn = [](const std::string&) {};
   client::ServerSecurity security;
   security.plaintext = client::Plaintext::kAllow;

@@ -41,6 +41,9 @@ struct ClusterOptions {
   enum class AwaitStart { kServing, kListening } await_start = AwaitStart::kServing;
   // By number: accelerators that are shoji-hostile-accelerator, and its arguments.
   std::map<size_t, std::vector<std::string>> hostile = {};
+  // How enclaves attest, in YAML; simulated by the cluster's own key when it is empty.
+  std::string evidence = {};
+  std::vector<std::string> enclave_environment = {};  // NAME=value
   // YAML appended to the configuration of each process.
   std::string server_yaml;
   std::string enclave_yaml;
@@ -82,8 +85,12 @@ class Cluster {
     return *accelerator_taps_[enclave * static_cast<size_t>(options_.num_accelerators) + accelerator];
   }
 
-  // A session with `model` that accepts this cluster's simulated evidence, and opened results.
-  absl::StatusOr<std::unique_ptr<client::Session>> OpenSession(const std::string& model = "") const;
+  // A session with `model` that accepts this cluster's simulated evidence, and by default opened results.
+  absl::StatusOr<std::unique_ptr<client::Session>> OpenSession(const std::string& model = "",
+                                                               const client::Expectations& expectations = {
+                                                                   .opened_result = client::OpenedResult::kAllow,
+                                                                   .model_digest = std::nullopt,
+                                                                   .plan_digest = std::nullopt}) const;
   std::string signer_public_key_file() const { return dir_.File("simulated.pub"); }
   const TempDir& dir() const { return dir_; }
   // All logs, for a failure's message.
@@ -98,7 +105,8 @@ class Cluster {
   void WriteAcceleratorConfig(size_t i, const std::string& address) const;
   std::string AcceleratorEntry(size_t enclave, size_t i) const;
   std::unique_ptr<Process> StartDaemon(const std::string& binary, const std::string& name,
-                                       const std::vector<std::string>& arguments = {}) const;
+                                       const std::vector<std::string>& arguments = {},
+                                       const std::vector<std::string>& environment = {}) const;
   std::string SocketOf(const std::string& name) const { return "unix:" + dir_.File(name + ".sock"); }
 
   const ClusterOptions options_;

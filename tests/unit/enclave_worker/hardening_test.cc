@@ -27,6 +27,8 @@
 
 #include <gtest/gtest.h>
 
+#include "enclave_worker/evidence/sev_guest_ioctl.h"
+
 namespace shoji::enclave {
 namespace {
 
@@ -180,6 +182,37 @@ TEST(HardeningTest, DeniesRawSocketsAndTypingIntoATerminal) {
   ExpectDenied([] { return static_cast<long>(::socket(AF_NETLINK, SOCK_RAW, 0)); });
   ExpectDenied([] { return static_cast<long>(::ioctl(0, TIOCSTI, "x")); });
   const int status = InHardenedChild([] { return ::socket(AF_INET, SOCK_STREAM, 0) >= 0 ? 0 : 1; });
+  EXPECT_EQ(status, 0);
+}
+
+// Whether a child that is narrowed to `needed` may still remove folders and ask /dev/sev-guest, as far as the filter is
+// concerned.
+int LeftTo(EvidenceCalls needed) {
+  return InHardenedChild([needed] {
+    if (!NarrowTo(needed).on) {
+      return 99;
+    }
+    const bool folders = ::rmdir("/nowhere") == -1 && errno == ENOENT;
+    const bool at = ::unlinkat(AT_FDCWD, "/nowhere", AT_REMOVEDIR) == -1 && errno == ENOENT;
+    const bool report = ::ioctl(-1, kSnpGetReport, nullptr) == -1 && errno == EBADF;
+    const bool extended = ::ioctl(-1, kSnpGetExtendedReport, nullptr) == -1 && errno == EBADF;
+    return (folders ? 1 : 0) + (at ? 2 : 0) + (report ? 4 : 0) + (extended ? 8 : 0);
+  });
+}
+
+TEST(HardeningTest, LeavesOfTheCallsForEvidenceThoseThatAreNeeded) {
+  EXPECT_EQ(WEXITSTATUS(LeftTo(EvidenceCalls::kNone)), 0);
+  EXPECT_EQ(WEXITSTATUS(LeftTo(EvidenceCalls::kFolders)), 1 + 2);
+  EXPECT_EQ(WEXITSTATUS(LeftTo(EvidenceCalls::kSevGuestIoctl)), 4 + 8);
+}
+
+TEST(HardeningTest, NarrowedItTakesNoFurtherFilterAndStillRemovesFiles) {
+  const int status = InHardenedChild([] {
+    const bool narrowed = NarrowTo(EvidenceCalls::kNone).on;
+    const bool again = NarrowTo(EvidenceCalls::kFolders).on;
+    const bool removes = ::unlinkat(AT_FDCWD, "/nowhere", 0) == -1 && errno == ENOENT;
+    return narrowed && !again && removes ? 0 : 1;
+  });
   EXPECT_EQ(status, 0);
 }
 

@@ -79,8 +79,8 @@ class EnclaveReleaseTest : public ::testing::Test {
   std::unique_ptr<channel::Initiator> Connect() {
     const auto nonce = crypto::RandomArray<32>();
     const auto claim = enclave_->ClaimFor(nonce);
-    manifest_ = *attest::DecodeManifest(claim->manifest);
-    auto client = *channel::Initiator::Create(manifest_.hpke_public_key, digest::Sha256(claim->manifest));
+    manifest_ = *attest::DecodeManifest(claim.manifest);
+    auto client = *channel::Initiator::Create(manifest_.hpke_public_key, digest::Sha256(claim.manifest));
     const auto ack =
         enclave_->OpenSession(client->key_id(), client->manifest_digest(), client->enc(), client->sealed_hello());
     EXPECT_TRUE(ack.ok() && client->VerifyHello(ack->session_id, ack->sealed_hello).ok());

@@ -42,6 +42,16 @@ class EnclaveConfigTest : public ::testing::Test {
     WriteText(folder_.File("m.onnx"), kModel);
   }
 
+  // A configuration with that evidence and a model.
+  absl::StatusOr<EnclaveConfig> LoadEvidence(const std::string& evidence) const {
+    WriteText(folder_.File("enclave.yaml"),
+              "listen: {address: \"unix:enclave.sock\"}\nevidence: " + evidence + "\n" + kOneModel);
+    return LoadEnclaveConfig(folder_.File("enclave.yaml"));
+  }
+  std::string EvidenceError(const std::string& evidence) const {
+    const absl::StatusOr<EnclaveConfig> config = LoadEvidence(evidence);
+    return config.ok() ? "OK" : std::string(config.status().message());
+  }
   // `text` behind the keys that every configuration has.
   absl::StatusOr<EnclaveConfig> Load(const std::string& text) const {
     WriteText(folder_.File("enclave.yaml"), kRequired + text);
@@ -150,6 +160,59 @@ TEST_F(EnclaveConfigTest, BadQuarantineAndMaskingNameTheKey) {
   EXPECT_THAT(ErrorOf(model + "masking: {source: pads}\n"), HasSubstr("enclave.yaml:4: key 'masking.source'"));
 }
 
+TEST_F(EnclaveConfigTest, EvidenceIsSimulatedOnlyWhereThatIsWritten) {
+  const absl::StatusOr<EnclaveConfig> simulated = LoadEvidence("{kind: simulated, key: simulated.key}");
+  ASSERT_TRUE(simulated.ok()) << simulated.status();
+  EXPECT_FALSE(simulated->evidence.platform.has_value());
+  EXPECT_THAT(simulated->evidence.key, EndsWith("/simulated.key"));
+  for (const char* kind : {"auto", "gramine", "configfs-tsm", "sev-guest"}) {
+    const absl::StatusOr<EnclaveConfig> config = LoadEvidence("{kind: " + std::string(kind) + "}");
+    ASSERT_TRUE(config.ok()) << config.status();
+    ASSERT_TRUE(config->evidence.platform.has_value()) << kind;
+    EXPECT_EQ(NameOf(config->evidence.platform->source), kind);
+    EXPECT_EQ(config->evidence.platform->gramine.root, "/dev/attestation");
+    EXPECT_FALSE(config->evidence.platform->tsm.privlevel.has_value());
+    EXPECT_EQ(config->evidence.key, "");
+  }
+}
+
+TEST_F(EnclaveConfigTest, EvidenceOfThePlatformMayLieElsewhereAndStateItsVmpl) {
+  EXPECT_EQ(LoadEvidence("{kind: gramine, path: /a}")->evidence.platform->gramine.root, "/a");
+  const auto tsm = LoadEvidence("{kind: configfs-tsm, path: /b, vmpl: 1}");
+  EXPECT_EQ(tsm->evidence.platform->tsm.root, "/b");
+  EXPECT_EQ(tsm->evidence.platform->tsm.privlevel, 1U);
+  const auto device = LoadEvidence("{kind: sev-guest, path: /c, vmpl: 3}");
+  EXPECT_EQ(device->evidence.platform->sev_guest.device, "/c");
+  EXPECT_EQ(device->evidence.platform->sev_guest.vmpl, 3U);
+}
+
+TEST_F(EnclaveConfigTest, EvidenceHasLimitsWithDefaults) {
+  const EvidenceQueue::Limits defaults = LoadEvidence("{kind: auto}")->evidence.limits;
+  EXPECT_EQ(defaults.quotes_per_second, EvidenceQueue::Limits().quotes_per_second);
+  EXPECT_EQ(defaults.max_waiting, EvidenceQueue::Limits().max_waiting);
+  const auto set = LoadEvidence("{kind: simulated, key: simulated.key, quotes_per_second: 0.5, queue: 7}");
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ(set->evidence.limits.quotes_per_second, 0.5);
+  EXPECT_EQ(set->evidence.limits.max_waiting, 7U);
+}
+
+TEST_F(EnclaveConfigTest, BadEvidenceNamesTheKeyAndWhatIsWrong) {
+  const std::string at = "enclave.yaml:2: key 'evidence";
+  EXPECT_THAT(EvidenceError("{kind: sgx}"),
+              AllOf(HasSubstr(at + ".kind'"), HasSubstr("simulated"), HasSubstr("configfs-tsm")));
+  EXPECT_THAT(EvidenceError("{kind: auto, key: simulated.key}"),
+              AllOf(HasSubstr(at), HasSubstr("'key' is for simulated evidence")));
+  EXPECT_THAT(EvidenceError("{kind: simulated}"), HasSubstr("'key' is missing"));
+  EXPECT_THAT(EvidenceError("{kind: simulated, key: simulated.key, path: /a}"),
+              AllOf(HasSubstr(at), HasSubstr("are for evidence of the platform")));
+  EXPECT_THAT(EvidenceError("{kind: auto, path: /a}"), AllOf(HasSubstr(at), HasSubstr("gramine, configfs-tsm or")));
+  EXPECT_THAT(EvidenceError("{kind: gramine, vmpl: 0}"), AllOf(HasSubstr(at), HasSubstr("'vmpl' is for SEV-SNP")));
+  EXPECT_THAT(EvidenceError("{kind: sev-guest, vmpl: 4}"), AllOf(HasSubstr(at + ".vmpl'"), HasSubstr("0 to 3")));
+  EXPECT_THAT(EvidenceError("{kind: auto, quotes_per_second: 0}"), HasSubstr(at + ".quotes_per_second'"));
+  EXPECT_THAT(EvidenceError("{kind: auto, queue: 0}"), HasSubstr(at + ".queue'"));
+  EXPECT_THAT(EvidenceError("{kind: auto, queue: 16385}"), HasSubstr(at + ".queue'"));
+}
+
 class EnclaveConfigPinningTest : public EnclaveConfigTest {
  protected:
   EnclaveConfigPinningTest() {
@@ -212,6 +275,8 @@ TEST(ShippedEnclaveConfigTest, IsValidShowsTheDefaultsAndMasksThroughout) {
   EXPECT_EQ(config->quarantine.max, QuarantineConfig().max);
   EXPECT_EQ(config->filler_threads, EnclaveConfig().filler_threads);
   EXPECT_EQ(config->num_workers, EnclaveConfig().num_workers);
+  EXPECT_EQ(config->evidence.limits.quotes_per_second, EvidenceQueue::Limits().quotes_per_second);
+  EXPECT_EQ(config->evidence.limits.max_waiting, EvidenceQueue::Limits().max_waiting);
   const absl::StatusOr<ModelSource> model = LoadModelSource(config->models.at(0));
   ASSERT_TRUE(model.ok()) << model.status();
   ASSERT_EQ(model->policy.segments.size(), 1U);
