@@ -20,8 +20,9 @@ using shoji::client::OutputFormat;
 // A model may have to be decrypted and compiled meanwhile.
 constexpr char kReleaseDeadline[] = "60s";
 
-void AddServer(CLI::App& command, Arguments& arguments) {
-  command.add_option("--server", arguments.server, "HOST:PORT or unix:PATH of shoji-server")->required();
+// Returns the option that names the server.
+CLI::Option* AddServer(CLI::App& command, Arguments& arguments) {
+  auto* const server = command.add_option("--server", arguments.server, "HOST:PORT or unix:PATH of shoji-server");
   auto* const plaintext = command.add_flag("--plaintext", arguments.plaintext,
                                            "connect without TLS (requests stay encrypted to the enclave)");
   command.add_option("--ca", arguments.ca_file, "PEM file of the CA that signs the server's certificate")
@@ -32,9 +33,12 @@ void AddServer(CLI::App& command, Arguments& arguments) {
       ->capture_default_str();
   const std::map<std::string, OutputFormat> formats = {{"text", OutputFormat::kText}, {"json", OutputFormat::kJson}};
   command.add_option("--output", arguments.output, "text or json")->transform(CLI::CheckedTransformer(formats));
+  return server;
 }
 
 void AddEvidence(CLI::App& command, Arguments& arguments) {
+  command.add_option("--policy", arguments.policy_file,
+                     "appraisal policy (YAML): which enclaves to trust; without it no evidence of a TEE is accepted");
   command.add_flag("--allow-simulated", arguments.allow_simulated,
                    "accept simulated evidence: NO confidentiality, for trying out");
   command.add_option("--simulated-key", arguments.simulated_key_files,
@@ -52,6 +56,25 @@ void AddAppraisal(CLI::App& command, Arguments& arguments) {
                      "refuse any other resolved plan than the one with this SHA-256");
 }
 
+void AddVerify(CLI::App& command, Arguments& arguments) {
+  AddServer(command, arguments);
+  AddAppraisal(command, arguments);
+  command.add_flag("--explain", arguments.explain,
+                   "say for every failed step what would make it pass, and print all that the evidence says");
+  command.add_option("--save-evidence", arguments.save_evidence_file,
+                     "write the evidence to a file, to be appraised again with --evidence");
+  command.add_option("--evidence", arguments.evidence_file, "appraise saved evidence instead of a server's");
+  command.add_option("--quote", arguments.quote_file,
+                     "appraise a bare quote or report, all but what it is bound to: never accepted");
+  command.add_option("--kind", arguments.quote_kind, "of --quote: sgx, tdx or sev-snp");
+  command.add_option("--verification-time", arguments.verification_time,
+                     "of --evidence and --quote: judge as of this time (RFC 3339) instead of now");
+  command.footer(shoji::client::ExitCodesHelp());
+}
+
+constexpr char kExitCodes[] =
+    "Exit codes: 0 done, 1 error, 2 wrong arguments, 3 refused by this client, and nothing was sent";
+
 int Run(int argc, char** argv) {
   CLI::App app("Encrypted inference on pictures that the service operator must not see");
   app.set_version_flag("--version", std::string("shoji ") + SHOJI_VERSION);
@@ -67,16 +90,19 @@ int Run(int argc, char** argv) {
       ->required();
   release.add_option("--key", arguments.model_key_file, "the owner's key, with which it was sealed")->required();
   release
-      .add_option("--enclaves", arguments.enclaves,
-                  "to how many enclaves that await the key it goes at most; each may answer all the queries of a release")
+      .add_option(
+          "--enclaves", arguments.enclaves,
+          "to how many enclaves that await the key it goes at most; each may answer all the queries of a release")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  for (CLI::App* const command : {&infer, &models, &verify, &release}) {
-    AddServer(*command, arguments);
+  for (CLI::App* const command : {&infer, &models, &release}) {
+    AddServer(*command, arguments)->required();
   }
   AddAppraisal(infer, arguments);
-  AddAppraisal(verify, arguments);
   AddEvidence(release, arguments);
+  infer.footer(kExitCodes);
+  release.footer(kExitCodes);
+  AddVerify(verify, arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

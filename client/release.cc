@@ -72,7 +72,7 @@ absl::StatusOr<SealedModelState> KeyReleaser::AttestOnce(SteadyTime deadline) {
   nonce_ = crypto::RandomArray<sizeof(attest::Nonce)>();
   ASSIGN_OR_RETURN(const EvidenceReply reply, transport_->GetSealedModelEvidence(nonce_, file_.digest(), deadline));
   SealedModelState state;
-  state.appraisal = appraiser_->Appraise(reply.manifest, reply.evidence, nonce_, options_.clock->SystemNow());
+  state.appraisal = appraiser_->Appraise(reply, nonce_, options_.clock->SystemNow());
   RETURN_IF_ERROR(state.appraisal.ToStatus());
   if (state.appraisal.result.kind == attest::EvidenceKind::kSimulated && !std::exchange(warned_, true)) {
     options_.warn(kSimulatedWarning);
@@ -83,7 +83,11 @@ absl::StatusOr<SealedModelState> KeyReleaser::AttestOnce(SteadyTime deadline) {
   const auto served = std::find_if(manifest.models.begin(), manifest.models.end(), [&](const auto& model) {
     return model.sealed.has_value() && model.model_digest == file_.digest();
   });
+  for (const attest::AwaitedModel& model : state.awaited) {
+    RETURN_IF_ERROR(appraiser_->CheckModel(attest::StatementOf(model)));
+  }
   if (served != manifest.models.end()) {
+    RETURN_IF_ERROR(appraiser_->CheckModel(attest::StatementOf(*served)));
     RETURN_IF_ERROR(CheckTerms(*served->sealed, file_.header().terms));
     state.served = *served;
   } else if (state.awaited.empty()) {

@@ -248,8 +248,9 @@ absl::StatusOr<Session::Attested> Session::Attest(SteadyTime deadline) {
   absl::StatusOr<Model> model = absl::UnknownError("");
   for (int i = 0; i < kMaxTries; ++i) {
     ASSIGN_OR_RETURN(Appraisal appraisal, AppraiseFresh(deadline));
+    ASSIGN_OR_RETURN(const attest::ModelManifest* const stated, CheckModel(*appraisal.manifest));
     ASSIGN_OR_RETURN(const std::vector<ModelDescription> descriptions, transport_->ListModels(deadline));
-    model = Describe(*appraisal.manifest, descriptions);
+    model = Describe(*stated, descriptions);
     if (model.ok()) {
       return Attested{*std::move(appraisal.manifest), appraisal.manifest_digest, *std::move(model)};
     }
@@ -263,7 +264,7 @@ absl::StatusOr<Session::Attested> Session::Attest(SteadyTime deadline) {
 absl::StatusOr<Appraisal> Session::AppraiseFresh(SteadyTime deadline) {
   const auto nonce = crypto::RandomArray<32>();
   ASSIGN_OR_RETURN(const EvidenceReply reply, FetchEvidence(*transport_, nonce, options_.model, deadline));
-  Appraisal appraisal = appraiser_->Appraise(reply.manifest, reply.evidence, nonce, options_.clock->SystemNow());
+  Appraisal appraisal = appraiser_->Appraise(reply, nonce, options_.clock->SystemNow());
   RETURN_IF_ERROR(appraisal.ToStatus());
   if (appraisal.result.kind == attest::EvidenceKind::kSimulated) {
     WarnOnce();
@@ -271,26 +272,29 @@ absl::StatusOr<Appraisal> Session::AppraiseFresh(SteadyTime deadline) {
   return appraisal;
 }
 
-absl::StatusOr<Model> Session::Describe(const attest::Manifest& manifest,
-                                        const std::vector<ModelDescription>& descriptions) const {
+absl::StatusOr<const attest::ModelManifest*> Session::CheckModel(const attest::Manifest& manifest) const {
   if (is_model_chosen_by_server_ && manifest.models.size() != 1) {
     // The list of models is the front end's word; which one it is must not be.
     return RefusalError("the enclave serves several models; name one of them");
   }
   ASSIGN_OR_RETURN(const attest::ModelManifest* const model, FindModel(manifest, options_.model));
+  RETURN_IF_ERROR(appraiser_->CheckModel(attest::StatementOf(*model)));
   RETURN_IF_ERROR(CheckExpectations(*model, options_.expectations));
-  {
-    const absl::MutexLock lock(&mu_);
-    if (first_.has_value()) {
-      RETURN_IF_ERROR(CheckOpensNoMore(*first_, *model));
-    }
+  const absl::MutexLock lock(&mu_);
+  if (first_.has_value()) {
+    RETURN_IF_ERROR(CheckOpensNoMore(*first_, *model));
   }
+  return model;
+}
+
+absl::StatusOr<Model> Session::Describe(const attest::ModelManifest& model,
+                                        const std::vector<ModelDescription>& descriptions) const {
   const auto description = std::find_if(descriptions.begin(), descriptions.end(),
                                         [&](const ModelDescription& d) { return d.name == options_.model; });
   if (description == descriptions.end()) {
     return absl::FailedPreconditionError("the server does not describe model '" + options_.model + "'");
   }
-  return CheckDescription(*model, *description);
+  return CheckDescription(model, *description);
 }
 
 void Session::WarnOnce() {

@@ -6,7 +6,7 @@
 // Example:
 //   client::Session::Options options;
 //   options.model = "cifar10_resnet";
-//   options.appraisal = {client::SimulatedEvidence::kAllow, {operator_key}};
+//   ASSIGN_OR_RETURN(options.appraisal.policy, appraisal_file::LoadAppraisalPolicy("trusted.yaml"));
 //   ASSIGN_OR_RETURN(auto session, client::Session::Create(std::move(options), std::move(transport)));
 //   ASSIGN_OR_RETURN(const image::Image picture, image::Decode(file, "cat.png"));
 //   ASSIGN_OR_RETURN(const client::Answer answer, session->Infer(picture, clock.SteadyNow() + 10s));
@@ -115,7 +115,10 @@ class Session {
   };
   absl::StatusOr<Attested> Attest(SteadyTime deadline);
   absl::StatusOr<Appraisal> AppraiseFresh(SteadyTime deadline);
-  absl::StatusOr<Model> Describe(const attest::Manifest& manifest,
+  // The session's model, in `manifest`, which must outlive it: as the policy, the expectations and what was accepted
+  // first allow.
+  absl::StatusOr<const attest::ModelManifest*> CheckModel(const attest::Manifest& manifest) const;
+  absl::StatusOr<Model> Describe(const attest::ModelManifest& model,
                                  const std::vector<ModelDescription>& descriptions) const;
   // Repeats `attempt` until it succeeds, fails for good, or `deadline` passes.
   absl::Status UntilDeadline(const std::function<absl::Status()>& attempt, SteadyTime deadline);

@@ -25,7 +25,7 @@ struct EvidenceReply {
   Bytes manifest;
   attest::Evidence evidence;
   // Where callers who waited at the same time share the evidence: it holds the nonce that this leads to from ours.
-  std::optional<attest::NoncePath> nonce_path = std::nullopt;
+  std::optional<attest::NoncePath> nonce_path = {};
 };
 
 // What the server says about a model. Nothing of it is trusted before its digests are compared with the manifest's.

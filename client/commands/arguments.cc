@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "client/grpc_transport.h"
+#include "lib/appraisal_file/appraisal_file.h"
 #include "lib/attest/simulated/simulated_verifier.h"
 #include "lib/base/file.h"
 #include "lib/base/status_macros.h"
@@ -77,6 +78,9 @@ absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(const Arguments& argume
 
 absl::StatusOr<AppraisalPolicy> MakeAppraisalPolicy(const Arguments& arguments) {
   AppraisalPolicy policy;
+  if (!arguments.policy_file.empty()) {
+    ASSIGN_OR_RETURN(policy.policy, appraisal_file::LoadAppraisalPolicy(arguments.policy_file));
+  }
   if (!arguments.allow_simulated) {
     return policy;
   }

@@ -12,13 +12,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/commands/verdict.h"
 #include "client/session.h"
 #include "client/transport.h"
 #include "lib/base/clock.h"
 
 namespace shoji::client {
-
-enum ExitCode : int { kExitOk = 0, kExitFailure = 1, kExitUsage = 2, kExitRefused = 3 };
 
 enum class OutputFormat : uint8_t { kText, kJson };
 
@@ -30,6 +29,7 @@ struct Arguments {
   std::string server_name;
   bool plaintext = false;
   std::string token_file;
+  std::string policy_file;
   bool allow_simulated = false;
   std::vector<std::string> simulated_key_files;
   bool allow_open_result = false;
@@ -42,6 +42,13 @@ struct Arguments {
   std::string sealed_file;
   std::string model_key_file;
   size_t enclaves = 1;
+  // Of `verify`, which appraises what exactly one of `server`, `evidence_file` and `quote_file` gives.
+  bool explain = false;
+  std::string save_evidence_file;
+  std::string evidence_file;
+  std::string quote_file;
+  std::string quote_kind;
+  std::string verification_time;  // RFC 3339
 };
 
 // "10s", "500ms", "2m"; a positive whole number and a unit, at most a day. INVALID_ARGUMENT.

@@ -17,7 +17,8 @@ int RunInfer(const Arguments& arguments, std::ostream& out, std::ostream& err);
 int RunModels(const Arguments& arguments, std::ostream& out, std::ostream& err);
 // Releases a sealed model's key to every enclave that awaits it.
 int RunRelease(const Arguments& arguments, std::ostream& out, std::ostream& err);
-// Fetches and appraises evidence and prints every step, and what the attested policies open.
+// Fetches evidence, or reads what was saved or a bare quote, appraises it and prints every step, and what the attested
+// policies open.
 int RunVerify(const Arguments& arguments, std::ostream& out, std::ostream& err);
 
 }  // namespace shoji::client

@@ -49,8 +49,8 @@ void PrintServed(const attest::ModelManifest& model, std::ostream& out) {
       << " for this release\n";
 }
 
-// Releases to the enclaves that await the key, `max_enclaves` at most; where none does, to one that serves the model, to
-// renew its budget. Each release allows a whole budget, so that their number is the owner's to say.
+// Releases to the enclaves that await the key, `max_enclaves` at most; where none does, to one that serves the model,
+// to renew its budget. Each release allows a whole budget, so that their number is the owner's to say.
 absl::Status ReleaseToAll(KeyReleaser& releaser, size_t max_enclaves, SteadyTime deadline, std::ostream& out) {
   size_t released = 0;
   while (true) {
@@ -103,7 +103,7 @@ int RunRelease(const Arguments& arguments, std::ostream& out, std::ostream& err)
   }
   const auto releaser = KeyReleaser::Create(std::move(options), *std::move(transport), owned->file, owned->key);
   if (!releaser.ok()) {
-    return Fail(releaser.status(), err, kExitUsage);
+    return Fail(releaser.status(), err, IsRefusal(releaser.status()) ? kExitRefused : kExitUsage);
   }
   const absl::Status released = ReleaseToAll(**releaser, arguments.enclaves, clock.SteadyNow() + *timeout, out);
   if (!released.ok()) {

@@ -2,61 +2,101 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
-#include <optional>
+#include <utility>
 
-#include "absl/time/time.h"
 #include "client/commands/commands.h"
+#include "client/commands/verify_report.h"
+#include "client/evidence_file.h"
+#include "lib/base/file.h"
+#include "lib/base/private_file.h"
 #include "lib/base/status_macros.h"
 #include "lib/crypto/random.h"
 
 namespace shoji::client {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using attest::AppraisalStep;
 
-std::string TypeText(const attest::TensorType& type) {
-  return type.name + " " + std::string(NameOf(type.type)) + " " + type.shape.ToString();
+// The largest quote with all that may come with it is far smaller.
+constexpr size_t kMaxQuoteBytes = size_t{1} << 20;
+
+// What the command line says, read.
+struct Setup {
+  AppraisalPolicy policy;
+  Expectations expectations;
+  std::chrono::milliseconds timeout = {};
+  std::optional<SystemTime> time;  // unset: now
+};
+
+absl::Status CheckUsage(const Arguments& arguments) {
+  const bool live = !arguments.server.empty();
+  const bool saved = !arguments.evidence_file.empty();
+  const bool bare = !arguments.quote_file.empty();
+  if (int{live} + int{saved} + int{bare} != 1) {
+    return absl::InvalidArgumentError("give one of --server, --evidence and --quote: what to appraise");
+  }
+  if (bare != !arguments.quote_kind.empty()) {
+    return absl::InvalidArgumentError("--quote and --kind go together: --kind says what the file holds");
+  }
+  if (bare && arguments.policy_file.empty()) {
+    return absl::InvalidArgumentError("--quote needs --policy FILE: what to accept");
+  }
+  if (live && !arguments.verification_time.empty()) {
+    return absl::InvalidArgumentError(
+        "--verification-time goes with --evidence and --quote; what a server says is judged by this machine's clock");
+  }
+  if (!live && !arguments.save_evidence_file.empty()) {
+    return absl::InvalidArgumentError("--save-evidence goes with --server");
+  }
+  return absl::OkStatus();
 }
 
-std::string UtcText(SystemTime time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromChrono(time), absl::UTCTimeZone());
+absl::StatusOr<Setup> ReadSetup(const Arguments& arguments) {
+  RETURN_IF_ERROR(CheckUsage(arguments));
+  Setup out;
+  ASSIGN_OR_RETURN(out.policy, MakeAppraisalPolicy(arguments));
+  ASSIGN_OR_RETURN(out.expectations, MakeExpectations(arguments));
+  ASSIGN_OR_RETURN(out.timeout, ParseDuration(arguments.deadline));
+  if (!arguments.verification_time.empty()) {
+    ASSIGN_OR_RETURN(out.time, ParseTime(arguments.verification_time));
+  }
+  return out;
 }
+
+// "plan digest of pets": where several models are judged, each step says of which.
+std::string StepOf(const attest::ModelManifest& model, const std::string& step) { return step + " of " + model.name; }
 
 // The steps that a session takes beyond the evidence, for one model.
-void AppendModelSteps(const attest::ModelManifest& model, const std::vector<ModelDescription>& descriptions,
-                      const Expectations& expectations, std::vector<AppraisalStep>& steps) {
+void AppendModelSteps(const attest::ModelManifest& model, const Appraiser& appraiser, const Expectations& expectations,
+                      std::vector<AppraisalStep>& steps) {
+  for (AppraisalStep& step : appraiser.AppraiseModel(attest::StatementOf(model))) {
+    step.name = StepOf(model, step.name);
+    steps.push_back(std::move(step));
+  }
+  const absl::Status expected = CheckExpectations(model, expectations);
+  const std::string what = model.result_opened ? "the accelerator sees the answer, explicitly allowed"
+                                               : "the answer stays between the enclave and this client";
+  steps.push_back({StepOf(model, "expectations"), expected.ok(), expected.ok() ? what : std::string(expected.message()),
+                   expected.ok() ? "" : "if this is what you want, ask for it on the command line"});
+}
+
+void AppendDescriptionStep(const attest::ModelManifest& model, const std::vector<ModelDescription>& descriptions,
+                           std::vector<AppraisalStep>& steps) {
   const auto found = std::find_if(descriptions.begin(), descriptions.end(),
                                   [&](const ModelDescription& d) { return d.name == model.name; });
   const absl::Status described = found == descriptions.end()
                                      ? absl::NotFoundError("the server does not describe the model")
                                      : CheckDescription(model, *found).status();
-  steps.push_back({"description of " + model.name, described.ok(),
+  steps.push_back({StepOf(model, "description"), described.ok(),
                    described.ok() ? "preprocessing and labels are those that the enclave loaded"
                                   : std::string(described.message())});
-  const absl::Status expected = CheckExpectations(model, expectations);
-  const std::string what = model.result_opened ? "the accelerator sees the answer, explicitly allowed"
-                                               : "the answer stays between the enclave and this client";
-  steps.push_back({"policy of " + model.name, expected.ok(), expected.ok() ? what : std::string(expected.message())});
 }
 
-struct Report {
-  Appraisal appraisal;
-  std::vector<const attest::ModelManifest*> models;  // of appraisal.manifest
-};
-
-absl::StatusOr<Report> Fetch(const Arguments& arguments, Transport& transport, const Appraiser& appraiser,
-                             const Expectations& expectations) {
-  const RealClock clock;
-  ASSIGN_OR_RETURN(const auto timeout, ParseDuration(arguments.deadline));
-  const SteadyTime deadline = clock.SteadyNow() + timeout;
-  const auto nonce = crypto::RandomArray<32>();
-  ASSIGN_OR_RETURN(const EvidenceReply reply, FetchEvidence(transport, nonce, arguments.model, deadline));
-  Report report;
-  report.appraisal = appraiser.Appraise(reply.manifest, reply.evidence, nonce, clock.SystemNow());
+// Which models the caller asks about, and the steps for them.
+void AppraiseModels(const Arguments& arguments, const Appraiser& appraiser, const Expectations& expectations,
+                    VerifyReport& report) {
   if (!report.appraisal.manifest.has_value()) {
-    return report;
+    return;
   }
   for (const attest::ModelManifest& model : report.appraisal.manifest->models) {
     if (arguments.model.empty() || arguments.model == model.name) {
@@ -65,125 +105,75 @@ absl::StatusOr<Report> Fetch(const Arguments& arguments, Transport& transport, c
   }
   std::vector<AppraisalStep>& steps = report.appraisal.result.steps;
   if (!report.appraisal.result.accepted()) {
-    return report;
+    return;
   }
   if (!arguments.model.empty() && report.models.empty()) {
     const auto missing = FindModel(*report.appraisal.manifest, arguments.model);
     steps.push_back({"model", false, std::string(missing.status().message())});
-    return report;
+    return;
   }
-  ASSIGN_OR_RETURN(const auto descriptions, transport.ListModels(deadline));
   for (const attest::ModelManifest* const model : report.models) {
-    AppendModelSteps(*model, descriptions, expectations, steps);
+    AppendModelSteps(*model, appraiser, expectations, steps);
+  }
+}
+
+absl::StatusOr<VerifyReport> AppraiseServer(const Arguments& arguments, const Setup& setup, Transport& transport,
+                                            const Appraiser& appraiser, const Clock& clock) {
+  const SteadyTime deadline = clock.SteadyNow() + setup.timeout;
+  SavedEvidence saved;
+  saved.nonce = crypto::RandomArray<sizeof(attest::Nonce)>();
+  ASSIGN_OR_RETURN(saved.reply, FetchEvidence(transport, saved.nonce, arguments.model, deadline));
+  saved.saved_at = clock.SystemNow();
+  if (!arguments.save_evidence_file.empty()) {
+    RETURN_IF_ERROR(WritePrivateFileAtomically(arguments.save_evidence_file, AsBytes(EncodeSavedEvidence(saved))));
+  }
+  VerifyReport report = {.from = arguments.server, .time = saved.saved_at, .appraisal = {}};
+  report.appraisal = appraiser.Appraise(saved.reply, saved.nonce, report.time);
+  AppraiseModels(arguments, appraiser, setup.expectations, report);
+  if (report.appraisal.result.accepted()) {
+    ASSIGN_OR_RETURN(const auto descriptions, transport.ListModels(deadline));
+    for (const attest::ModelManifest* const model : report.models) {
+      AppendDescriptionStep(*model, descriptions, report.appraisal.result.steps);
+    }
   }
   return report;
 }
 
-void PrintModel(const attest::ModelManifest& model, std::ostream& out) {
-  out << "\nmodel " << Printable(model.name) << "\n  model digest  " << HexEncode(model.model_digest)
-      << "\n  plan digest   " << HexEncode(model.plan_digest) << "\n";
-  for (const attest::OpenedSegment& segment : model.opened) {
-    out << "  OPEN          from " << Printable(segment.first_node) << " to " << Printable(segment.last_node)
-        << ": accelerators";
-    for (const std::string& name : segment.operators) {
-      out << " of " << Printable(name);
-    }
-    out << " see\n";
-    for (const attest::TensorType& type : segment.revealed) {
-      out << "                  " << Printable(TypeText(type)) << " and all that the segment computes from it\n";
-    }
+// Without the server there are no descriptions to compare: what they were is in the manifest, as digests.
+absl::StatusOr<VerifyReport> AppraiseSaved(const Arguments& arguments, const Setup& setup, const Appraiser& appraiser,
+                                           const Clock& clock) {
+  ASSIGN_OR_RETURN(const Bytes file, ReadFile(arguments.evidence_file, kMaxEvidenceFileBytes));
+  const absl::StatusOr<SavedEvidence> saved = ParseSavedEvidence(file);
+  if (!saved.ok()) {
+    return absl::InvalidArgumentError(arguments.evidence_file + ": " + std::string(saved.status().message()));
   }
-  if (model.opened.empty()) {
-    out << "  opened        nothing: no accelerator sees anything of a request in the clear\n";
-  }
-  if (model.sealed.has_value()) {
-    out << "  sealed        by its owner: results leave as " << model.sealed->results.ToString() << ", "
-        << model.sealed->queries_per_release << " queries for each release of its key\n";
-  }
-  out << "  answer        " << (model.result_opened ? "SEEN by the accelerator" : "seen by the client alone") << "\n";
+  VerifyReport report = {.source = VerifyReport::Source::kSavedEvidence,
+                         .from = arguments.evidence_file,
+                         .time = setup.time.value_or(clock.SystemNow()),
+                         .time_was_given = setup.time.has_value(),
+                         .saved_at = TimeText(saved->saved_at),
+                         .appraisal = {}};
+  report.appraisal = appraiser.Appraise(saved->reply, saved->nonce, report.time);
+  AppraiseModels(arguments, appraiser, setup.expectations, report);
+  return report;
 }
 
-void PrintAwaited(const attest::AwaitedModel& model, std::ostream& out) {
-  out << "\nmodel " << Printable(model.name) << " awaits its owner's key\n  sealed digest "
-      << HexEncode(model.sealed_digest) << "\n";
-  for (const attest::PlannedSegment& segment : model.plan) {
-    out << "  planned       " << Printable(segment.start) << ": " << Printable(segment.place)
-        << (segment.confidential ? ", confidential" : "") << "\n";
+absl::StatusOr<VerifyReport> AppraiseQuote(const Arguments& arguments, const Setup& setup, const Appraiser& appraiser,
+                                           const Clock& clock) {
+  attest::Evidence evidence;
+  const std::optional<attest::EvidenceKind> kind = attest::EvidenceKindOf(arguments.quote_kind);
+  if (!kind.has_value() || *kind == attest::EvidenceKind::kSimulated) {
+    return absl::InvalidArgumentError("--kind is sgx, tdx or sev-snp, not '" + arguments.quote_kind + "'");
   }
-}
-
-void PrintText(const Arguments& arguments, const Report& report, std::ostream& out) {
-  const attest::AttestationResult& result = report.appraisal.result;
-  out << "server    " << arguments.server << "\nevidence  " << attest::NameOf(result.kind) << "\n";
-  if (report.appraisal.manifest.has_value()) {
-    out << "software  " << Printable(report.appraisal.manifest->software_version) << "\n";
-  }
-  out << "\n";
-  for (const AppraisalStep& step : result.steps) {
-    out << (step.passed ? "pass  " : "FAIL  ") << Printable(step.name) << ": " << Printable(step.detail) << "\n";
-  }
-  out << "\n" << (result.accepted() ? "ACCEPTED" : "REFUSED: nothing would be sent to this enclave") << "\n";
-  for (const attest::ModelManifest* const model : report.models) {
-    PrintModel(*model, out);
-  }
-  if (report.appraisal.manifest.has_value()) {
-    for (const attest::AwaitedModel& model : report.appraisal.manifest->awaited) {
-      PrintAwaited(model, out);
-    }
-  }
-}
-
-Json ModelJson(const attest::ModelManifest& model) {
-  Json json = {{"name", model.name},
-               {"model_digest", HexEncode(model.model_digest)},
-               {"calibration_digest", HexEncode(model.calibration_digest)},
-               {"preprocessing_digest", HexEncode(model.preprocessing_digest)},
-               {"labels_digest", HexEncode(model.labels_digest)},
-               {"plan_digest", HexEncode(model.plan_digest)},
-               {"result_opened", model.result_opened},
-               {"opened", Json::array()}};
-  if (model.sealed.has_value()) {
-    json["sealed"] = {{"results", model.sealed->results.ToString()},
-                      {"queries_per_release", model.sealed->queries_per_release}};
-  }
-  for (const attest::OpenedSegment& segment : model.opened) {
-    Json revealed = Json::array();
-    for (const attest::TensorType& type : segment.revealed) {
-      revealed.push_back({{"name", type.name}, {"type", NameOf(type.type)}, {"shape", type.shape.dims()}});
-    }
-    json["opened"].push_back({{"first_node", segment.first_node},
-                              {"last_node", segment.last_node},
-                              {"operators", segment.operators},
-                              {"revealed", std::move(revealed)}});
-  }
-  return json;
-}
-
-void PrintJson(const Arguments& arguments, const Report& report, std::ostream& out) {
-  const attest::AttestationResult& result = report.appraisal.result;
-  Json json = {{"server", arguments.server},
-               {"accepted", result.accepted()},
-               {"evidence_kind", attest::NameOf(result.kind)},
-               {"manifest_digest", HexEncode(report.appraisal.manifest_digest)}};
-  if (report.appraisal.manifest.has_value()) {
-    json["software_version"] = report.appraisal.manifest->software_version;
-    json["expires_at"] = UtcText(report.appraisal.manifest->expires_at);
-  }
-  json["steps"] = Json::array();
-  for (const AppraisalStep& step : result.steps) {
-    json["steps"].push_back({{"name", step.name}, {"passed", step.passed}, {"detail", step.detail}});
-  }
-  json["models"] = Json::array();
-  for (const attest::ModelManifest* const model : report.models) {
-    json["models"].push_back(ModelJson(*model));
-  }
-  json["awaited"] = Json::array();
-  if (report.appraisal.manifest.has_value()) {
-    for (const attest::AwaitedModel& model : report.appraisal.manifest->awaited) {
-      json["awaited"].push_back({{"name", model.name}, {"sealed_digest", HexEncode(model.sealed_digest)}});
-    }
-  }
-  out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  evidence.kind = *kind;
+  ASSIGN_OR_RETURN(evidence.data, ReadFile(arguments.quote_file, kMaxQuoteBytes));
+  VerifyReport report = {.source = VerifyReport::Source::kBareQuote,
+                         .from = arguments.quote_file,
+                         .time = setup.time.value_or(clock.SystemNow()),
+                         .time_was_given = setup.time.has_value(),
+                         .appraisal = {}};
+  report.appraisal.result = appraiser.AppraiseUnbound(evidence, report.time);
+  return report;
 }
 
 int Fail(const absl::Status& status, std::ostream& err, int code) {
@@ -191,28 +181,45 @@ int Fail(const absl::Status& status, std::ostream& err, int code) {
   return code;
 }
 
+ExitCode ExitCodeOfError(const absl::Status& status) {
+  const bool unreachable =
+      status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kDeadlineExceeded;
+  return unreachable ? kExitUnreachable : kExitFailure;
+}
+
 }  // namespace
 
 int RunVerify(const Arguments& arguments, std::ostream& out, std::ostream& err) {
   const RealClock clock;
-  const auto policy = MakeAppraisalPolicy(arguments);
-  const auto expectations = policy.ok() ? MakeExpectations(arguments) : policy.status();
-  const auto timeout = expectations.ok() ? ParseDuration(arguments.deadline) : expectations.status();
-  const auto transport = timeout.ok() ? MakeTransport(arguments, clock) : timeout.status();
-  const auto appraiser = transport.ok() ? Appraiser::Create(*policy) : transport.status();
-  if (!appraiser.ok()) {
-    return Fail(appraiser.status(), err, kExitUsage);
+  const auto setup = ReadSetup(arguments);
+  if (!setup.ok()) {
+    return Fail(setup.status(), err, kExitUsage);
   }
-  const auto report = Fetch(arguments, **transport, **appraiser, *expectations);
+  const auto appraiser = Appraiser::Create(setup->policy);
+  if (!appraiser.ok()) {
+    return Fail(appraiser.status(), err, IsRefusal(appraiser.status()) ? kExitCollateral : kExitUsage);
+  }
+  absl::StatusOr<VerifyReport> report = absl::UnknownError("");
+  if (!arguments.server.empty()) {
+    const auto transport = MakeTransport(arguments, clock);
+    if (!transport.ok()) {
+      return Fail(transport.status(), err, kExitUsage);
+    }
+    report = AppraiseServer(arguments, *setup, **transport, **appraiser, clock);
+  } else if (!arguments.evidence_file.empty()) {
+    report = AppraiseSaved(arguments, *setup, **appraiser, clock);
+  } else {
+    report = AppraiseQuote(arguments, *setup, **appraiser, clock);
+  }
   if (!report.ok()) {
-    return Fail(report.status(), err, kExitFailure);
+    return Fail(report.status(), err, ExitCodeOfError(report.status()));
   }
   if (arguments.output == OutputFormat::kJson) {
-    PrintJson(arguments, *report, out);
+    PrintJson(*report, out);
   } else {
     PrintText(arguments, *report, out);
   }
-  return report->appraisal.result.accepted() ? kExitOk : kExitRefused;
+  return ExitCodeOf(report->appraisal.result);
 }
 
 }  // namespace shoji::client

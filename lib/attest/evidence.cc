@@ -19,4 +19,14 @@ std::string_view NameOf(EvidenceKind kind) {
   return "unknown";
 }
 
+std::optional<EvidenceKind> EvidenceKindOf(std::string_view name) {
+  for (const EvidenceKind kind :
+       {EvidenceKind::kSimulated, EvidenceKind::kSgx, EvidenceKind::kTdx, EvidenceKind::kSevSnp}) {
+    if (NameOf(kind) == name) {
+      return kind;
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace shoji::attest

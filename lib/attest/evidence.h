@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "lib/base/bytes.h"
@@ -14,6 +15,8 @@ namespace shoji::attest {
 enum class EvidenceKind : uint8_t { kSimulated = 1, kSgx = 2, kTdx = 3, kSevSnp = 4 };
 
 std::string_view NameOf(EvidenceKind kind);
+// The kind of that name ("sev-snp"); nullopt for others.
+std::optional<EvidenceKind> EvidenceKindOf(std::string_view name);
 
 struct Evidence {
   EvidenceKind kind = EvidenceKind::kSimulated;

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "lib/base/private_file.h"
 #include "lib/base/regular_file.h"
 #include "lib/base/status_macros.h"
 
@@ -31,6 +32,22 @@ absl::Status WriteAll(int fd, ByteSpan content, const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status WriteAtomically(const std::string& path, ByteSpan content, mode_t mode) {
+  const std::string part = path + ".part";
+  {
+    ::unlink(part.c_str());  // of an attempt that was cut off; O_EXCL follows no link that somebody laid
+    const FileDescriptor fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    if (fd.get() < 0) {
+      return ErrnoError(errno, "cannot create " + part);
+    }
+    RETURN_IF_ERROR(WriteAll(fd.get(), content, part));
+  }
+  if (std::rename(part.c_str(), path.c_str()) != 0) {
+    return ErrnoError(errno, "cannot rename " + part + " to " + path);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Bytes> ReadFile(const std::string& path, size_t max_size) {
@@ -45,19 +62,11 @@ absl::StatusOr<Bytes> ReadFile(const std::string& path, size_t max_size) {
 }
 
 absl::Status WriteFileAtomically(const std::string& path, ByteSpan content) {
-  const std::string part = path + ".part";
-  {
-    ::unlink(part.c_str());  // of an attempt that was cut off; O_EXCL follows no link that somebody laid
-    const FileDescriptor fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
-    if (fd.get() < 0) {
-      return ErrnoError(errno, "cannot create " + part);
-    }
-    RETURN_IF_ERROR(WriteAll(fd.get(), content, part));
-  }
-  if (std::rename(part.c_str(), path.c_str()) != 0) {
-    return ErrnoError(errno, "cannot rename " + part + " to " + path);
-  }
-  return absl::OkStatus();
+  return WriteAtomically(path, content, 0644);
+}
+
+absl::Status WritePrivateFileAtomically(const std::string& path, ByteSpan content) {
+  return WriteAtomically(path, content, 0600);
 }
 
 }  // namespace shoji

@@ -7,7 +7,7 @@ seconds=${1:-60}
 shift || true
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=(fuzz_sealed_header fuzz_sealed_request fuzz_onnx_import fuzz_policy_file fuzz_accelerator_answer fuzz_linear_layer fuzz_sgx_quote fuzz_tdx_quote fuzz_snp_report
-  fuzz_collateral_json)
+  fuzz_collateral_json fuzz_saved_evidence)
 command -v clang++ >/dev/null || { echo "needs the packages clang and libclang-rt-14-dev" >&2; exit 1; }
 deploy/build.sh fuzz "${targets[@]}"
 mkdir -p build/fuzz/findings

@@ -20,11 +20,17 @@ std::string Join(const std::vector<digest::Sha256Digest>& digests) {
 }
 
 void CheckDigest(const std::string& name, const std::vector<digest::Sha256Digest>& allowed,
-                 const digest::Sha256Digest& found, StepList& steps) {
-  if (!allowed.empty()) {
-    steps.Check(name, std::find(allowed.begin(), allowed.end(), found) != allowed.end(), HexEncode(found),
-                Join(allowed), "if this is what you mean to trust, add its digest to the policy");
+                 const std::optional<digest::Sha256Digest>& found, StepList& steps) {
+  if (allowed.empty()) {
+    return;
   }
+  if (!found.has_value()) {
+    steps.Check(name, false, "none: what awaits its key is not resolved yet", Join(allowed),
+                "use a policy that leaves it open until the model is served, and one that pins it from then on");
+    return;
+  }
+  steps.Check(name, std::find(allowed.begin(), allowed.end(), *found) != allowed.end(), HexEncode(*found),
+              Join(allowed), "if this is what you mean to trust, add its digest to the policy");
 }
 
 void CheckOpened(const std::string& limit, const ModelStatement& model, StepList& steps) {
@@ -75,6 +81,26 @@ ModelStatement StatementOf(const ModelManifest& manifest) {
                         .all_verified = manifest.all_verified};
   for (const OpenedSegment& segment : manifest.opened) {
     out.opened_from.push_back(segment.first_node);
+  }
+  return out;
+}
+
+ModelStatement StatementOf(const AwaitedModel& model) {
+  ModelStatement out = {.name = model.name,
+                        .model_digest = model.sealed_digest,
+                        .plan_digest = std::nullopt,
+                        .opened_from = {},
+                        .unopened_before = {},
+                        .all_verified = !model.plan.empty()};
+  if (model.plan.empty()) {
+    out.opened_from.push_back("an unknown place");
+  }
+  for (const PlannedSegment& segment : model.plan) {
+    // Where a segment starts is text for people. Only what opens nothing, or has nothing to check, is certain.
+    if (segment.place != "enclave" && segment.place != "blinded") {
+      out.opened_from.push_back(segment.start);
+    }
+    out.all_verified = out.all_verified && (segment.place == "enclave" || segment.place == "verified");
   }
   return out;
 }

@@ -50,7 +50,7 @@ absl::Status CheckAppraisalPolicy(const AppraisalPolicy& policy);
 struct ModelStatement {
   std::string name;
   digest::Sha256Digest model_digest = {};
-  digest::Sha256Digest plan_digest = {};
+  std::optional<digest::Sha256Digest> plan_digest;  // absent: not resolved yet
   // First nodes of the segments that accelerators see in the clear, in the graph's order.
   std::vector<std::string> opened_from;
   // Nodes before which nothing is opened (ModelManifest).
@@ -60,6 +60,9 @@ struct ModelStatement {
 };
 
 ModelStatement StatementOf(const ModelManifest& manifest);
+// Of a model that awaits its key: its sealed file, and what its plan will open and check as far as that is certain
+// before the plan is resolved.
+ModelStatement StatementOf(const AwaitedModel& model);
 
 // Steps "model", "model digest", "plan digest", "opened segments" and "verification", as far as the policy asks for
 // them. What is asked for and not stated is refused.

@@ -75,6 +75,10 @@ AttestationResult SimulatedVerifier::Appraise(const Evidence& evidence, const Re
   if (!decoded.ok()) {
     return result;
   }
+  result.claims = {{"measurement", HexEncode(decoded->measurement)},
+                   {"signer", HexEncode(decoded->signer)},
+                   {"debug", decoded->debug ? "true" : "false"},
+                   {"report_data", HexEncode(decoded->report_data)}};
   const bool known =
       std::find(options_.signers.begin(), options_.signers.end(), decoded->signer) != options_.signers.end();
   const std::string signer = HexEncode(decoded->signer);

@@ -188,7 +188,7 @@ TEST(VerifyCommandTest, SaysThatTheServerIsDown) {
   arguments.deadline = "300ms";
   std::ostringstream out;
   std::ostringstream err;
-  EXPECT_EQ(RunVerify(arguments, out, err), kExitFailure);
+  EXPECT_EQ(RunVerify(arguments, out, err), kExitUnreachable);
   EXPECT_EQ(RunModels(arguments, out, err), kExitFailure);
   EXPECT_EQ(out.str(), "");
   EXPECT_THAT(err.str(), HasSubstr("shoji: "));

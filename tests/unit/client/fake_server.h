@@ -102,6 +102,9 @@ class FakeServer {
   absl::StatusOr<EvidenceReply> GetEvidence(const attest::Nonce& nonce) {
     ++num_evidence;
     EvidenceReply reply = MakeEvidence(nonce);
+    if (on_shared_evidence) {
+      on_shared_evidence(reply, nonce);
+    }
     if (on_evidence) {
       on_evidence(reply);
     }
@@ -189,6 +192,7 @@ class FakeServer {
   std::atomic<int> num_sessions = 0;
   absl::Status sealed_error;  // not OK: what every request's sealed answer says
   std::function<void(EvidenceReply&)> on_evidence;
+  std::function<void(EvidenceReply&, const attest::Nonce&)> on_shared_evidence;  // knows what was asked for
   std::function<void(std::vector<ModelDescription>&)> on_models;
   std::function<void(SessionReply&)> on_session;
   std::function<void()> before_infer;

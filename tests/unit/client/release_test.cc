@@ -11,8 +11,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lib/appraisal_file/appraisal_file.h"
 #include "lib/base/reason.h"
 #include "lib/sealed_model/seal.h"
+#include "tests/support/genuine_evidence.h"
 #include "tests/support/process.h"
 #include "tests/unit/client/fake_server.h"
 
@@ -50,6 +52,7 @@ class KeyReleaserTest : public ::testing::Test {
   std::unique_ptr<KeyReleaser> Releaser(SimulatedEvidence simulated = SimulatedEvidence::kAllow) {
     KeyReleaser::Options options;
     options.appraisal.simulated = simulated;
+    options.appraisal.policy = policy_;
     options.appraisal.simulated_signers = {server_.signer.public_key()};
     options.clock = &server_.clock;
     options.wait = [this](std::chrono::milliseconds time) { server_.clock.Advance(time); };
@@ -73,6 +76,7 @@ class KeyReleaserTest : public ::testing::Test {
   FakeServer server_;
   std::optional<sealed_model::SealedFile> file_;
   std::optional<sealed_model::FileKey> key_;
+  std::optional<attest::AppraisalPolicy> policy_;
   absl::Status outcome_;
   int num_released_ = 0;
   int num_warnings_ = 0;
@@ -101,6 +105,24 @@ TEST_F(KeyReleaserTest, NothingLeavesWhereEvidenceIsRefused) {
   EXPECT_TRUE(IsRefusal(refused.status())) << refused.status();
   server_.on_evidence = [](EvidenceReply& reply) { reply.manifest.back() ^= 1; };
   EXPECT_TRUE(IsRefusal(Releaser()->Attest(Deadline()).status()));
+  EXPECT_EQ(num_released_, 0);
+  EXPECT_EQ(server_.num_sessions, 0);
+}
+
+TEST_F(KeyReleaserTest, NothingLeavesWhereThePolicyDoesNotAllowTheModelAwaitedOrServed) {
+  policy_ = *appraisal_file::ParseAppraisalPolicy(
+      testing::GenuineSnp().policy + "models: [{name: secret, model_digests: [" + HexEncode(file_->digest()) + "]}]\n",
+      "/policy.yaml");
+  EXPECT_TRUE(Releaser()->Attest(Deadline()).ok());
+  policy_->models[0].model_digests[0][0] ^= 1;
+  const absl::Status awaited = Releaser()->Attest(Deadline()).status();
+  EXPECT_TRUE(IsRefusal(awaited));
+  EXPECT_THAT(std::string(awaited.message()), HasSubstr("step 'model digest' of model 'secret'"));
+
+  server_.Restart(Serving(3));
+  const absl::Status served = Releaser()->Attest(Deadline()).status();
+  EXPECT_TRUE(IsRefusal(served));
+  EXPECT_THAT(std::string(served.message()), HasSubstr("step 'model' of model 'pets'"));
   EXPECT_EQ(num_released_, 0);
   EXPECT_EQ(server_.num_sessions, 0);
 }

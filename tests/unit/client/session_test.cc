@@ -14,7 +14,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lib/appraisal_file/appraisal_file.h"
+#include "lib/attest/nonce_tree.h"
 #include "lib/base/reason.h"
+#include "tests/support/genuine_evidence.h"
 #include "tests/unit/client/fake_server.h"
 
 namespace shoji::client {
@@ -208,9 +211,72 @@ TEST_F(SessionTest, RefusesAManifestThatHasExpiredByItsOwnClock) {
   EXPECT_THAT(RefusalOf(GoodOptions()), HasSubstr("expired"));
 }
 
-TEST_F(SessionTest, RefusesEvidenceOfKindsThatItCannotAppraise) {
+TEST_F(SessionTest, RefusesEvidenceOfATeeWithoutAPolicy) {
   server_.on_evidence = [](EvidenceReply& reply) { reply.evidence.kind = attest::EvidenceKind::kSgx; };
-  EXPECT_THAT(RefusalOf(GoodOptions()), HasSubstr("sgx evidence is not supported by this build yet"));
+  EXPECT_THAT(RefusalOf(GoodOptions()),
+              HasSubstr("step 'evidence kind': found sgx evidence; expected an appraisal policy"));
+}
+
+TEST_F(SessionTest, RefusesRecordedGenuineEvidenceSinceTheKeyIsNotBoundToIt) {
+  const testing::GenuineEvidence genuine = testing::GenuineSnp();
+  server_.on_evidence = [&](EvidenceReply& reply) { reply.evidence = genuine.Read(); };
+  Session::Options options = GoodOptions();
+  options.appraisal.policy = *appraisal_file::ParseAppraisalPolicy(genuine.policy, "/policy.yaml");
+  EXPECT_THAT(RefusalOf(options), HasSubstr("refused at step 'report data'"));
+}
+
+TEST_F(SessionTest, AcceptsEvidenceThatItSharesWithOthersAndNoneWithoutItsPath) {
+  const auto share = [this](EvidenceReply& reply, const attest::Nonce& nonce, size_t whose) {
+    const attest::NonceTree tree = attest::BuildNonceTree(std::vector<attest::Nonce>{attest::Nonce{1}, nonce});
+    reply = server_.MakeEvidence(tree.root);
+    reply.nonce_path = tree.paths[whose];
+  };
+  server_.on_shared_evidence = [&](EvidenceReply& reply, const attest::Nonce& nonce) { share(reply, nonce, 1); };
+  EXPECT_TRUE(Create(GoodOptions()).ok());
+  server_.num_sessions = 0;
+  server_.on_shared_evidence = [&](EvidenceReply& reply, const attest::Nonce& nonce) { share(reply, nonce, 0); };
+  EXPECT_THAT(RefusalOf(GoodOptions()), HasSubstr("report data"));
+  server_.on_shared_evidence = [&](EvidenceReply& reply, const attest::Nonce& nonce) {
+    share(reply, nonce, 1);
+    reply.nonce_path.reset();
+  };
+  EXPECT_THAT(RefusalOf(GoodOptions()), HasSubstr("report data"));
+}
+
+TEST_F(SessionTest, RefusesWhatThePolicyDoesNotAllowOfItsModelBeforeItAsksForAnythingElse) {
+  int num_lists = 0;
+  server_.on_models = [&](std::vector<ModelDescription>&) { ++num_lists; };
+  Session::Options options = GoodOptions();
+  attest::AppraisalPolicy& policy = options.appraisal.policy.emplace(
+      *appraisal_file::ParseAppraisalPolicy(testing::GenuineSnp().policy, "/policy.yaml"));
+  EXPECT_TRUE(Create(options).ok());
+  EXPECT_EQ(num_lists, 1);
+  server_.num_sessions = 0;
+  policy.models = {{.name = "cars", .model_digests = {}, .plan_digests = {}, .nothing_opened_before = ""}};
+  EXPECT_THAT(RefusalOf(options), HasSubstr("step 'model' of model 'pets'"));
+  policy.models[0].name = "pets";
+  policy.models[0].verification = attest::Verification::kRequired;
+  EXPECT_THAT(RefusalOf(options), HasSubstr("step 'verification' of model 'pets'"));
+  policy.models[0].model_digests.emplace_back();
+  EXPECT_THAT(RefusalOf(options), HasSubstr("step 'model digest' of model 'pets'"));
+  EXPECT_EQ(num_lists, 1);
+}
+
+TEST_F(SessionTest, RefusesToGoOnWhereAReloadNoLongerFitsThePolicy) {
+  Session::Options options = GoodOptions();
+  options.appraisal.policy =
+      *appraisal_file::ParseAppraisalPolicy(testing::GenuineSnp().policy + "models: [{name: pets, plan_digests: [" +
+                                                HexEncode(MakeFakeModel().manifest.plan_digest) + "]}]\n",
+                                            "/policy.yaml");
+  const auto session = Create(options);
+  ASSERT_TRUE(session.ok()) << session.status();
+  ASSERT_TRUE(Infer(**session).ok());
+  FakeModel other = MakeFakeModel();
+  other.manifest.plan_digest.fill(9);
+  server_.Reload(other);
+  const absl::Status status = Infer(**session).status();
+  EXPECT_TRUE(IsRefusal(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("step 'plan digest'"));
 }
 
 TEST_F(SessionTest, RefusesADescriptionThatIsNotTheAttestedOne) {

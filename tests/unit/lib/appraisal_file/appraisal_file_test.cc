@@ -152,6 +152,23 @@ TEST(AppraisalFileTest, RefusesModelsListedTwiceAndEmptyLists) {
   ExpectRefused("sgx: {unpinned: accepted}\nmodels: [{name: m, plan_digests: []}]", ":2", "leave the key out");
 }
 
+TEST(AppraisalFileTest, TheExampleIsAPolicyThatPinsAllItShould) {
+  const std::string root = std::string(SHOJI_SOURCE_DIR) + "/config/";
+  const absl::StatusOr<AppraisalPolicy> policy = LoadAppraisalPolicy(root + "appraisal.yaml");
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  ASSERT_TRUE(policy->sgx.has_value() && policy->tdx.has_value() && policy->sev_snp.has_value());
+  EXPECT_EQ(policy->sgx->unpinned, Unpinned::kRefused);
+  EXPECT_EQ(policy->tdx->unpinned, Unpinned::kRefused);
+  EXPECT_EQ(policy->sev_snp->unpinned, Unpinned::kRefused);
+  EXPECT_THAT(policy->intel_collateral, ElementsAre(root + "collateral/intel"));
+  EXPECT_EQ(policy->models.size(), 1U);
+}
+
+TEST(AppraisalFileTest, KnowsNoPlaceToFetchCollateralFrom) {
+  ExpectRefused(kWhole.substr(0, kWhole.find("collateral:")) + "collateral: {intel_url: \"https://pccs.example/\"}\n",
+                ":", "intel_url");
+}
+
 TEST(AppraisalFileTest, AFileThatIsNotThereIsNamed) {
   const auto policy = LoadAppraisalPolicy("/nowhere/appraisal.yaml");
   EXPECT_EQ(policy.status().code(), absl::StatusCode::kNotFound);

@@ -119,7 +119,7 @@ class AppraiseModelTest : public ::testing::Test {
   AppraiseModelTest() {
     model_.name = "m";
     model_.model_digest.fill(1);
-    model_.plan_digest.fill(2);
+    model_.plan_digest.emplace().fill(2);
     model_.opened_from = {"c", "e"};
     model_.unopened_before = {"a", "b", "c"};
     model_.all_verified = true;
@@ -152,7 +152,7 @@ TEST_F(AppraiseModelTest, PinsDigestsOfModelAndPlan) {
   EXPECT_EQ(Failed(), "");
   policy_.models[0].plan_digests = {other};
   EXPECT_EQ(Failed(), "plan digest");
-  policy_.models[0].plan_digests = {model_.plan_digest};
+  policy_.models[0].plan_digests = {*model_.plan_digest};
   EXPECT_EQ(Failed(), "");
 }
 
@@ -184,6 +184,38 @@ TEST_F(AppraiseModelTest, RefusesUncheckedAnswersWhereVerificationIsRequired) {
   EXPECT_EQ(Failed(), "");
   policy_.models[0].verification = Verification::kRequired;
   EXPECT_EQ(Failed(), "verification");
+}
+
+TEST_F(AppraiseModelTest, RefusesAPinnedPlanThatIsNotResolvedYet) {
+  model_.plan_digest.reset();
+  EXPECT_EQ(Failed(), "");
+  policy_.models[0].plan_digests = {digest::Sha256Digest()};
+  EXPECT_EQ(Failed(), "plan digest");
+}
+
+TEST_F(AppraiseModelTest, JudgesAnAwaitedModelByWhatIsCertainOfItsPlan) {
+  AwaitedModel awaited = {"m", {}, {{"from the input", "enclave", false}, {"from `fc`", "enclave", true}}};
+  awaited.sealed_digest.fill(9);
+  policy_.models[0].model_digests = {awaited.sealed_digest};
+  policy_.models[0].nothing_opened_before = "fc";
+  policy_.models[0].verification = Verification::kRequired;
+  model_ = StatementOf(awaited);
+  EXPECT_EQ(Failed(), "");
+  awaited.plan[0].place = "blinded";  // which may go unchecked
+  model_ = StatementOf(awaited);
+  EXPECT_EQ(Failed(), "verification");
+  awaited.plan[0].place = "verified";  // which shows the features
+  model_ = StatementOf(awaited);
+  EXPECT_EQ(Failed(), "opened segments");
+  awaited.plan[0].place = "open";
+  model_ = StatementOf(awaited);
+  EXPECT_EQ(Failed(), "opened segments, verification");
+  awaited.plan.clear();
+  model_ = StatementOf(awaited);
+  EXPECT_EQ(Failed(), "opened segments, verification");
+  awaited.sealed_digest.fill(8);
+  model_ = StatementOf(awaited);
+  EXPECT_EQ(Failed(), "model digest, opened segments, verification");
 }
 
 TEST(StatementTest, TakesWhatTheManifestStates) {

@@ -254,6 +254,20 @@ TEST_F(SnpVerifierTest, RefusesAVcekThatAmdDidNotSign) {
   }
 }
 
+TEST_F(SnpVerifierTest, NamesACollateralVcekThatAmdDidNotSignWhereNoOtherFits) {
+  if (!testing::HasSharedVectors()) {
+    GTEST_SKIP() << "../shared/vectors/attestation is not there";
+  }
+  const Bytes report = SharedVector("snp/trustee_test-report.bin");
+  for (const char* name : {"snp/trustee_test-vcek-invalid-legacy.der", "snp/trustee_test-vcek-invalid-new.der"}) {
+    options_.collateral = {};
+    AddCollateral(SharedVector(name));
+    EXPECT_EQ(FailedSteps(AppraiseUnpinned(report)), "vek chain") << name;
+    AddCollateral(SharedVector("snp/trustee_test-vcek.der"));
+    EXPECT_EQ(FailedSteps(AppraiseUnpinned(report)), "") << name;
+  }
+}
+
 TEST_F(SnpVerifierTest, RefusesAGuestThatMayBeDebugged) {
   if (!testing::HasSharedVectors()) {
     GTEST_SKIP() << "../shared/vectors/attestation is not there";

@@ -11,6 +11,8 @@
 
 #include <gtest/gtest.h>
 
+#include "lib/base/private_file.h"
+
 namespace shoji {
 namespace {
 
@@ -33,6 +35,15 @@ TEST_F(FileTest, WhatIsWrittenIsRead) {
   const Bytes content = {0, 1, 2, 255};
   ASSERT_TRUE(WriteFileAtomically(Path("a"), content).ok());
   EXPECT_EQ(ReadFile(Path("a"), 4).value(), content);
+}
+
+TEST_F(FileTest, APrivateFileIsItsOwnersAloneEvenWhereItReplacesAnother) {
+  ASSERT_TRUE(WriteFileAtomically(Path("a"), AsBytes("old")).ok());
+  ASSERT_TRUE(WritePrivateFileAtomically(Path("a"), AsBytes("new")).ok());
+  EXPECT_EQ(ToString(ReadFile(Path("a"), 3).value()), "new");
+  struct stat info = {};
+  ASSERT_EQ(::stat(Path("a").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0600U);
 }
 
 TEST_F(FileTest, AnEmptyFileIsEmpty) {
