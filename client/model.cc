@@ -7,6 +7,7 @@
 
 #include "absl/strings/cord.h"
 #include "client/appraisal.h"
+#include "client/printable.h"
 #include "lib/base/checked_math.h"
 #include "lib/base/near_match.h"
 #include "lib/base/reason.h"
@@ -161,8 +162,9 @@ std::string WhatIsShown(const attest::ModelManifest& model) {
     for (const std::string& name : segment.operators) {
       operators += (operators.empty() ? "" : ", ") + name;
     }
-    out += (out.empty() ? "" : "; and ") + tensors + " to the accelerators of " +
-           (operators.empty() ? "an unnamed operator" : operators);
+    // The operator's own words: none of them may hide the warning that they are part of.
+    out += (out.empty() ? "" : "; and ") + Printable(tensors) + " to the accelerators of " +
+           (operators.empty() ? "an unnamed operator" : Printable(operators));
   }
   if (model.result_opened) {
     out += ", and THE ANSWER";
@@ -174,6 +176,9 @@ absl::Status CheckOpensNoMore(const attest::ModelManifest& first, const attest::
   const std::string changed = "the policy of model '" + now.name + "' was weakened since it was first accepted: ";
   if (now.result_opened && !first.result_opened) {
     return RefusalError(changed + "it now shows the answer to the accelerator");
+  }
+  if (first.all_verified && !now.all_verified) {
+    return RefusalError(changed + "answers of accelerators are no longer all checked");
   }
   // The same names and shapes in another network may carry something else.
   if (!now.opened.empty() &&

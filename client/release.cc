@@ -80,17 +80,18 @@ absl::StatusOr<SealedModelState> KeyReleaser::AttestOnce(SteadyTime deadline) {
   const attest::Manifest& manifest = *state.appraisal.manifest;
   std::copy_if(manifest.awaited.begin(), manifest.awaited.end(), std::back_inserter(state.awaited),
                [&](const auto& model) { return model.sealed_digest == file_.digest(); });
-  const auto served = std::find_if(manifest.models.begin(), manifest.models.end(), [&](const auto& model) {
-    return model.sealed.has_value() && model.model_digest == file_.digest();
-  });
-  for (const attest::AwaitedModel& model : state.awaited) {
-    RETURN_IF_ERROR(appraiser_->CheckModel(attest::StatementOf(model)));
+  for (const attest::AwaitedModel& awaited : state.awaited) {
+    RETURN_IF_ERROR(appraiser_->CheckModel(attest::StatementOf(awaited)));
   }
-  if (served != manifest.models.end()) {
-    RETURN_IF_ERROR(appraiser_->CheckModel(attest::StatementOf(*served)));
-    RETURN_IF_ERROR(CheckTerms(*served->sealed, file_.header().terms));
-    state.served = *served;
-  } else if (state.awaited.empty()) {
+  // Every entry of the file that is served: a release renews the budget of them all.
+  for (const attest::ModelManifest& model : manifest.models) {
+    if (model.sealed.has_value() && model.model_digest == file_.digest()) {
+      RETURN_IF_ERROR(appraiser_->CheckModel(attest::StatementOf(model)));
+      RETURN_IF_ERROR(CheckTerms(*model.sealed, file_.header().terms));
+      state.served = model;
+    }
+  }
+  if (!state.served.has_value() && state.awaited.empty()) {
     return ErrorOf(Reason::kUnknownSealedModel);
   }
   return state;

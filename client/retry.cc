@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/appraisal.h"
+#include "client/printable.h"
 #include "lib/base/reason.h"
 #include "lib/crypto/random.h"
 
@@ -73,7 +74,7 @@ void SetDefaults(const Clock& real, const Clock*& clock, WaitFunction& wait, War
     wait = [](std::chrono::milliseconds time) { absl::SleepFor(absl::FromChrono(time)); };
   }
   if (!warn) {
-    warn = [](const std::string& warning) { std::fprintf(stderr, "%s\n", warning.c_str()); };
+    warn = [](const std::string& warning) { std::fprintf(stderr, "%s\n", Printable(warning).c_str()); };
   }
 }
 

@@ -187,6 +187,9 @@ absl::StatusOr<Answer> Session::OpenAnswer(const Established& on, uint64_t seque
 
 absl::StatusOr<std::shared_ptr<const Session::Established>> Session::Current(SteadyTime deadline) {
   const absl::MutexLock lock(&mu_);
+  if (current_ != nullptr && options_.clock->SystemNow() >= current_->expires_at) {
+    current_ = nullptr;
+  }
   while (current_ == nullptr) {
     if (establishing_) {
       const auto left = absl::FromChrono(deadline - options_.clock->SteadyNow());
@@ -239,6 +242,7 @@ absl::StatusOr<std::shared_ptr<const Session::Established>> Session::Establish(S
     options_.warn("NOTE: the policy of model '" + options_.model + "' shows " + shown);
   }
   established->model = std::make_shared<const Model>(std::move(attested.model));
+  established->expires_at = attested.manifest.expires_at;
   return established;
 }
 

@@ -93,6 +93,7 @@ class Session {
   struct Established {
     std::shared_ptr<const Model> model;
     std::unique_ptr<channel::Initiator> initiator;
+    SystemTime expires_at;  // by the manifest; nothing is sealed for its key from then on, whatever the server says
   };
   // Makes the plaintext of a request for a model as it is described now.
   using MakeRequest = std::function<absl::StatusOr<crypto::PlaintextBytes>(const Model& model)>;

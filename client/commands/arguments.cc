@@ -112,25 +112,6 @@ absl::StatusOr<Expectations> MakeExpectations(const Arguments& arguments) {
   return expectations;
 }
 
-std::string Printable(std::string_view text) {
-  std::string out(text);
-  const auto byte_at = [&](size_t i) { return i < out.size() ? static_cast<unsigned char>(out[i]) : 0U; };
-  for (size_t i = 0; i < out.size(); ++i) {
-    const unsigned first = byte_at(i);
-    const unsigned second = byte_at(i + 1);
-    const unsigned third = byte_at(i + 2);
-    // What a terminal may obey: control characters, among them U+0080-009F, and marks that reorder text (U+202A-202E,
-    // U+2066-2069).
-    const bool is_c1 = first == 0xC2 && second < 0xA0;
-    const bool is_bidi = first == 0xE2 && ((second == 0x80 && third >= 0xAA && third <= 0xAE) ||
-                                           (second == 0x81 && third >= 0xA6 && third <= 0xA9));
-    if (first < 0x20 || first == 0x7F || is_c1 || is_bidi) {
-      out[i] = '?';
-    }
-  }
-  return out;
-}
-
 std::string Describe(const absl::Status& status) {
   return Printable(std::string(absl::StatusCodeToString(status.code())) + ": " + std::string(status.message()));
 }

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/commands/verdict.h"
+#include "client/printable.h"
 #include "client/session.h"
 #include "client/transport.h"
 #include "lib/base/clock.h"
@@ -62,8 +63,6 @@ absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(const Arguments& argume
 absl::StatusOr<AppraisalPolicy> MakeAppraisalPolicy(const Arguments& arguments);
 absl::StatusOr<Expectations> MakeExpectations(const Arguments& arguments);
 
-// `text` with control characters replaced: what a server says must not drive a terminal.
-std::string Printable(std::string_view text);
 // "UNAVAILABLE: ...", printable.
 std::string Describe(const absl::Status& status);
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "client/commands/commands.h"
+#include "client/commands/json_text.h"
 #include "lib/image/preprocessing.h"
 
 namespace shoji::client {
@@ -44,7 +45,7 @@ int RunModels(const Arguments& arguments, std::ostream& out, std::ostream& err) 
     const std::string size = PictureSize(model);
     if (arguments.output == OutputFormat::kJson) {
       const Json json = {{"name", model.name}, {"picture", size}, {"labels", CountLines(model.labels)}};
-      out << json.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+      out << JsonText(json, -1) << "\n";
     } else {
       out << Printable(model.name) << "  " << (size.empty() ? "tensors only" : "pictures, seen at " + size) << ", "
           << CountLines(model.labels) << " labels\n";

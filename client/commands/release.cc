@@ -67,7 +67,12 @@ absl::Status ReleaseToAll(KeyReleaser& releaser, size_t max_enclaves, SteadyTime
     for (const attest::AwaitedModel& model : state.awaited) {
       PrintAwaited(model, out);
     }
-    RETURN_IF_ERROR(releaser.Release(state, deadline));
+    if (const absl::Status outcome = releaser.Release(state, deadline); ReasonOf(outcome) == Reason::kStaleManifest) {
+      out << "the enclave has reloaded since; appraising it anew\n";
+      continue;
+    } else if (!outcome.ok()) {
+      return outcome;
+    }
     ++released;
     out << "released to the enclave with key " << HexEncode(attest::KeyIdOf(state.appraisal.manifest->hpke_public_key))
         << (state.awaited.empty() ? ": its budget is renewed" : "") << "\n";
@@ -88,7 +93,7 @@ int Fail(const absl::Status& status, std::ostream& err, int code) {
 int RunRelease(const Arguments& arguments, std::ostream& out, std::ostream& err) {
   const RealClock clock;
   KeyReleaser::Options options;
-  options.warn = [&err](const std::string& warning) { err << warning << "\n"; };
+  options.warn = [&err](const std::string& warning) { err << Printable(warning) << "\n"; };
   absl::StatusOr<AppraisalPolicy> policy = MakeAppraisalPolicy(arguments);
   const auto timeout = policy.ok() ? ParseDuration(arguments.deadline) : policy.status();
   absl::StatusOr<std::unique_ptr<Transport>> transport =

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "client/commands/arguments.h"
+#include "client/commands/json_text.h"
 #include "lib/base/reason.h"
 
 namespace shoji::client {
@@ -18,7 +19,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+std::string Dump(const Json& json) { return JsonText(json, -1) + "\n"; }
 
 bool AreProbabilities(std::span<const float> scores) {
   double sum = 0;

@@ -64,19 +64,26 @@ absl::StatusOr<Setup> ReadSetup(const Arguments& arguments) {
 }
 
 // "plan digest of pets": where several models are judged, each step says of which.
-std::string StepOf(const attest::ModelManifest& model, const std::string& step) { return step + " of " + model.name; }
+std::string StepOf(const std::string& model, const std::string& step) { return step + " of " + model; }
+
+// What the policy says of one model, be it served or awaited.
+void AppendPolicySteps(const attest::ModelStatement& model, const Appraiser& appraiser,
+                       std::vector<AppraisalStep>& steps) {
+  for (AppraisalStep& step : appraiser.AppraiseModel(model)) {
+    step.name = StepOf(model.name, step.name);
+    steps.push_back(std::move(step));
+  }
+}
 
 // The steps that a session takes beyond the evidence, for one model.
 void AppendModelSteps(const attest::ModelManifest& model, const Appraiser& appraiser, const Expectations& expectations,
                       std::vector<AppraisalStep>& steps) {
-  for (AppraisalStep& step : appraiser.AppraiseModel(attest::StatementOf(model))) {
-    step.name = StepOf(model, step.name);
-    steps.push_back(std::move(step));
-  }
+  AppendPolicySteps(attest::StatementOf(model), appraiser, steps);
   const absl::Status expected = CheckExpectations(model, expectations);
   const std::string what = model.result_opened ? "the accelerator sees the answer, explicitly allowed"
                                                : "the answer stays between the enclave and this client";
-  steps.push_back({StepOf(model, "expectations"), expected.ok(), expected.ok() ? what : std::string(expected.message()),
+  steps.push_back({StepOf(model.name, "expectations"), expected.ok(),
+                   expected.ok() ? what : std::string(expected.message()),
                    expected.ok() ? "" : "if this is what you want, ask for it on the command line"});
 }
 
@@ -87,7 +94,7 @@ void AppendDescriptionStep(const attest::ModelManifest& model, const std::vector
   const absl::Status described = found == descriptions.end()
                                      ? absl::NotFoundError("the server does not describe the model")
                                      : CheckDescription(model, *found).status();
-  steps.push_back({StepOf(model, "description"), described.ok(),
+  steps.push_back({StepOf(model.name, "description"), described.ok(),
                    described.ok() ? "preprocessing and labels are those that the enclave loaded"
                                   : std::string(described.message())});
 }
@@ -114,6 +121,14 @@ void AppraiseModels(const Arguments& arguments, const Appraiser& appraiser, cons
   }
   for (const attest::ModelManifest* const model : report.models) {
     AppendModelSteps(*model, appraiser, expectations, steps);
+  }
+  if (arguments.model.empty()) {
+    for (const attest::AwaitedModel& model : report.appraisal.manifest->awaited) {
+      AppendPolicySteps(attest::StatementOf(model), appraiser, steps);
+    }
+  }
+  if (report.models.empty() && report.appraisal.manifest->awaited.empty()) {
+    steps.push_back({"model", false, "the enclave serves no model, and awaits none"});
   }
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "client/commands/json_text.h"
 #include "client/commands/verdict.h"
 #include "client/evidence_file.h"
 
@@ -221,7 +222,7 @@ void PrintJson(const VerifyReport& report, std::ostream& out) {
       json["awaited"].push_back({{"name", model.name}, {"sealed_digest", HexEncode(model.sealed_digest)}});
     }
   }
-  out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  out << JsonText(json, 2) << "\n";
 }
 
 }  // namespace shoji::client

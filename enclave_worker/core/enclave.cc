@@ -140,7 +140,7 @@ absl::StatusOr<channel::SealedAnswer> Enclave::Release(const channel::SealedRequ
   if (release.ok()) {
     // The owner appraised the manifest of this session, or the message is not for it.
     const bool same = release->manifest_digest == opened.sealer.identity().manifest_digest;
-    outcome = same ? Accept(*release) : ErrorOf(Reason::kBadInput);
+    outcome = same ? Accept(*release, opened.context.get()) : ErrorOf(Reason::kBadInput);
   }
   is_releasing_ = false;
   return opened.sealer.Seal(outcome.ok()
@@ -148,13 +148,17 @@ absl::StatusOr<channel::SealedAnswer> Enclave::Release(const channel::SealedRequ
                                 : channel::BuildErrorAnswer(outcome, channel::kReleaseAnswerBodySize).Expose());
 }
 
-absl::Status Enclave::Accept(const channel::KeyRelease& release) {
+absl::Status Enclave::Accept(const channel::KeyRelease& release, const void* appraised) {
   if (options_.keys == nullptr) {
     return ErrorOf(Reason::kUnknownSealedModel);
   }
   const auto key = sealed_model::FileKey::CopyOf(release.file_key.Expose().first<channel::kModelKeySize>());
   const absl::MutexLock lock(&change_mu_);
   const std::shared_ptr<const Served> now = served();
+  if (now.get() != appraised) {
+    // A reload came between: the owner has not seen what is served now.
+    return ErrorOf(Reason::kStaleManifest);
+  }
   const Model* const model = FindSealed(*now, release.sealed_digest);
   if (model == nullptr) {
     return ServeAwaited(release, key);

@@ -74,9 +74,9 @@ class Enclave {
 
   // A sealed model's key from its owner, blocking: where the model is awaited it is served from then on, under a new
   // manifest as after Reload, and its budget is what its header says. What becomes of it comes back sealed: OK with the
-  // owner's nonce, BAD_INPUT, UNKNOWN_SEALED_MODEL, WRONG_MODEL_KEY, REPLAYED, MODEL_REFUSED. Other errors carry a
-  // Reason: those of channel::Responder::Open, UNKNOWN_SESSION also where the session has been idle for 30 s,
-  // OVERLOADED while another release is under way.
+  // owner's nonce, BAD_INPUT, STALE_MANIFEST, UNKNOWN_SEALED_MODEL, WRONG_MODEL_KEY, REPLAYED, MODEL_REFUSED. Other
+  // errors carry a Reason: those of channel::Responder::Open, UNKNOWN_SESSION also where the session has been idle for
+  // 30 s, OVERLOADED while another release is under way.
   absl::StatusOr<channel::SealedAnswer> Release(const channel::SealedRequest& request);
 
   // Serves what `load` makes from now on under a new manifest; every older key and session is refused as stale,
@@ -91,7 +91,8 @@ class Enclave {
  private:
   Enclave(Options options, std::unique_ptr<channel::Responder> responder, std::shared_ptr<const Served> served);
 
-  absl::Status Accept(const channel::KeyRelease& release);
+  // `appraised`: the state whose manifest the owner appraised.
+  absl::Status Accept(const channel::KeyRelease& release, const void* appraised);
   // Opens every model that awaits `key`, and serves it.
   absl::Status ServeAwaited(const channel::KeyRelease& release, const sealed_model::FileKey& key)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);

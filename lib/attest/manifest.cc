@@ -253,8 +253,8 @@ absl::StatusOr<Manifest> DecodeManifest(ByteSpan bytes) {
     return Malformed("key_id does not derive from hpke_public_key");
   }
   // Bounds that keep the conversion to the system clock's ticks from overflowing.
-  constexpr int64_t kYear3000 = 32503680000;
-  if (proto.expires_at_unix_seconds() < 0 || proto.expires_at_unix_seconds() > kYear3000) {
+  constexpr int64_t kYear2200 = 7258118400;
+  if (proto.expires_at_unix_seconds() < 0 || proto.expires_at_unix_seconds() > kYear2200) {
     return Malformed("expires_at_unix_seconds is out of range");
   }
   out.expires_at = SystemTime(std::chrono::seconds(proto.expires_at_unix_seconds()));

@@ -168,7 +168,8 @@ TEST_F(HostileAcceleratorTest, TheSameSeedMakesTheSameChoices) {
     std::remove(dir_.File("address.status").c_str());
     Start({"--attack=random", "--one-in=2", seed});
     for (uint32_t i = 0; i < 60; ++i) {
-      Execute(0, i, milliseconds(50));
+      // Long enough for a busy machine to send it, and waited for only where no answer comes.
+      Execute(0, i, milliseconds(500));
       AwaitReady();
     }
     EXPECT_EQ(Status().executions, 60U);

@@ -42,10 +42,15 @@ int Fit(const InspectedCollateral& collateral, const QuoteClaims& claims, System
 
 const InspectedCollateral* Choose(std::span<const InspectedCollateral> collaterals, const QuoteClaims& claims,
                                   SystemTime now) {
-  const auto best = std::max_element(collaterals.begin(), collaterals.end(),
-                                     [&](const InspectedCollateral& a, const InspectedCollateral& b) {
-                                       return Fit(a, claims, now) < Fit(b, claims, now);
-                                     });
+  // Of several that fit alike the newest: an older one, though current still, must not hide what Intel found since.
+  const auto newest = [](const InspectedCollateral& a) {
+    return a.tcb_info.ok() ? std::pair(a.tcb_info->content.evaluation_data_number, a.tcb_info->content.validity.from)
+                           : std::pair(uint32_t{0}, SystemTime::min());
+  };
+  const auto best = std::max_element(
+      collaterals.begin(), collaterals.end(), [&](const InspectedCollateral& a, const InspectedCollateral& b) {
+        return std::pair(Fit(a, claims, now), newest(a)) < std::pair(Fit(b, claims, now), newest(b));
+      });
   return best == collaterals.end() ? nullptr : &*best;
 }
 

@@ -189,6 +189,8 @@ std::optional<SystemTime> AppraiseEndorsement(const GenuineReport& genuine, cons
   const absl::StatusOr<const x509::RevocationList*> list = FindRootList(genuine, collateral, now);
   if (absl::IsNotFound(list.status()) && missing == MissingList::kAccepted) {
     steps.Check("revocation list", true, "none given, which the policy accepts", "");
+    // A list of the certificates in between, should there be one, holds.
+    steps.Check("revocation", FindRevoked(genuine, collateral), "no certificate of the chain is known to be revoked");
     return std::nullopt;
   }
   const bool usable = steps.Check("revocation list", list.status(),

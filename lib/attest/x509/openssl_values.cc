@@ -16,6 +16,7 @@ namespace shoji::attest::x509 {
 namespace {
 
 constexpr size_t kMaxDerBytes = size_t{1} << 20;
+constexpr int kFirstYear = 1900;
 constexpr int kLastYear = 2200;  // SystemTime, in nanoseconds, ends in 2262
 
 }  // namespace
@@ -35,6 +36,9 @@ absl::StatusOr<SystemTime> TimeOf(const ASN1_TIME* time) {
   }
   if (fields.tm_year + 1900 > kLastYear) {
     return SystemTime::max();
+  }
+  if (fields.tm_year + 1900 < kFirstYear) {
+    return SystemTime::min();
   }
   return SystemTime(std::chrono::seconds(timegm(&fields)));
 }

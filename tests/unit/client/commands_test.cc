@@ -78,22 +78,29 @@ TEST(PrintableTest, ReplacesEveryControlAndReorderingMarkAndNothingElse) {
   };
   for (unsigned code = 1; code < 0x10000; ++code) {
     const bool is_control = code < 0x20 || (code >= 0x7F && code < 0xA0);
-    const bool is_reordering = (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+    const auto in = [code](unsigned from, unsigned to) { return code >= from && code <= to; };
+    const bool is_reordering = code == 0x61C || in(0x200B, 0x200F) || in(0x202A, 0x202E) || in(0x2060, 0x206F);
+    const bool is_separator = in(0x2028, 0x2029) || code == 0xFEFF;
     const std::string text = "a" + utf8(code) + "b";
     const std::string printed = Printable(text);
-    if (is_control || is_reordering) {
-      EXPECT_EQ(printed.substr(0, 2), "a?") << std::hex << code;
-      EXPECT_EQ(printed.find(utf8(code)), std::string::npos) << std::hex << code;
-      EXPECT_EQ(printed.back(), 'b') << std::hex << code;
+    if (in(0xD800, 0xDFFF)) {
+      EXPECT_EQ(printed, "a???b") << "no UTF-8: " << std::hex << code;
+    } else if (is_control || is_reordering || is_separator) {
+      EXPECT_EQ(printed, "a?b") << std::hex << code;
     } else {
       EXPECT_EQ(printed, text) << std::hex << code;
     }
   }
 }
 
-TEST(PrintableTest, ReplacesWhatIsCutOffInTheMiddleOfACharacterOnlyWhereItIsAControl) {
+TEST(PrintableTest, ReplacesBytesThatAreNoUtf8) {
   EXPECT_EQ(Printable("x\xC2"), "x?");  // what follows on the screen would complete it
-  EXPECT_EQ(Printable("x\xE2\x80"), "x\xE2\x80");
+  EXPECT_EQ(Printable("x\xE2\x80"), "x??");
+  EXPECT_EQ(Printable("x\x9B"
+                      "31m"),
+            "x?31m");
+  EXPECT_EQ(Printable("\xC0\x8A"), "??") << "an overlong line feed";
+  EXPECT_EQ(Printable("\xF0\x9F\x90\x88 \xF4\x90\x80\x80"), "\xF0\x9F\x90\x88 ????");
 }
 
 TEST(ReportTest, PrintsLabelsWithoutC1AndBidiMarks) {
@@ -106,6 +113,36 @@ TEST(ReportTest, PrintsLabelsWithoutC1AndBidiMarks) {
   EXPECT_THAT(text, Not(HasSubstr("\xC2\x9B")));
   EXPECT_THAT(text, Not(HasSubstr("\xE2\x80\xAE")));
   EXPECT_THAT(text, HasSubstr("31mcat"));
+}
+
+TEST(ReportTest, JsonIsPrintableAscii) {
+  const std::string json = AnswerJson("cat.png",
+                                      SomeAnswer({1, 2}, {"\xC2\x9B"
+                                                          "31mcat\x7F",
+                                                          "\xE2\x80\xAEgod"}),
+                                      5);
+  for (const char c : json) {
+    EXPECT_TRUE((c >= 0x20 && c < 0x7F) || c == '\n') << json;
+  }
+  EXPECT_THAT(json, HasSubstr("\\u007f"));
+}
+
+TEST(WhatIsShownTest, TheOperatorsWordsCannotHideThatTheyAreAWarning) {
+  attest::ModelManifest model;
+  model.opened = {{"a", "z", {"\r\x1b[2Kbob"}, {{"x\x1b[2K", DataType::kFloat32, Shape({1, 4})}}}};
+  EXPECT_EQ(WhatIsShown(model), "x?[2K [1, 4] to the accelerators of ??[2Kbob");
+}
+
+TEST(CheckOpensNoMoreTest, RefusesToGoOnWithoutTheChecks) {
+  attest::ModelManifest first;
+  first.all_verified = true;
+  attest::ModelManifest now = first;
+  EXPECT_TRUE(CheckOpensNoMore(first, now).ok());
+  now.all_verified = false;
+  const absl::Status refused = CheckOpensNoMore(first, now);
+  EXPECT_TRUE(IsRefusal(refused));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("no longer all checked"));
+  EXPECT_TRUE(CheckOpensNoMore(now, first).ok()) << "more checks are no weakening";
 }
 
 TEST(ReportTest, JsonHoldsRawScoresAndEveryOutput) {

@@ -211,6 +211,15 @@ TEST_F(SessionTest, RefusesAManifestThatHasExpiredByItsOwnClock) {
   EXPECT_THAT(RefusalOf(GoodOptions()), HasSubstr("expired"));
 }
 
+TEST_F(SessionTest, AttestsAnewOnceTheManifestHasExpiredByItsOwnClockWhateverTheServerSays) {
+  const auto session = GoodSession();
+  ASSERT_TRUE(Infer(*session).ok());
+  clock_.Advance(std::chrono::hours(48));
+  const absl::Status status = Infer(*session).status();
+  EXPECT_TRUE(IsRefusal(status)) << status;
+  EXPECT_THAT(status.message(), HasSubstr("expired")) << "the server would go on under its old key";
+}
+
 TEST_F(SessionTest, RefusesEvidenceOfATeeWithoutAPolicy) {
   server_.on_evidence = [](EvidenceReply& reply) { reply.evidence.kind = attest::EvidenceKind::kSgx; };
   EXPECT_THAT(RefusalOf(GoodOptions()),

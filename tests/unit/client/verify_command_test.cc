@@ -257,6 +257,24 @@ TEST_F(VerifySavedTest, IsRefusedWithoutPermissionOrWithAPolicyForOtherModels) {
   EXPECT_THAT(outcome.out, HasSubstr("the enclave serves no model 'cars'"));
 }
 
+TEST_F(VerifySavedTest, AModelThatIsAwaitedIsJudgedTooAndNoModelIsNoPass) {
+  attest::AwaitedModel awaited;
+  awaited.name = "secret";
+  awaited.plan = {{"from the input", "open", false}};
+  FakeModel model = MakeFakeModel();
+  model.awaited = {awaited};
+  server_.Restart(model);
+  saved_.reply = server_.MakeEvidence(saved_.nonce);
+  arguments_.policy_file = Write("policy.yaml", testing::GenuineSnp().policy + "models: [{name: pets}]\n");
+  const Outcome unlisted = VerifySaved();
+  EXPECT_EQ(unlisted.code, kExitNotAllowed);
+  EXPECT_THAT(unlisted.out, HasSubstr("FAIL  model of secret: found 'secret'"));
+  arguments_.policy_file =
+      Write("policy.yaml",
+            testing::GenuineSnp().policy + "models: [{name: pets}, {name: secret, nothing_opened_before: conv2}]\n");
+  EXPECT_THAT(VerifySaved().out, HasSubstr("FAIL  opened segments of secret"));
+}
+
 TEST_F(VerifySavedTest, AFileThatIsNoneIsAnErrorThatNamesIt) {
   arguments_.evidence_file = Write("other.json", "{}");
   const Outcome outcome = Verify(arguments_);

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "enclave_worker/core/enclave.h"
@@ -91,28 +92,36 @@ class EnclaveReleaseTest : public ::testing::Test {
     const auto answer = enclave_->Infer(*request, clock_.SteadyNow() + std::chrono::minutes(1));
     return answer.ok() ? Reason::kUnspecified : ReasonOf(answer.status());
   }
-  // Releases the right key under a session and a nonce of its own, after `change`; it comes `late`.
-  Reason Release(const std::function<void(channel::KeyRelease&)>& change = nullptr,
-                 std::chrono::seconds late = std::chrono::seconds(0)) {
-    const auto client = Connect();
+  struct PreparedRelease {
+    std::unique_ptr<channel::Initiator> client;
+    channel::SealedRequest request;
+  };
+  // Of the right key under a session and a nonce of its own, after `change`.
+  PreparedRelease PrepareRelease(const std::function<void(channel::KeyRelease&)>& change = nullptr) {
+    PreparedRelease out = {.client = Connect(), .request = {}};
     channel::KeyRelease release;
     crypto::FillRandom(release.nonce);
     release.sealed_digest = kSealedDigest;
-    release.manifest_digest = client->manifest_digest();
+    release.manifest_digest = out.client->manifest_digest();
     release.file_key = crypto::SecretBytes::CopyOf(key_.Expose());
     if (change) {
       change(release);
     }
-    const auto request = client->Seal("sealed", channel::BuildRelease(release).Expose(), channel::Purpose::kRelease);
-    clock_.Advance(late);
-    const auto answer = enclave_->Release(*request);
+    out.request = *out.client->Seal("sealed", channel::BuildRelease(release).Expose(), channel::Purpose::kRelease);
+    return out;
+  }
+  Reason Send(const PreparedRelease& release) {
+    const auto answer = enclave_->Release(release.request);
     if (!answer.ok()) {
       return ReasonOf(answer.status());
     }
-    const auto plaintext = client->OpenResponse(request->sequence, "sealed", *answer);
+    const auto plaintext = release.client->OpenResponse(release.request.sequence, "sealed", *answer);
     const auto view = channel::ParseAnswer(plaintext->Expose(), channel::kReleaseAnswerBodySize);
     EXPECT_TRUE(view.ok());
     return ReasonOf(view->status);
+  }
+  Reason Release(const std::function<void(channel::KeyRelease&)>& change = nullptr) {
+    return Send(PrepareRelease(change));
   }
   // How many of `count` queries are answered.
   uint64_t NumAnswered(uint64_t count) {
@@ -263,9 +272,13 @@ TEST_F(ServedTest, ANewReleaseAllowsTheBudgetAgainAndNoMore) {
 
 TEST_F(ServedTest, AReleaseThatWasWithheldRenewsNothing) {
   NumAnswered(kQueries);
-  EXPECT_EQ(Release(nullptr, std::chrono::seconds(31)), Reason::kUnknownSession);
+  const PreparedRelease late = PrepareRelease();
+  clock_.Advance(std::chrono::seconds(31));
+  EXPECT_EQ(Send(late), Reason::kUnknownSession);
   EXPECT_EQ(NumAnswered(1), 0U);
-  EXPECT_EQ(Release(nullptr, std::chrono::seconds(29)), kNone);
+  const PreparedRelease in_time = PrepareRelease();
+  clock_.Advance(std::chrono::seconds(29));
+  EXPECT_EQ(Send(in_time), kNone);
   EXPECT_EQ(NumAnswered(1), 1U);
 }
 
@@ -306,6 +319,34 @@ TEST_F(EnclaveReleaseTest, EveryEntryOfTheFileIsServedByOneRelease) {
   EXPECT_EQ(Infer(*client, "sealed"), kNone);
   EXPECT_EQ(Infer(*client, "twin"), kNone);
   EXPECT_TRUE(manifest_.awaited.empty());
+}
+
+TEST_F(EnclaveReleaseTest, AReleaseThatWasForTheStateBeforeAReloadOpensNothing) {
+  // Two owners' releases come while a reload is under way. One of them is refused at once because the other has got
+  // past the check of its session; that one waits for the reload, and must not open what it brings.
+  const std::array<PreparedRelease, 2> prepared = {PrepareRelease(), PrepareRelease()};
+  std::array<Reason, 2> outcomes = {};
+  std::array<std::thread, 2> releases;
+  std::atomic<int> num_done = 0;
+  ASSERT_TRUE(enclave_
+                  ->Reload([&]() -> absl::StatusOr<Served> {
+                    for (size_t i = 0; i < releases.size(); ++i) {
+                      releases[i] = std::thread([this, i, &prepared, &outcomes, &num_done] {
+                        outcomes[i] = Send(prepared[i]);
+                        ++num_done;
+                        num_done.notify_all();
+                      });
+                    }
+                    num_done.wait(0);
+                    return StateWith({Awaited("sealed")});
+                  })
+                  .ok());
+  for (std::thread& release : releases) {
+    release.join();
+  }
+  EXPECT_THAT(outcomes, ::testing::UnorderedElementsAre(Reason::kOverloaded, Reason::kStaleManifest));
+  EXPECT_EQ(num_opened_, 0);
+  EXPECT_EQ(Release(), kNone) << "to what is served now";
 }
 
 TEST_F(EnclaveReleaseTest, ARefusedReloadChangesNothing) {

@@ -142,8 +142,10 @@ std::string Verdict(const std::string& status) {
          "\"]";
 }
 
-constexpr const char* kDates =
-    R"("issueDate":"2025-06-20T00:00:00Z","nextUpdate":"2025-07-20T00:00:00Z","tcbEvaluationDataNumber":17,)";
+std::string Dates(const IntelOptions& options) {
+  return R"("issueDate":"2025-06-20T00:00:00Z","nextUpdate":"2025-07-20T00:00:00Z","tcbEvaluationDataNumber":)" +
+         std::to_string(options.evaluation_data_number) + ",";
+}
 
 std::string TcbInfoText(const IntelOptions& options) {
   const bool tdx = options.tee == TeeType::kTdx;
@@ -161,7 +163,7 @@ std::string TcbInfoText(const IntelOptions& options) {
   if (options.tcb_info_version == 3) {
     out += std::string(R"("id":")") + (tdx ? "TDX" : "SGX") + "\",";
   }
-  out += "\"version\":" + std::to_string(options.tcb_info_version) + "," + kDates +
+  out += "\"version\":" + std::to_string(options.tcb_info_version) + "," + Dates(options) +
          R"("fmspc":"112233445566","pceId":"0000","tcbType":0,)";
   if (tdx) {
     tcb += "," + Components("tdxtcbcomponents", 5);
@@ -174,7 +176,8 @@ std::string TcbInfoText(const IntelOptions& options) {
 }
 
 std::string QeIdentityText(const IntelOptions& options) {
-  return std::string(R"({"id":")") + (options.tee == TeeType::kTdx ? "TD_QE" : "QE") + R"(","version":2,)" + kDates +
+  return std::string(R"({"id":")") + (options.tee == TeeType::kTdx ? "TD_QE" : "QE") + R"(","version":2,)" +
+         Dates(options) +
          R"("miscselect":"00000000","miscselectMask":"FFFFFFFF","attributes":"11000000000000000000000000000000",)" +
          R"("attributesMask":"FBFFFFFFFFFFFFFF0000000000000000","mrsigner":")" + std::string(64, '4') +
          R"(","isvprodid":1,"tcbLevels":[{"tcb":{"isvsvn":)" + std::to_string(options.level_qe_svn) + "}," +

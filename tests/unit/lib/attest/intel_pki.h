@@ -34,6 +34,7 @@ struct IntelOptions {
   uint16_t level_pce_svn = 11;  // the platform has 11
   uint16_t level_qe_svn = 4;    // the QE has 4
   uint32_t tcb_info_version = 3;
+  uint32_t evaluation_data_number = 17;
 };
 
 // Keys are made once for the process; certificates are valid from 2025 to 2035, collateral around kVectorTime.

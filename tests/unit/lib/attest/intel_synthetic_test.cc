@@ -173,6 +173,22 @@ TEST_F(IntelSyntheticTest, RefusesAQuotingEnclaveBelowEveryLevel) {
   EXPECT_EQ(FailedSteps(AppraiseSgx()), "qe tcb level, qe tcb status");
 }
 
+TEST_F(IntelSyntheticTest, OfSeveralCurrentSetsTheNewestJudgesWhereverItStands) {
+  testing::IntelOptions recovered = options_;
+  recovered.evaluation_data_number = 18;
+  recovered.tcb_status = "OutOfDate";
+  const std::vector<intel::Collateral> old_first = {pki_.Collateral(options_), pki_.Collateral(recovered)};
+  const std::vector<intel::Collateral> new_first = {pki_.Collateral(recovered), pki_.Collateral(options_)};
+  for (const auto& collateral : {old_first, new_first}) {
+    SgxPolicy policy;
+    policy.unpinned = Unpinned::kAccepted;
+    const auto verifier = SgxVerifier::Create({policy, collateral, pki_.root_key()});
+    ASSERT_TRUE(verifier.ok()) << verifier.status();
+    const Bytes quote = pki_.Quote(options_, 3, sgx_body_, change_);
+    EXPECT_EQ(FailedSteps((*verifier)->Appraise({EvidenceKind::kSgx, quote}, expected_, kVectorTime)), "tcb status");
+  }
+}
+
 TEST_F(IntelSyntheticTest, RefusesAPlatformBelowEveryLevel) {
   options_.level_svn = 6;
   EXPECT_EQ(FailedSteps(AppraiseSgx()), "tcb level, tcb status");

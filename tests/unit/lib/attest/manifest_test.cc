@@ -83,8 +83,11 @@ TEST(ManifestTest, RefusesDuplicateModelsAndHostileShapes) {
   proto.mutable_models(0)->mutable_inputs(0)->set_dims(0, INT64_MAX);
   EXPECT_FALSE(DecodeError(proto).ok());
   proto = SampleProto();
-  proto.set_expires_at_unix_seconds(INT64_MAX);
-  EXPECT_THAT(std::string(DecodeError(proto).message()), HasSubstr("out of range"));
+  // The second overflows nothing but the system clock's nanoseconds.
+  for (const int64_t seconds : {INT64_MAX, int64_t{32'503'680'000}, int64_t{-1}}) {
+    proto.set_expires_at_unix_seconds(seconds);
+    EXPECT_THAT(std::string(DecodeError(proto).message()), HasSubstr("out of range")) << seconds;
+  }
 }
 
 TEST(ManifestTest, CarriesSealedTermsAndAwaitedModels) {

@@ -182,6 +182,14 @@ TEST_F(SnpSyntheticTest, RefusesRevocationListsOfTheIssuerAlone) {
   EXPECT_EQ(FailedSteps(Appraise()), "revocation list, revocation");
 }
 
+TEST_F(SnpSyntheticTest, AListOfTheIssuerHoldsWhereThatOfTheRootIsOptional) {
+  options_.policy.missing_revocation_list = sev_snp::MissingList::kAccepted;
+  options_.collateral = {};
+  EXPECT_EQ(FailedSteps(Appraise()), "");
+  AddList(pki_.RevocationList(false, kVectorTime - kDay, kVectorTime + kDay, {AmdPki::kVekSerial}));
+  EXPECT_EQ(FailedSteps(Appraise()), "revocation");
+}
+
 TEST_F(SnpSyntheticTest, RefusesEveryFlippedBitOfTheRevocationList) {
   const Bytes good = pki_.RevocationList(true, kVectorTime - kDay, kVectorTime + kDay, {1000});
   for (size_t bit = 0; bit < good.size() * 8; bit += 7 * testing::kFlipStride) {

@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <algorithm>
+#include <memory>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/asn1.h>
 
 #include "lib/attest/intel/quote.h"
 #include "lib/attest/intel/root_key.h"
@@ -12,6 +14,7 @@
 #include "lib/attest/x509/chain.h"
 #include "lib/attest/x509/der.h"
 #include "lib/attest/x509/ecdsa.h"
+#include "lib/attest/x509/openssl_values.h"
 #include "lib/attest/x509/pem.h"
 #include "tests/support/hex.h"
 #include "tests/unit/lib/attest/attestation_vectors.h"
@@ -213,6 +216,17 @@ TEST_F(EcdsaTest, RefusesKeysThatAreNoPointsOrOfAnotherCurve) {
   EXPECT_TRUE(EcdsaPublicKey::Of(EcdsaScheme::kP256Sha256, PckChain()[0]).ok());
   const auto vcek = Certificate::FromDer(AttestationVector("virtee_vcek_milan.der"));
   EXPECT_FALSE(EcdsaPublicKey::Of(EcdsaScheme::kP256Sha256, *vcek).ok());
+}
+
+TEST(TimeTest, IsHeldToWhatTheSystemClockCounts) {
+  const auto time_of = [](const char* text) {
+    const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> time(ASN1_TIME_new(), ASN1_TIME_free);
+    EXPECT_EQ(ASN1_TIME_set_string(time.get(), text), 1) << text;
+    return TimeOf(time.get()).value();
+  };
+  EXPECT_EQ(time_of("00000101000000Z"), SystemTime::min());
+  EXPECT_EQ(time_of("99991231235959Z"), SystemTime::max());
+  EXPECT_EQ(time_of("20250101000000Z"), SystemTime(std::chrono::seconds(1735689600)));
 }
 
 }  // namespace
