@@ -4,13 +4,16 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "client/commands/commands.h"
 #include "client/commands/verdict.h"
 #include "client/evidence_file.h"
@@ -128,7 +131,7 @@ TEST_F(VerifyQuoteTest, AQuoteOfAnotherKindThanStatedIsRefused) {
 TEST_F(VerifyQuoteTest, CollateralThatIsNotThereHasTheCodeOfMissingCollateral) {
   Arguments arguments = ArgumentsFor(testing::GenuineSnp());
   arguments.policy_file =
-      Write("p.yaml", std::regex_replace(testing::GenuineSnp().policy, std::regex("virtee_vcek_milan"), "nowhere"));
+      Write("p.yaml", absl::StrReplaceAll(testing::GenuineSnp().policy, {{"virtee_vcek_milan", "nowhere"}}));
   const Outcome outcome = Verify(arguments);
   EXPECT_EQ(outcome.code, kExitCollateral);
   EXPECT_THAT(outcome.err, HasSubstr("nowhere.der"));
@@ -304,9 +307,10 @@ TEST(VerdictTest, EveryStepThatTheDocumentListsHasACodeOfItsOwn) {
   int num_steps = 0;
   for (std::string line; std::getline(lines, line);) {
     const std::string first = line.substr(0, line.find('|', 1));
-    const std::regex name("`([^`]+)`");
-    for (std::sregex_iterator it(first.begin(), first.end(), name), none; it != none; ++it) {
-      EXPECT_NE(ExitCodeOfStep((*it)[1].str()), kExitRefused) << (*it)[1];
+    // Names stand between backquotes: every second piece.
+    const std::vector<std::string> pieces = absl::StrSplit(first, '`');
+    for (size_t i = 1; i < pieces.size(); i += 2) {
+      EXPECT_NE(ExitCodeOfStep(pieces[i]), kExitRefused) << pieces[i];
       ++num_steps;
     }
   }

@@ -8,6 +8,8 @@
 #include <deque>
 #include <filesystem>
 #include <set>
+#include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
@@ -334,6 +336,21 @@ TEST_F(SlowQuotesTest, ACallerWhoseDeadlinePassesMakesRoomForAnother) {
     last = next.status;
     return last.ok();
   })) << last;
+}
+
+TEST(SharedEvidenceTest, ClientsThatAttestTogetherAcceptTheQuoteTheyShare) {
+  constexpr int kSessions = 16;
+  // One quote for each of them would take 30 s, and they give up after 10.
+  const std::unique_ptr<Cluster> cluster =
+      StartCluster(Options("{kind: simulated, key: simulated.key, quotes_per_second: 0.5}"));
+  ASSERT_NE(cluster, nullptr);
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < kSessions; ++i) {
+    threads.emplace_back([&] {
+      const auto session = cluster->OpenSession(kModel);
+      EXPECT_TRUE(session.ok()) << session.status();
+    });
+  }
 }
 
 }  // namespace
