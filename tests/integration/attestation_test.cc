@@ -99,8 +99,8 @@ TEST_F(AttestationTest, ARecordedGenuineReportIsRefusedBecauseTheKeyIsNotBoundTo
   const std::vector<std::string> policy = {"--policy", Write("policy.yaml", genuine.policy)};
   ExpectRefused(policy, 7, "report data");
   // The report itself is beyond reproach: every other step passes.
-  const CommandResult json = Verify({policy[0], policy[1], "--output", "json"});
-  for (const auto& step : nlohmann::json::parse(json.out)["steps"]) {
+  const auto json = nlohmann::json::parse(Verify({policy[0], policy[1], "--output", "json"}).out);
+  for (const auto& step : json["steps"]) {
     EXPECT_EQ(step["passed"].get<bool>(), step["name"] != "report data") << step;
   }
   ExpectRefused({}, 3, "evidence kind");
