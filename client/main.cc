@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
-#include <map>
 #include <string>
 
 #include "client/commands/commands.h"
@@ -31,8 +30,15 @@ CLI::Option* AddServer(CLI::App& command, Arguments& arguments) {
   command.add_option("--token-file", arguments.token_file, "file with the bearer token");
   command.add_option("--deadline", arguments.deadline, "time for each picture or call, as 500ms, 10s or 2m")
       ->capture_default_str();
-  const std::map<std::string, OutputFormat> formats = {{"text", OutputFormat::kText}, {"json", OutputFormat::kJson}};
-  command.add_option("--output", arguments.output, "text or json")->transform(CLI::CheckedTransformer(formats));
+  command
+      .add_option_function<std::string>(
+          "--output",
+          [&arguments](const std::string& format) {
+            arguments.output = format == "json" ? OutputFormat::kJson : OutputFormat::kText;
+          },
+          "how to print")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->default_str("text");
   return server;
 }
 

@@ -48,6 +48,19 @@ size_t KnownOf(size_t top, const Answer& answer) {
   return limited ? std::min<size_t>(top, sealed->results.parameter()) : top;
 }
 
+// By answers that their owner limits, what stands in the place of the other scores says nothing.
+std::vector<RankedClass> RankedOf(const Answer& answer, size_t top) {
+  std::vector<RankedClass> ranked =
+      Rank(answer.outputs.front().values<float>(), answer.model->labels, KnownOf(top, answer));
+  const auto& sealed = answer.model->manifest.sealed;
+  if (sealed.has_value() && sealed->results.form() != attest::ResultForm::kScores) {
+    for (RankedClass& entry : ranked) {
+      entry.probability.reset();
+    }
+  }
+  return ranked;
+}
+
 }  // namespace
 
 std::vector<RankedClass> Rank(std::span<const float> scores, const std::vector<std::string>& labels, size_t top) {
@@ -79,20 +92,27 @@ std::vector<RankedClass> Rank(std::span<const float> scores, const std::vector<s
 }
 
 std::string AnswerText(const std::string& picture, const Answer& answer, size_t top) {
-  const std::vector<RankedClass> ranked =
-      Rank(answer.outputs.front().values<float>(), answer.model->labels, KnownOf(top, answer));
+  const std::vector<RankedClass> ranked = RankedOf(answer, top);
   size_t width = 0;
   for (const RankedClass& entry : ranked) {
     width = std::max(width, entry.label.size());
   }
   std::string out = Printable(picture) + "\n";
   for (size_t i = 0; i < ranked.size(); ++i) {
-    char numbers[80];
-    std::snprintf(numbers, sizeof(numbers), "  probability %.4f  score %.6g\n", ranked[i].probability,
-                  static_cast<double>(ranked[i].score));
+    char score[40];
+    std::snprintf(score, sizeof(score), "  score %.6g", static_cast<double>(ranked[i].score));
+    char probability[40] = "";
+    if (ranked[i].probability.has_value()) {
+      std::snprintf(probability, sizeof(probability), "  probability %.4f", *ranked[i].probability);
+    }
     std::string place = std::to_string(i + 1);
     place.insert(0, place.size() < 4 ? 4 - place.size() : 0, ' ');
-    out += place + "  " + ranked[i].label + std::string(width - ranked[i].label.size(), ' ') + numbers;
+    out +=
+        place + "  " + ranked[i].label + std::string(width - ranked[i].label.size(), ' ') + probability + score + "\n";
+  }
+  const auto& sealed = answer.model->manifest.sealed;
+  if (sealed.has_value() && sealed->results.form() != attest::ResultForm::kScores) {
+    out += "      results as the model's owner lets them leave: " + sealed->results.ToString() + "\n";
   }
   return out;
 }
@@ -102,10 +122,12 @@ std::string AnswerJson(const std::string& picture, const Answer& answer, size_t 
   json["picture"] = picture;
   json["model"] = answer.model->manifest.name;
   json["top"] = Json::array();
-  for (const RankedClass& entry :
-       Rank(answer.outputs.front().values<float>(), answer.model->labels, KnownOf(top, answer))) {
-    json["top"].push_back(
-        {{"index", entry.index}, {"label", entry.label}, {"score", entry.score}, {"probability", entry.probability}});
+  for (const RankedClass& entry : RankedOf(answer, top)) {
+    Json ranked = {{"index", entry.index}, {"label", entry.label}, {"score", entry.score}};
+    if (entry.probability.has_value()) {
+      ranked["probability"] = *entry.probability;
+    }
+    json["top"].push_back(std::move(ranked));
   }
   json["outputs"] = Json::array();
   for (size_t i = 0; i < answer.outputs.size(); ++i) {

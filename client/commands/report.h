@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,9 +16,9 @@ namespace shoji::client {
 
 struct RankedClass {
   size_t index = 0;
-  std::string label;  // "class 7" where the model has no labels
-  float score = 0;    // as the model gave it
-  double probability = 0;
+  std::string label;                  // "class 7" where the model has no labels
+  float score = 0;                    // as the model gave it
+  std::optional<double> probability;  // where all scores are known
 };
 
 // The `top` largest of `scores`, largest first (of equals, the smaller index first). Their probability is the score

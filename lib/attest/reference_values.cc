@@ -11,7 +11,7 @@ void ReferenceMatcher::Finish() {
   }
   any_ = true;
   if (!differs_.empty()) {
-    mismatches_ += (mismatches_.empty() ? "" : "; ") + std::string("'") + name_ + "' has " + differs_;
+    mismatches_ += (mismatches_.empty() ? "" : "; ") + std::string("not '") + name_ + "': " + differs_;
   } else if (matched_.empty()) {
     matched_ = "'" + name_ + "'";
   }
@@ -24,10 +24,10 @@ void ReferenceMatcher::Record(const std::string& found, Unpinned unpinned, StepL
     steps.Check("measurement", unpinned == Unpinned::kAccepted, found + " (any is accepted)", "a pinned measurement");
     return;
   }
-  steps.Check("measurement", !matched_.empty(),
-              matched_.empty() ? found + ", which is none of those allowed: " + mismatches_ : found + ", " + matched_,
-              "an allowed measurement",
-              "if this is what you built and mean to trust, add it to the policy's reference values");
+  steps.Check(
+      "measurement", !matched_.empty(),
+      matched_.empty() ? found + ", which is none of those allowed (" + mismatches_ + ")" : found + ", " + matched_,
+      "an allowed measurement", "if this is what you built and mean to trust, add it to the policy's reference values");
 }
 
 }  // namespace shoji::attest

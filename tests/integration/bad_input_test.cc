@@ -384,7 +384,7 @@ TEST_F(TlsTest, AFrontEndAndAnEnclaveProveThemselvesToEachOtherOverTcp) {
                                   {"nameless", ca},
                                   {"deceived", "ca: " + files_.File("other_ca.pem") + ", " + Identity("server")}}) {
     const std::string address = start_server(name, tls);
-    ExpectRefused(InferTls(address, {"--plaintext", "--deadline", "1s"}), 1, {"no enclave is connected"});
+    ExpectRefused(InferTls(address, {"--plaintext", "--deadline", "3s"}), 1, {"no enclave is connected"});
   }
   EXPECT_EQ(InferTls(good, {"--plaintext"}).exit_code, 0);
 }

@@ -90,13 +90,18 @@ std::optional<QuoteClaims> VerifyQuoteSignatures(ByteSpan bytes, TeeType tee, co
                    platform.ok() ? "platform with FMSPC " + HexEncode(platform->fmspc) : "")) {
     return std::nullopt;
   }
+  const auto check = [&steps](const char* step, bool passed, const char* is, const char* is_not, const char* expected) {
+    return steps.Check(step, passed, passed ? is : is_not, expected);
+  };
   const bool genuine =
-      steps.Check("qe report signature", QeReportSignedBy(chain->front(), *quote),
-                  "signed by the PCK certificate's key", "a QE report that the platform's PCK signed") &&
-      steps.Check("attestation key", BindsAttestationKey(*quote), "bound by the QE report",
-                  "a QE report whose report data is the digest of the attestation key") &&
-      steps.Check("quote signature", SignedByAttestationKey(*quote), "signed by the attestation key",
-                  "a quote that the attestation key signed");
+      check("qe report signature", QeReportSignedBy(chain->front(), *quote), "signed by the PCK certificate's key",
+            "a signature that does not verify under the PCK certificate's key",
+            "a QE report that the platform's PCK signed") &&
+      check("attestation key", BindsAttestationKey(*quote), "bound by the QE report",
+            "another key than the QE report vouches for",
+            "a QE report whose report data is the digest of the attestation key") &&
+      check("quote signature", SignedByAttestationKey(*quote), "signed by the attestation key",
+            "a signature that does not verify under the attestation key", "a quote that the attestation key signed");
   if (!genuine) {
     return std::nullopt;
   }

@@ -40,7 +40,7 @@ TEST(RankTest, SortsByScoreAndTakesTheSoftmaxOfScores) {
   ASSERT_EQ(ranked.size(), 2U);
   EXPECT_EQ(ranked[0].label, "b");
   EXPECT_EQ(ranked[1].label, "c");
-  EXPECT_NEAR(ranked[0].probability, std::exp(2) / (1 + std::exp(1) + std::exp(2)), 1e-9);
+  EXPECT_NEAR(*ranked[0].probability, std::exp(2) / (1 + std::exp(1) + std::exp(2)), 1e-9);
 }
 
 TEST(RankTest, LeavesProbabilitiesAsTheyAre) {
@@ -113,6 +113,21 @@ TEST(ReportTest, PrintsLabelsWithoutC1AndBidiMarks) {
   EXPECT_THAT(text, Not(HasSubstr("\xC2\x9B")));
   EXPECT_THAT(text, Not(HasSubstr("\xE2\x80\xAE")));
   EXPECT_THAT(text, HasSubstr("31mcat"));
+}
+
+TEST(ReportTest, AnswersThatTheirOwnerLimitsHaveNoProbabilities) {
+  for (const char* rule : {"top-k:1", "rounded:1"}) {
+    Answer answer = SomeAnswer({0, 0.8F, 0}, {"cat", "dog", "eel"});
+    auto model = std::make_shared<Model>(*answer.model);
+    model->manifest.sealed = {*attest::ResultRule::Parse(rule), 10};
+    answer.model = model;
+    const std::string text = AnswerText("cat.png", answer, 5);
+    EXPECT_THAT(text, HasSubstr("1  dog  score 0.8\n"));
+    EXPECT_THAT(text, Not(HasSubstr("probability")));
+    EXPECT_THAT(text, HasSubstr(std::string("lets them leave: ") + rule));
+    const auto json = nlohmann::json::parse(AnswerJson("cat.png", answer, 5));
+    EXPECT_FALSE(json["top"][0].contains("probability"));
+  }
 }
 
 TEST(ReportTest, JsonIsPrintableAscii) {
