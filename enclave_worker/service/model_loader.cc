@@ -48,8 +48,8 @@ absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::LoadClear(const ModelC
 absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::LoadSealed(const ModelConfig& entry, ModelSource beside,
                                                                      const digest::Sha256Digest& sealed_digest,
                                                                      const sealed_model::FileKey& key) const {
-  ASSIGN_OR_RETURN(ModelSource source, LoadSealedModelSource(entry, std::move(beside), sealed_digest, key,
-                                                             keys_.BudgetOf(sealed_digest)));
+  ASSIGN_OR_RETURN(ModelSource source,
+                   LoadSealedModelSource(entry, std::move(beside), sealed_digest, key, keys_.BudgetOf(sealed_digest)));
   return Make(entry, std::move(source));
 }
 

@@ -24,10 +24,10 @@ void ReferenceMatcher::Record(const std::string& found, Unpinned unpinned, StepL
     steps.Check("measurement", unpinned == Unpinned::kAccepted, found + " (any is accepted)", "a pinned measurement");
     return;
   }
-  steps.Check(
-      "measurement", !matched_.empty(),
-      matched_.empty() ? found + ", which is none of those allowed (" + mismatches_ + ")" : found + ", " + matched_,
-      "an allowed measurement", "if this is what you built and mean to trust, add it to the policy's reference values");
+  const std::string what =
+      matched_.empty() ? ", which is none of those allowed (" + mismatches_ + ")" : ", " + matched_;
+  steps.Check("measurement", !matched_.empty(), found + what, "an allowed measurement",
+              "if this is what you built and mean to trust, add it to the policy's reference values");
 }
 
 }  // namespace shoji::attest

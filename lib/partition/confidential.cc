@@ -100,9 +100,9 @@ bool MeetsConstantsAtEnd(const Graph& graph, const Segment& segment) {
   for (size_t i = segment.end_node; i-- > segment.first_node;) {
     const Node& node = graph.nodes[i];
     const bool leaves = std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) {
-      return reached.contains(id) || std::any_of(segment.outputs.begin(), segment.outputs.end(), [&](const auto& output) {
-               return output.name == graph.values[id].name;
-             });
+      return reached.contains(id) ||
+             std::any_of(segment.outputs.begin(), segment.outputs.end(),
+                         [&](const auto& output) { return output.name == graph.values[id].name; });
     });
     if (!leaves || IsLinear(node)) {
       continue;

@@ -20,9 +20,9 @@ namespace shoji::partition {
 // node elsewhere reads too; NOT_FOUND a node that the graph does not have, for import folded it away, say.
 absl::Status KeepConfidential(const std::vector<std::string>& nodes, const graph::Graph& graph, ResolvedPlan& plan);
 
-// Refuses a plan under which an accelerator sees, in the clear, a tensor that is computed from what one of `nodes` makes:
-// from enough of those anybody works out the node's weights, however the answers leave. INVALID_ARGUMENT names the
-// segment, the tensor and the node.
+// Refuses a plan under which an accelerator sees, in the clear, a tensor that is computed from what one of `nodes`
+// makes: from enough of those anybody works out the node's weights, however the answers leave. INVALID_ARGUMENT names
+// the segment, the tensor and the node.
 absl::Status HideResultsOf(const std::vector<std::string>& nodes, const graph::Graph& graph, const ResolvedPlan& plan);
 
 // What Resolve and KeepConfidential do last, once the segments are known. INVALID_ARGUMENT when a node that an

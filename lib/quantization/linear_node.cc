@@ -143,6 +143,17 @@ double StepOf(std::span<const double> weights, double bias, double input_scale) 
   return !finite ? 0 : step > 0 ? step : 1;
 }
 
+// weights[i] = scaled[i] / scale to the nearest, ties to even: of at most kMaxWeight, as StepOf chose the scale.
+void RoundWeights(std::span<const double> scaled, double scale, std::span<int8_t> weights) {
+  // Added and taken away again, this leaves the nearest whole number of what is small against it; unlike
+  // std::nearbyint it is no call for each weight.
+  constexpr double kRounding = 0x1.8p52;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const double rounded = (scaled[i] / scale + kRounding) - kRounding;
+    weights[i] = static_cast<int8_t>(std::min(std::max(rounded, -kMaxWeight), kMaxWeight));
+  }
+}
+
 // The exact extremes of a channel's accumulator.
 void AppendExtremes(std::span<const int8_t> weights, uint8_t zero_point, LinearLayer& layer) {
   int64_t positive = 0;
@@ -217,9 +228,12 @@ absl::StatusOr<LinearLayer> QuantizeLinear(const std::string& name, const Linear
     const std::span<int8_t> weights = std::span(layer.weights).subspan(c * node.per_channel, node.per_channel);
     const std::vector<double> scaled = ScaledWeights(node, c, input.scales);
     const double scale = StepOf(scaled, node.bias[c], input_scale);
-    for (size_t i = 0; i < weights.size() && scale > 0; ++i) {
-      const int added = node.rounding.empty() ? 0 : node.rounding[c * node.per_channel + i];
-      const double rounded = std::nearbyint(scaled[i] / scale) + (node.factor[c] < 0 ? -added : added);
+    if (scale > 0) {
+      RoundWeights(scaled, scale, weights);
+    }
+    for (size_t i = 0; i < weights.size() && scale > 0 && !node.rounding.empty(); ++i) {
+      const int added = node.rounding[c * node.per_channel + i];
+      const double rounded = weights[i] + (node.factor[c] < 0 ? -added : added);
       weights[i] = static_cast<int8_t>(std::min(std::max(rounded, -kMaxWeight), kMaxWeight));
     }
     double output_scale = layer.quantized_output ? static_cast<double>(output.form->parameters.scale) : 1;
