@@ -307,10 +307,14 @@ void RemoveDeadCode(Graph& graph) {
   RemoveUnusedValues(graph);
 }
 
-void Optimize(Graph& graph) {
+void Fold(Graph& graph) {
   RemoveDeadCode(graph);
   FoldPads(graph);
   FoldAffine(graph);
+}
+
+void Optimize(Graph& graph) {
+  Fold(graph);
   ScaleBeforeActivations(graph);
 }
 

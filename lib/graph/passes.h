@@ -18,7 +18,9 @@ void ScaleBeforeActivations(Graph& graph);
 void FoldPads(Graph& graph);
 // Drops nodes and values that no output depends on.
 void RemoveDeadCode(Graph& graph);
-// All of them, in the order that serves execution.
+// Those after which a value that is left holds what it did before: ranges observed on the original graph hold for it.
+void Fold(Graph& graph);
+// All of them, in the order that serves execution in float32. ScaleBeforeActivations changes what values hold.
 void Optimize(Graph& graph);
 
 }  // namespace shoji::graph

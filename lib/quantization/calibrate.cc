@@ -87,7 +87,7 @@ class WatchingCalibrator : public Calibrator {
 };
 
 Graph Folded(Graph graph) {
-  graph::Optimize(graph);
+  graph::Fold(graph);
   return graph;
 }
 

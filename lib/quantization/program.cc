@@ -158,7 +158,7 @@ absl::StatusOr<std::unique_ptr<Program>> Program::Compile(const graph::Graph& gr
     index_of.emplace(graph.nodes[i].name, i);
   }
   graph::Graph folded = graph;
-  graph::Optimize(folded);
+  graph::Fold(folded);
   std::vector<size_t> origin;
   for (const graph::Node& node : folded.nodes) {
     origin.push_back(index_of.at(node.name));

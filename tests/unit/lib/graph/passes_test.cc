@@ -69,6 +69,20 @@ TEST(PassesTest, BatchNormFoldsIntoGemmOfEitherLayout) {
   }
 }
 
+TEST(PassesTest, FoldChangesNoValueThatItLeaves) {
+  // A factor behind an activation: moved before it, the convolution's output would hold half of what was observed.
+  OnnxBuilder builder;
+  builder.Input("x", {1, 1, 1, 2}).Weight("w", {2, 1, 1, 2}, {1, 2, 3, 4}).Weight("half", {1}, {0.5F});
+  builder.Node("Conv", {"x", "w"}, {"c"}).Node("Relu", {"c"}, {"r"}).Node("Mul", {"r", "half"}, {"y"}).Output("y");
+  Graph graph = ImportOnnx(builder.Build()).value();
+  Fold(graph);
+  ASSERT_EQ(graph.nodes.size(), 3U);
+  EXPECT_THAT(ConstantOf(graph, graph.nodes[0].inputs[1]), ElementsAre(1, 2, 3, 4));
+  Optimize(graph);
+  ASSERT_EQ(graph.nodes.size(), 2U);
+  EXPECT_THAT(ConstantOf(graph, graph.nodes[0].inputs[1]), ElementsAre(0.5F, 1, 1.5F, 2));
+}
+
 TEST(PassesTest, BatchNormStaysWhereItsInputGoesElsewhereToo) {
   OnnxBuilder builder;
   builder.Input("x", {1, 1, 1, 2}).Weight("w", {2, 1, 1, 2}).Node("Conv", {"x", "w"}, {"c"}).Output("c");
