@@ -145,16 +145,6 @@ TEST(QuantizedProgramTest, MatMulTakesTheSumThatFollowsAsItsBias) {
   ExpectGoodProgram(b.graph(), 0.03F);
 }
 
-TEST(QuantizedProgramTest, AFactorBehindAnActivationLeavesObservedRangesTrue) {
-  // Moved into the layer before, it would shrink what the layer gives to a fraction of the range that was observed.
-  GraphBuilder b;
-  const ValueId x = Relu(b, b.Conv(b.Input(Shape({1, 3, 6, 6})), 8, 3));
-  const ValueId small =
-      b.Node(Op::kMul, {x, b.Constant(Tensor::Of<float>(Shape({1}), std::vector<float>{0.01F}))}, b.shape(x));
-  b.Output(b.Conv(small, 4, 1));
-  ExpectGoodProgram(b.graph(), 0.04F);
-}
-
 TEST(QuantizedProgramTest, ConstantsAChannelAfterALayerGoIntoIt) {
   GraphBuilder b;
   const ValueId conv = b.Conv(b.Input(Shape({1, 3, 6, 6})), 8, 3);
