@@ -260,7 +260,7 @@ TEST_F(VerifySavedTest, IsRefusedWithoutPermissionOrWithAPolicyForOtherModels) {
   EXPECT_THAT(outcome.out, HasSubstr("the enclave serves no model 'cars'"));
 }
 
-TEST_F(VerifySavedTest, AModelThatIsAwaitedIsJudgedTooAndNoModelIsNoPass) {
+TEST_F(VerifySavedTest, AModelThatIsAwaitedIsJudgedToo) {
   attest::AwaitedModel awaited;
   awaited.name = "secret";
   awaited.plan = {{"from the input", "open", false}};
