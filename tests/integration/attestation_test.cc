@@ -99,7 +99,7 @@ TEST_F(AttestationTest, ARecordedGenuineReportIsRefusedBecauseTheKeyIsNotBoundTo
   const std::vector<std::string> policy = {"--policy", Write("policy.yaml", genuine.policy)};
   ExpectRefused(policy, 7, "report data");
   // The report itself is beyond reproach: every other step passes.
-  const auto json = nlohmann::json::parse(Verify({policy[0], policy[1], "--output", "json"}).out);
+  auto json = nlohmann::json::parse(Verify({policy[0], policy[1], "--output", "json"}).out);
   for (const auto& step : json["steps"]) {
     EXPECT_EQ(step["passed"].get<bool>(), step["name"] != "report data") << step;
   }

@@ -97,7 +97,7 @@ class BadInputTest : public ::testing::Test {
   std::vector<float> Scores(const std::string& path) const {
     const CommandResult result = Infer({path, "--output", "json"});
     EXPECT_EQ(result.exit_code, 0) << result.err;
-    const auto json = nlohmann::json::parse(result.out, nullptr, false);
+    auto json = nlohmann::json::parse(result.out, nullptr, false);
     return json.is_discarded() ? std::vector<float>() : json["outputs"][0]["values"].get<std::vector<float>>();
   }
 

@@ -125,7 +125,7 @@ TEST(ReportTest, AnswersThatTheirOwnerLimitsHaveNoProbabilities) {
     EXPECT_THAT(text, HasSubstr("1  dog  score 0.8\n"));
     EXPECT_THAT(text, Not(HasSubstr("probability")));
     EXPECT_THAT(text, HasSubstr(std::string("lets them leave: ") + rule));
-    const auto json = nlohmann::json::parse(AnswerJson("cat.png", answer, 5));
+    auto json = nlohmann::json::parse(AnswerJson("cat.png", answer, 5));
     EXPECT_FALSE(json["top"][0].contains("probability"));
   }
 }
@@ -161,7 +161,7 @@ TEST(CheckOpensNoMoreTest, RefusesToGoOnWithoutTheChecks) {
 }
 
 TEST(ReportTest, JsonHoldsRawScoresAndEveryOutput) {
-  const auto json = nlohmann::json::parse(AnswerJson("cat.png", SomeAnswer({1.5F, -2.25F}, {"cat", "dog"}), 1));
+  auto json = nlohmann::json::parse(AnswerJson("cat.png", SomeAnswer({1.5F, -2.25F}, {"cat", "dog"}), 1));
   EXPECT_EQ(json["picture"], "cat.png");
   EXPECT_EQ(json["top"].size(), 1U);
   EXPECT_EQ(json["top"][0]["label"], "cat");
@@ -171,7 +171,7 @@ TEST(ReportTest, JsonHoldsRawScoresAndEveryOutput) {
 }
 
 TEST(ReportTest, JsonErrorNamesCodeAndReason) {
-  const auto json = nlohmann::json::parse(ErrorJson("cat.png", ErrorOf(Reason::kBadInput)));
+  auto json = nlohmann::json::parse(ErrorJson("cat.png", ErrorOf(Reason::kBadInput)));
   EXPECT_EQ(json["error"]["code"], "INVALID_ARGUMENT");
   EXPECT_EQ(json["error"]["reason"], "BAD_INPUT");
 }

@@ -77,7 +77,7 @@ TEST_F(VerifyQuoteTest, JsonHoldsEveryStepClaimAndRemedy) {
   const GenuineEvidence genuine = testing::GenuineTdx();
   Arguments arguments = ArgumentsFor(genuine);
   arguments.output = OutputFormat::kJson;
-  const auto json = nlohmann::json::parse(Verify(arguments).out);
+  auto json = nlohmann::json::parse(Verify(arguments).out);
   EXPECT_EQ(json["accepted"], false);
   EXPECT_EQ(json["verdict"], "genuine-not-bound");
   EXPECT_EQ(json["exit_code"], 8);

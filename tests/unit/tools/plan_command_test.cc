@@ -102,7 +102,7 @@ TEST_F(PlanCommandTest, OpenResultIsSaidLoudly) {
 TEST_F(PlanCommandTest, JsonHoldsTheSameFigures) {
   const CommandResult result = Plan(kPolicy, {"--output", "json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  const nlohmann::json plan = nlohmann::json::parse(result.out);
+  nlohmann::json plan = nlohmann::json::parse(result.out);
   EXPECT_EQ(plan["plan_digest"].get<std::string>().size(), 64U);
   EXPECT_EQ(plan["result_opened"], false);
   ASSERT_EQ(plan["segments"].size(), 3U);
@@ -198,7 +198,7 @@ TEST_F(PlanLayersTest, BlindedLayersShowRingTrafficPadAndErrorBound) {
 }
 
 TEST_F(PlanLayersTest, JsonHoldsTheSameFigures) {
-  const nlohmann::json plan = PlanJson(kBlinded);
+  nlohmann::json plan = PlanJson(kBlinded);
   EXPECT_EQ(plan["masking_source"], "pads");
   ASSERT_EQ(plan["layers"].size(), 4U);
   const nlohmann::json& stem = plan["layers"][0];
@@ -221,7 +221,7 @@ TEST_F(PlanLayersTest, JsonHoldsTheSameFigures) {
 }
 
 TEST_F(PlanLayersTest, ALayerBelongsToTheSegmentThatHoldsItsNode) {
-  const nlohmann::json plan = PlanJson(
+  nlohmann::json plan = PlanJson(
       "model: small\nsegments:\n  - {from: input, place: blinded}\n  - {from: block1_conv2, place: verified}\n"
       "  - {from: pool, place: enclave}\n  - {from: fc, place: enclave, precision: int8}\n");
   ASSERT_EQ(plan["layers"].size(), 4U);
@@ -240,7 +240,7 @@ TEST_F(PlanLayersTest, ALayerBelongsToTheSegmentThatHoldsItsNode) {
 }
 
 TEST_F(PlanLayersTest, RegionsApartHavePoolsOfTheirOwn) {
-  const nlohmann::json plan = PlanJson(
+  nlohmann::json plan = PlanJson(
       "model: small\nsegments:\n  - {from: input, place: blinded}\n  - {from: block1_conv2, place: blinded}\n"
       "  - {from: pool, place: enclave}\n  - {from: fc, place: blinded}\nmasking: {pool: {memory: 6KiB}}\n");
   ASSERT_EQ(plan["pools"].size(), 2U);
@@ -254,7 +254,7 @@ TEST_F(PlanLayersTest, RegionsApartHavePoolsOfTheirOwn) {
 
 TEST_F(PlanLayersTest, SharesGoToBothOperatorsAndTakeNoPads) {
   const std::string policy = std::string(kBlinded) + "masking: {source: shares}\n";
-  const nlohmann::json plan = PlanJson(policy);
+  nlohmann::json plan = PlanJson(policy);
   EXPECT_EQ(plan["masking_source"], "shares");
   EXPECT_EQ(plan["bytes_out_per_request"], 2 * 4800);
   EXPECT_EQ(plan["bytes_in_per_request"], 2 * 2316);
@@ -303,7 +303,7 @@ TEST_F(PlanLayersTest, PoolWithoutRoomForOneRequestIsRefused) {
 
 TEST_F(PlanLayersTest, Float32NeedsNoRanges) {
   Write("model.ranges.yaml", AsBytes("not ranges"));
-  const nlohmann::json plan = PlanJson(kPolicy);
+  nlohmann::json plan = PlanJson(kPolicy);
   EXPECT_TRUE(plan["layers"].is_array());
   EXPECT_TRUE(plan["layers"].empty());
   EXPECT_TRUE(plan["masking_source"].is_null());
@@ -315,7 +315,7 @@ TEST_F(PlanCommandTest, WithoutRangesTheRestIsShownAndHowToMakeThem) {
   EXPECT_THAT(result.out, HasSubstr("segment 1: blinded, int8\n"));
   EXPECT_THAT(result.out, HasSubstr("layers               not shown: int8 needs calibrated ranges, and there is no " +
                                     folder_.File("model.ranges.yaml") + "; make it with: shoji-model calibrate"));
-  const nlohmann::json plan = PlanJson(kBlinded);
+  nlohmann::json plan = PlanJson(kBlinded);
   EXPECT_TRUE(plan["layers"].is_null());
   EXPECT_THAT(plan["layers_missing"].get<std::string>(), HasSubstr("shoji-model calibrate"));
 }

@@ -40,7 +40,7 @@ TEST(LogTest, JsonIsValidWhateverTheValuesHold) {
   }
   const std::vector<LogField> fields = {
       {"bytes", every_byte}, {"n", uint64_t{7}}, {"x", std::numeric_limits<double>::infinity()}};
-  const nlohmann::json parsed = nlohmann::json::parse(FormatJson(Line(fields)));
+  nlohmann::json parsed = nlohmann::json::parse(FormatJson(Line(fields)));
   EXPECT_EQ(parsed["time"], "2026-01-01T00:00:00.123Z");
   EXPECT_EQ(parsed["level"], "info");
   EXPECT_EQ(parsed["process"], "daemon");
