@@ -8,7 +8,8 @@ project_forbid(shoji-server TRUST secret
 project_forbid(shoji-accelerator TRUST secret
   LIBS ${SECRET_HANDLING} attest partition)
 project_forbid(enclave_core
-  LIBS rpc config telemetry transport proto_services gRPC::grpc++ gRPC::grpc yaml-cpp spdlog::spdlog spdlog fmt::fmt)
+  LIBS rpc config telemetry metrics transport proto_services gRPC::grpc++ gRPC::grpc yaml-cpp spdlog::spdlog spdlog fmt::fmt
+       prometheus-cpp::core prometheus-cpp::pull)
 project_forbid(shoji-enclave TRUST untrusted LIBS cudart cuda)
 project_forbid(shoji TRUST untrusted
   LIBS graph kernels execution partition enclave_core onnx DNNL::dnnl)

@@ -14,9 +14,20 @@ namespace {
 
 constexpr uint8_t kMaxStatusCode = static_cast<uint8_t>(absl::StatusCode::kUnauthenticated);
 
+constexpr uint8_t kWantsPhases = 1;  // in the lower byte of a request's flags
+
 crypto::PlaintextBytes WithHeader(ByteSpan header, size_t body_size) {
   crypto::PlaintextBytes out(header.size() + body_size);
   std::copy(header.begin(), header.end(), out.ExposeMutable().begin());
+  return out;
+}
+
+// An answer but for its body, which is zero.
+crypto::PlaintextBytes AnswerWith(ByteSpan header, size_t body_size, const std::optional<PhaseTimes>& phases) {
+  crypto::PlaintextBytes out = WithHeader(header, body_size + (phases.has_value() ? kPhaseTrailerSize : 0));
+  if (phases.has_value()) {
+    WritePhaseTrailer(*phases, out.ExposeMutable().last(kPhaseTrailerSize));
+  }
   return out;
 }
 
@@ -39,16 +50,22 @@ bool IsRequestSize(size_t sealed_size, const RequestBodySizes& sizes) {
   });
 }
 
-crypto::PlaintextBytes BuildRequest(RequestKind kind, ByteSpan body) {
-  const std::array<uint8_t, kRequestHeaderSize> header = {kPayloadVersion, static_cast<uint8_t>(kind), 0, 0};
+crypto::PlaintextBytes BuildRequest(RequestKind kind, ByteSpan body, Trailer trailer) {
+  const uint8_t flags = trailer == Trailer::kPhases ? kWantsPhases : 0;
+  const std::array<uint8_t, kRequestHeaderSize> header = {kPayloadVersion, static_cast<uint8_t>(kind), 0, flags};
   crypto::PlaintextBytes out = WithHeader(header, body.size());
   std::copy(body.begin(), body.end(), out.ExposeMutable().begin() + kRequestHeaderSize);
   return out;
 }
 
+Trailer TrailerAskedBy(ByteSpan plaintext) {
+  return plaintext.size() >= kRequestHeaderSize && (plaintext[3] & kWantsPhases) != 0 ? Trailer::kPhases
+                                                                                      : Trailer::kNone;
+}
+
 absl::StatusOr<RequestView> ParseRequest(ByteSpan plaintext, const RequestBodySizes& sizes) {
   if (plaintext.size() < kRequestHeaderSize || plaintext[0] != kPayloadVersion || plaintext[2] != 0 ||
-      plaintext[3] != 0) {
+      (plaintext[3] & ~kWantsPhases) != 0) {
     return ErrorOf(Reason::kBadInput);
   }
   const bool is_picture = plaintext[1] == static_cast<uint8_t>(RequestKind::kPicture);
@@ -63,23 +80,26 @@ absl::StatusOr<RequestView> ParseRequest(ByteSpan plaintext, const RequestBodySi
   return RequestView{.kind = is_picture ? RequestKind::kPicture : RequestKind::kTensors, .body = body};
 }
 
-crypto::PlaintextBytes BuildAnswer(ByteSpan body) {
+crypto::PlaintextBytes BuildAnswer(ByteSpan body, const std::optional<PhaseTimes>& phases) {
   const std::array<uint8_t, kAnswerHeaderSize> header = {kPayloadVersion};
-  crypto::PlaintextBytes out = WithHeader(header, body.size());
+  crypto::PlaintextBytes out = AnswerWith(header, body.size(), phases);
   std::copy(body.begin(), body.end(), out.ExposeMutable().begin() + kAnswerHeaderSize);
   return out;
 }
 
-crypto::PlaintextBytes BuildErrorAnswer(const absl::Status& error, size_t body_size) {
+crypto::PlaintextBytes BuildErrorAnswer(const absl::Status& error, size_t body_size,
+                                        const std::optional<PhaseTimes>& phases) {
   SHOJI_CHECK(!error.ok());
   const auto code = static_cast<uint8_t>(error.code());
   const auto reason = static_cast<uint8_t>(ReasonOf(error));
   const std::array<uint8_t, kAnswerHeaderSize> header = {kPayloadVersion, code, 0, reason};
-  return WithHeader(header, body_size);
+  return AnswerWith(header, body_size, phases);
 }
 
-absl::StatusOr<AnswerView> ParseAnswer(ByteSpan plaintext, size_t body_size) {
-  if (plaintext.size() < kAnswerHeaderSize || plaintext.size() - kAnswerHeaderSize != body_size) {
+absl::StatusOr<AnswerView> ParseAnswer(ByteSpan plaintext, size_t body_size, Trailer trailer) {
+  const size_t trailer_size = trailer == Trailer::kPhases ? kPhaseTrailerSize : 0;
+  if (plaintext.size() < kAnswerHeaderSize + trailer_size ||
+      plaintext.size() - kAnswerHeaderSize - trailer_size != body_size) {
     return ErrorOf(Reason::kBadInput);
   }
   const uint8_t code = plaintext[1];
@@ -89,8 +109,13 @@ absl::StatusOr<AnswerView> ParseAnswer(ByteSpan plaintext, size_t body_size) {
   if (plaintext[0] != kPayloadVersion || code > kMaxStatusCode || !reserved_is_zero || (code == 0 && reason != 0)) {
     return ErrorOf(Reason::kBadInput);
   }
-  return AnswerView{.status = code == 0 ? absl::OkStatus() : StatusFrom(code, reason),
-                    .body = plaintext.subspan(kAnswerHeaderSize)};
+  AnswerView answer;
+  answer.status = code == 0 ? absl::OkStatus() : StatusFrom(code, reason);
+  answer.body = plaintext.subspan(kAnswerHeaderSize, body_size);
+  if (trailer == Trailer::kPhases) {
+    answer.phases = ReadPhaseTrailer(plaintext.last(kPhaseTrailerSize));
+  }
+  return answer;
 }
 
 }  // namespace shoji::channel

@@ -133,7 +133,7 @@ void RequestPlaintext(Input input) {
   const RequestBodySizes sizes = {.picture = picture, .tensors = tensors};
   const absl::StatusOr<RequestView> view = ParseRequest(input.Rest(), sizes);
   if (view.ok()) {
-    SHOJI_CHECK(std::ranges::equal(BuildRequest(view->kind, view->body).Expose(), input.Rest()));
+    SHOJI_CHECK(std::ranges::equal(BuildRequest(view->kind, view->body, TrailerAskedBy(input.Rest())).Expose(), input.Rest()));
   }
 }
 

@@ -1,0 +1,86 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "lib/metrics/exporter.h"
+
+#include <prometheus/counter.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/scrape.h"
+
+namespace shoji::metrics {
+namespace {
+
+using ::testing::HasSubstr;
+
+absl::StatusOr<Options> Read(const std::string& yaml) {
+  const auto document = config::Document::Parse(yaml, "server.yaml");
+  EXPECT_TRUE(document.ok());
+  return ReadOptions(*document->root().Map({"metrics"}));
+}
+
+Options Local() { return *Read("metrics: {address: \"127.0.0.1:0\"}\n"); }
+
+TEST(MetricsOptionsTest, NoKeyMeansNoPort) {
+  const absl::StatusOr<Options> options = Read("{}\n");
+  ASSERT_TRUE(options.ok());
+  EXPECT_EQ(options->address, std::nullopt);
+  const auto exporter = Exporter::Start(*options);
+  ASSERT_TRUE(exporter.ok());
+  EXPECT_EQ((*exporter)->address(), std::nullopt);
+}
+
+TEST(MetricsOptionsTest, AnAddressBeyondThisHostHasToBeAskedForByName) {
+  EXPECT_THAT(std::string(Read("metrics: {address: \"0.0.0.0:9464\"}\n").status().message()),
+              HasSubstr("server.yaml:1: key 'metrics.address': the page is not encrypted"));
+  EXPECT_TRUE(Read("metrics: {address: \"0.0.0.0:9464\", insecure_plaintext: true}\n").ok());
+}
+
+TEST(MetricsOptionsTest, WhatIsNoAddressIsAnError) {
+  EXPECT_THAT(std::string(Read("metrics: {address: 9464}\n").status().message()), HasSubstr("metrics.address"));
+  EXPECT_THAT(std::string(Read("metrics: {address: \"unix:run/m.sock\"}\n").status().message()),
+              HasSubstr("not on a Unix socket"));
+  EXPECT_THAT(std::string(Read("metrics: {}\n").status().message()), HasSubstr("metrics.address"));
+  EXPECT_FALSE(Read("metrics: {adress: \"127.0.0.1:1\"}\n").ok());
+}
+
+TEST(ExporterTest, ShowsCountersHistogramsAndWhatCollectorsSay) {
+  const auto exporter = Exporter::Start(Local());
+  ASSERT_TRUE(exporter.ok()) << exporter.status();
+  prometheus::Registry& registry = (*exporter)->registry();
+  prometheus::BuildCounter().Name("shoji_x_total").Help("Xs.").Register(registry).Add({{"kind", "a"}}).Increment(3);
+  auto& times = prometheus::BuildHistogram().Name("shoji_y_seconds").Help("Y.").Register(registry);
+  times.Add({}, TimeBuckets()).Observe(0.003);
+  int scrapes = 0;
+  (*exporter)->AddCollector([&scrapes] {
+    prometheus::MetricFamily depth = GaugeFamily("shoji_depth", "Depth.");
+    AddValue(depth, 10 + ++scrapes, {{"queue", "q"}});
+    prometheus::MetricFamily served = CounterFamily("shoji_served_total", "Served.");
+    AddValue(served, 7);
+    return std::vector<prometheus::MetricFamily>{depth, served};
+  });
+  ASSERT_TRUE(testing::Scrape(*(*exporter)->address()).ok());
+  const absl::StatusOr<std::string> page = testing::Scrape(*(*exporter)->address());
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(testing::SeriesIn(*page, "shoji_x_total{kind=\"a\"}"), 3);
+  EXPECT_EQ(testing::SeriesIn(*page, "shoji_y_seconds_bucket{le=\"0.0025\"}"), 0);
+  EXPECT_EQ(testing::SeriesIn(*page, "shoji_y_seconds_bucket{le=\"0.005\"}"), 1);
+  EXPECT_EQ(testing::SeriesIn(*page, "shoji_depth{queue=\"q\"}"), 12);
+  EXPECT_EQ(testing::SeriesIn(*page, "shoji_served_total"), 7);
+  EXPECT_THAT(*page, HasSubstr("# TYPE shoji_served_total counter"));
+}
+
+TEST(ExporterTest, APortThatIsTakenIsAnErrorThatNamesItsKey) {
+  const auto first = Exporter::Start(Local());
+  ASSERT_TRUE(first.ok());
+  Options options = Local();
+  options.address = (*first)->address();
+  const absl::Status status = Exporter::Start(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("server.yaml:1: key 'metrics.address'"));
+}
+
+}  // namespace
+}  // namespace shoji::metrics
