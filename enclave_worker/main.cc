@@ -21,12 +21,14 @@
 #include "enclave_worker/hardening/hardening.h"
 #include "enclave_worker/service/accelerator/accelerator_client.h"
 #include "enclave_worker/service/enclave_config.h"
+#include "enclave_worker/service/enclave_metrics.h"
 #include "enclave_worker/service/enclave_service.h"
 #include "enclave_worker/service/model_loader.h"
 #include "enclave_worker/service/worker_pool.h"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/crypto/secret_bytes.h"
+#include "lib/metrics/exporter.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/server.h"
 #include "lib/rpc/signal_waiter.h"
@@ -131,6 +133,15 @@ absl::StatusOr<std::unique_ptr<EvidenceProvider>> StartEvidence(const EvidenceCo
   return provider;
 }
 
+absl::StatusOr<std::unique_ptr<metrics::Exporter>> StartMetrics(const metrics::Options& options,
+                                                                telemetry::Logger& logger) {
+  ASSIGN_OR_RETURN(std::unique_ptr<metrics::Exporter> exporter, metrics::Exporter::Start(options));
+  if (exporter->address().has_value()) {
+    logger.Info("metrics", {{"address", exporter->address()->ToString()}});
+  }
+  return exporter;
+}
+
 // Re-reads models, files and policies. Everything else needs a restart.
 absl::Status Reload(const std::string& path, const ModelLoader& loader, Enclave& enclave) {
   return enclave.Reload([&]() -> absl::StatusOr<Served> {
@@ -141,7 +152,8 @@ absl::Status Reload(const std::string& path, const ModelLoader& loader, Enclave&
 
 // Serves until SIGTERM or SIGINT.
 void ServeUntilDrained(const Flags& flags, Quarantine& quarantine, const ModelLoader& loader, Enclave& enclave,
-                       EnclaveService& service, rpc::SignalWaiter& signals, telemetry::Logger& logger) {
+                       EnclaveService& service, RequestMetrics& metrics, rpc::SignalWaiter& signals,
+                       telemetry::Logger& logger) {
   while (true) {
     const std::optional<rpc::Signal> signal = signals.WaitFor(kTick);
     if (signal == rpc::Signal::kDrain) {
@@ -150,6 +162,7 @@ void ServeUntilDrained(const Flags& flags, Quarantine& quarantine, const ModelLo
     if (signal == rpc::Signal::kReload) {
       quarantine.ReleaseAll();
       const absl::Status reloaded = Reload(flags.config, loader, enclave);
+      metrics.Reloaded(reloaded.ok());
       if (reloaded.ok()) {
         logger.Info("reloaded", {{"config", flags.config}});
       } else {
@@ -200,6 +213,8 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
     return absl::OkStatus();
   }
 
+  ASSIGN_OR_RETURN(const std::unique_ptr<metrics::Exporter> exporter, StartMetrics(config.metrics, logger));
+  RequestMetrics request_metrics(*exporter);
   WorkerPool workers(config.num_workers, config.queue);
   EnclaveService service({.enclave = *enclave,
                           .evidence = *evidence,
@@ -207,7 +222,15 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
                           .clock = clock,
                           .logger = logger,
                           .software_version = SHOJI_VERSION,
-                          .evidence_limits = config.evidence.limits});
+                          .evidence_limits = config.evidence.limits,
+                          .metrics = &request_metrics});
+  const EnclaveSources sources = {.enclave = *enclave,
+                                  .workers = workers,
+                                  .accelerators = accelerators,
+                                  .quarantine = quarantine,
+                                  .evidence = [&service] { return service.evidence_counts(); },
+                                  .software_version = SHOJI_VERSION};
+  const metrics::Exporter::ScopedCollector collecting(*exporter, [&sources] { return CollectFrom(sources); });
   rpc::ServerOptions server_options;
   server_options.listeners = {config.listen};
   server_options.max_message_bytes = config.max_message_bytes;
@@ -216,7 +239,7 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
     RETURN_IF_ERROR(rpc::WriteAddressFile(flags.address_file, server->addresses()));
   }
   logger.Info("serving", {{"address", server->addresses()[0].ToString()}, {"version", SHOJI_VERSION}});
-  ServeUntilDrained(flags, quarantine, loader, *enclave, service, signals, logger);
+  ServeUntilDrained(flags, quarantine, loader, *enclave, service, request_metrics, signals, logger);
   logger.Info("draining", {});
   service.Drain();
   service.EndWatches();

@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -25,6 +26,15 @@ namespace shoji::enclave {
 enum class SubModelFormat : uint8_t {
   kOnnx = 0,         // an open segment
   kLinearLayer = 1,  // a serialized LinearLayer: one layer of a blinded or verified segment
+};
+
+// What goes with the inputs of an execution.
+struct Execution {
+  Execution(SteadyTime until, std::string_view trace = {})  // NOLINT(google-explicit-constructor): mostly that is all
+      : deadline(until), traceparent(trace) {}
+
+  SteadyTime deadline;
+  std::string_view traceparent;  // of the request, public; may be empty
 };
 
 // One accelerator. Thread-safe; many executions may be in flight.
@@ -44,6 +54,9 @@ class Accelerator {
   virtual bool Serves(const digest::Sha256Digest& digest) const = 0;
   // Executions under way, by which the least loaded is chosen.
   virtual size_t num_in_flight() const = 0;
+  // Bytes of messages to and from it, since the start; 0 where nobody counts.
+  virtual uint64_t num_sent_bytes() const { return 0; }
+  virtual uint64_t num_received_bytes() const { return 0; }
 
   // Registers a sub-model under its digest, the SHA-256 of `bytes`. Returns at once; the sub-model is uploaded when the
   // accelerator is reachable, and again after every reconnect.
@@ -57,7 +70,8 @@ class Accelerator {
   // with what the plan expects. UNAVAILABLE (not connected, connection lost), DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED
   // (its quota), INVALID_ARGUMENT (its answer was malformed), INTERNAL.
   virtual absl::StatusOr<std::vector<Tensor>> Execute(const digest::Sha256Digest& digest,
-                                                      std::span<const Tensor* const> inputs, SteadyTime deadline) = 0;
+                                                      std::span<const Tensor* const> inputs,
+                                                      const Execution& execution) = 0;
 };
 
 }  // namespace shoji::enclave

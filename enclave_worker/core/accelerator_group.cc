@@ -125,11 +125,12 @@ absl::StatusOr<AcceleratorGroup::Answer> AcceleratorGroup::Run(const Call& call,
 absl::StatusOr<std::vector<Tensor>> AcceleratorGroup::Execute(const digest::Sha256Digest& digest,
                                                               std::span<const Tensor* const> inputs,
                                                               std::span<const partition::CrossingTensor> expected,
-                                                              SteadyTime deadline) const {
+                                                              const Execution& execution) const {
   Avoided nobody;
-  const Call call{.digest = digest, .expected = expected, .deadline = deadline, .avoided = nobody};
-  absl::StatusOr<Answer> answer =
-      Run(call, [&](Accelerator& accelerator, SteadyTime end) { return accelerator.Execute(digest, inputs, end); });
+  const Call call{.digest = digest, .expected = expected, .deadline = execution.deadline, .avoided = nobody};
+  absl::StatusOr<Answer> answer = Run(call, [&](Accelerator& accelerator, SteadyTime end) {
+    return accelerator.Execute(digest, inputs, {end, execution.traceparent});
+  });
   if (!answer.ok()) {
     return answer.status();
   }
@@ -138,8 +139,9 @@ absl::StatusOr<std::vector<Tensor>> AcceleratorGroup::Execute(const digest::Sha2
 
 absl::StatusOr<AcceleratorGroup::Answer> AcceleratorGroup::ExecuteOn(
     const digest::Sha256Digest& digest, const MakeInputs& make_inputs,
-    std::span<const partition::CrossingTensor> expected, SteadyTime deadline, Avoided& avoided) const {
-  const Call call{.digest = digest, .expected = expected, .deadline = deadline, .attempt_share = 2, .avoided = avoided};
+    std::span<const partition::CrossingTensor> expected, const Execution& execution, Avoided& avoided) const {
+  const Call call{
+      .digest = digest, .expected = expected, .deadline = execution.deadline, .attempt_share = 2, .avoided = avoided};
   return Run(call, [&](Accelerator& accelerator, SteadyTime end) {
     const std::vector<Tensor> inputs = make_inputs(accelerator);
     std::vector<const Tensor*> views;
@@ -147,7 +149,7 @@ absl::StatusOr<AcceleratorGroup::Answer> AcceleratorGroup::ExecuteOn(
     for (const Tensor& input : inputs) {
       views.push_back(&input);
     }
-    return accelerator.Execute(digest, views, end);
+    return accelerator.Execute(digest, views, {end, execution.traceparent});
   });
 }
 

@@ -61,7 +61,7 @@ class AcceleratorGroup {
   // failed. Errors: Reason::kDeadline, Reason::kNoAccelerator when none answered in time.
   absl::StatusOr<std::vector<Tensor>> Execute(const digest::Sha256Digest& digest, std::span<const Tensor* const> inputs,
                                               std::span<const partition::CrossingTensor> expected,
-                                              SteadyTime deadline) const;
+                                              const Execution& execution) const;
 
   // The same for a caller that wants to know who answered, that makes its inputs for each attempt, and that can do
   // without: no attempt takes more than half of the time that is left, so that the caller can still compute the layer
@@ -69,7 +69,7 @@ class AcceleratorGroup {
   // every attempt is added to it, so that a request that carries it along loses that time once and not at every layer.
   // At once Reason::kNoAccelerator when all are avoided or in quarantine.
   absl::StatusOr<Answer> ExecuteOn(const digest::Sha256Digest& digest, const MakeInputs& make_inputs,
-                                   std::span<const partition::CrossingTensor> expected, SteadyTime deadline,
+                                   std::span<const partition::CrossingTensor> expected, const Execution& execution,
                                    Avoided& avoided) const;
 
   // Whether an Execute of this sub-model would find an accelerator without waiting.

@@ -13,6 +13,14 @@ std::vector<partition::AcceleratorIdentity> AcceleratorRegistry::identities() co
   return out;
 }
 
+std::vector<const Accelerator*> AcceleratorRegistry::all() const {
+  std::vector<const Accelerator*> out;
+  for (const Member& member : members_) {
+    out.push_back(member.accelerator.get());
+  }
+  return out;
+}
+
 Accelerator* AcceleratorRegistry::Find(const std::string& name) const {
   for (const Member& member : members_) {
     if (member.identity.name == name) {

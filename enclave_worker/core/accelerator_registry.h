@@ -54,6 +54,7 @@ class AcceleratorRegistry {
   AcceleratorRegistry& operator=(const AcceleratorRegistry&) = delete;
 
   std::vector<partition::AcceleratorIdentity> identities() const;
+  std::vector<const Accelerator*> all() const;
   // Null when there is none of that name.
   Accelerator* Find(const std::string& name) const;
   Registration Register(Accelerator& accelerator, const digest::Sha256Digest& digest,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -95,14 +96,15 @@ absl::StatusOr<channel::HelloAck> Enclave::OpenSession(const channel::KeyId& key
   return responder_->OpenSession(key_id, manifest_digest, enc, sealed_hello);
 }
 
-absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedRequest& request, SteadyTime deadline) {
-  if (options_.clock->SteadyNow() >= deadline) {
+absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedRequest& request, RunContext& run) {
+  if (options_.clock->SteadyNow() >= run.deadline) {
     return ErrorOf(Reason::kDeadline);
   }
   if (request.purpose != channel::Purpose::kInference) {
     return ErrorOf(Reason::kInternal);
   }
-  ASSIGN_OR_RETURN(channel::OpenedRequest opened, responder_->Open(request));
+  std::optional<PhaseTimer> opening(std::in_place, *options_.clock, run, channel::Phase::kOpen);
+  ASSIGN_OR_RETURN(const channel::OpenedRequest opened, responder_->Open(request));
   const auto served = std::static_pointer_cast<const Served>(opened.context);
   // The name and the length are public: both travel in the clear.
   const Model* model = FindModel(*served, request.model);
@@ -116,12 +118,28 @@ absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedReques
   // one.
   RETURN_IF_ERROR(model->TakeQuery());
   absl::StatusOr<SecretTensors> live = InputsOf(*model, opened.plaintext.Expose());
+  opening.reset();
   if (!live.ok()) {
-    return opened.sealer.Seal(channel::BuildErrorAnswer(live.status(), model->output_bytes()).Expose());
+    return Seal(opened, live.status(), {}, model->output_bytes(), run);
   }
-  RETURN_IF_ERROR(model->Run(*live, deadline));
+  RETURN_IF_ERROR(model->Run(*live, run));
   ASSIGN_OR_RETURN(const crypto::PlaintextBytes outputs, OutputsOf(*model, *live));
-  return opened.sealer.Seal(channel::BuildAnswer(outputs.Expose()).Expose());
+  return Seal(opened, absl::OkStatus(), outputs.Expose(), model->output_bytes(), run);
+}
+
+absl::StatusOr<channel::SealedAnswer> Enclave::Seal(const channel::OpenedRequest& opened, const absl::Status& status,
+                                                    ByteSpan outputs, size_t output_bytes, RunContext& run) {
+  const SteadyTime started = options_.clock->SteadyNow();
+  run.phases[channel::Phase::kSeal] = last_seal_;
+  std::optional<channel::PhaseTimes> trailer;
+  if (channel::TrailerAskedBy(opened.plaintext.Expose()) == channel::Trailer::kPhases) {
+    trailer = run.phases;
+  }
+  absl::StatusOr<channel::SealedAnswer> answer =
+      opened.sealer.Seal(status.ok() ? channel::BuildAnswer(outputs, trailer).Expose()
+                                     : channel::BuildErrorAnswer(status, output_bytes, trailer).Expose());
+  last_seal_ = options_.clock->SteadyNow() - started;
+  return answer;
 }
 
 absl::StatusOr<channel::SealedAnswer> Enclave::Release(const channel::SealedRequest& request) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "enclave_worker/core/model.h"
 #include "enclave_worker/core/released_keys.h"
+#include "enclave_worker/core/run_context.h"
 #include "enclave_worker/core/sealed_source.h"
 #include "lib/attest/manifest.h"
 #include "lib/base/bytes.h"
@@ -69,8 +71,9 @@ class Enclave {
                                                 const crypto::HpkeEnc& enc, ByteSpan sealed_hello);
 
   // One request, blocking. An error that depends on the plaintext comes back sealed, as an answer; the others carry a
-  // Reason: those of channel::Responder::Open, UNKNOWN_MODEL, WRONG_LENGTH, NO_ACCELERATOR, DEADLINE, INTERNAL.
-  absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& request, SteadyTime deadline);
+  // Reason: those of channel::Responder::Open, UNKNOWN_MODEL, WRONG_LENGTH, NO_ACCELERATOR, DEADLINE, INTERNAL. `run`
+  // holds the time that the request has waited already, and all phases afterwards.
+  absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& request, RunContext& run);
 
   // A sealed model's key from its owner, blocking: where the model is awaited it is served from then on, under a new
   // manifest as after Reload, and its budget is what its header says. What becomes of it comes back sealed: OK with the
@@ -87,6 +90,8 @@ class Enclave {
   // Does what is due: rotates and forgets keys, evicts idle sessions. Call every few seconds.
   void Tick();
   PublicState public_state();
+  // Counts for the operator.
+  channel::ResponderCounts channel_counts() { return responder_->counts(); }
 
  private:
   Enclave(Options options, std::unique_ptr<channel::Responder> responder, std::shared_ptr<const Served> served);
@@ -97,11 +102,15 @@ class Enclave {
   absl::Status ServeAwaited(const channel::KeyRelease& release, const sealed_model::FileKey& key)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
   void Replace(Served served) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
+  // With a trailer where the request asks for one.
+  absl::StatusOr<channel::SealedAnswer> Seal(const channel::OpenedRequest& opened, const absl::Status& status,
+                                             ByteSpan outputs, size_t output_bytes, RunContext& run);
   std::shared_ptr<const Served> served();
 
   const Options options_;
   const std::unique_ptr<channel::Responder> responder_;
   std::atomic<bool> is_releasing_ = false;
+  std::atomic<std::chrono::nanoseconds> last_seal_ = std::chrono::nanoseconds(0);
   absl::Mutex change_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // held while the next state is made
   absl::Mutex mu_;
   std::shared_ptr<const Served> served_ ABSL_GUARDED_BY(mu_);

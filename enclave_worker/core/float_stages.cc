@@ -20,22 +20,27 @@ namespace {
 
 class EnclaveStage final : public Stage {
  public:
-  EnclaveStage(std::unique_ptr<execution::Program> program, const partition::Segment& segment, ComputeSlots& slots)
+  EnclaveStage(std::unique_ptr<execution::Program> program, const partition::Segment& segment,
+               const ModelContext& context)
       : program_(std::move(program)),
         segment_(segment),
-        slots_(slots),
+        context_(context),
         workspaces_([this] { return program_->NewWorkspace(); }) {}
 
   const std::vector<partition::CrossingTensor>& inputs() const override { return segment_.inputs; }
 
-  absl::Status Run(SecretTensors& live, SteadyTime deadline) const override {
+  absl::Status Run(SecretTensors& live, RunContext& run) const override {
     ASSIGN_OR_RETURN(const std::vector<const Tensor*> inputs, FindInputs(segment_.inputs, live));
-    RETURN_IF_ERROR(slots_.Acquire(deadline));
+    {
+      const PhaseTimer timer(context_.clock, run, channel::Phase::kQueue);
+      RETURN_IF_ERROR(context_.slots.Acquire(run.deadline));
+    }
     absl::StatusOr<std::vector<Tensor>> outputs = [&] {
+      const PhaseTimer timer(context_.clock, run, channel::Phase::kCompute);
       ScratchPool<execution::Workspace>::Lease lease = workspaces_.Borrow();
       return program_->Run(inputs, *lease);
     }();
-    slots_.Release();
+    context_.slots.Release();
     if (!outputs.ok()) {
       return ErrorOf(Reason::kInternal);
     }
@@ -45,21 +50,28 @@ class EnclaveStage final : public Stage {
  private:
   const std::unique_ptr<execution::Program> program_;
   const partition::Segment segment_;
-  ComputeSlots& slots_;
+  const ModelContext& context_;
   mutable ScratchPool<execution::Workspace> workspaces_;
 };
 
 class OpenStage final : public Stage {
  public:
   OpenStage(const partition::Segment& segment, const digest::Sha256Digest& digest,
-            std::vector<AcceleratorRegistry::Registration> registrations, std::unique_ptr<AcceleratorGroup> group)
-      : segment_(segment), digest_(digest), registrations_(std::move(registrations)), group_(std::move(group)) {}
+            std::vector<AcceleratorRegistry::Registration> registrations, std::unique_ptr<AcceleratorGroup> group,
+            const Clock& clock)
+      : segment_(segment),
+        digest_(digest),
+        registrations_(std::move(registrations)),
+        group_(std::move(group)),
+        clock_(clock) {}
 
   const std::vector<partition::CrossingTensor>& inputs() const override { return segment_.inputs; }
 
-  absl::Status Run(SecretTensors& live, SteadyTime deadline) const override {
+  absl::Status Run(SecretTensors& live, RunContext& run) const override {
     ASSIGN_OR_RETURN(const std::vector<const Tensor*> inputs, OpenSegmentInputs(segment_, live));
-    ASSIGN_OR_RETURN(std::vector<Tensor> outputs, group_->Execute(digest_, inputs, segment_.outputs, deadline));
+    const PhaseTimer timer(clock_, run, channel::Phase::kOffloadWait);
+    ASSIGN_OR_RETURN(std::vector<Tensor> outputs,
+                     group_->Execute(digest_, inputs, segment_.outputs, {run.deadline, run.traceparent}));
     return PutOutputs(segment_.outputs, std::move(outputs), live);
   }
 
@@ -72,6 +84,7 @@ class OpenStage final : public Stage {
   const digest::Sha256Digest digest_;
   const std::vector<AcceleratorRegistry::Registration> registrations_;
   const std::unique_ptr<AcceleratorGroup> group_;
+  const Clock& clock_;
 };
 
 }  // namespace
@@ -81,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Stage>> CreateEnclaveStage(graph::Graph part, con
   execution::CompileOptions compile;
   compile.num_threads = context.threads_per_run;
   ASSIGN_OR_RETURN(std::unique_ptr<execution::Program> program, execution::Program::Compile(std::move(part), compile));
-  return std::make_unique<EnclaveStage>(std::move(program), segment, context.slots);
+  return std::make_unique<EnclaveStage>(std::move(program), segment, context);
 }
 
 absl::StatusOr<std::unique_ptr<Stage>> CreateOpenStage(graph::Graph part, const partition::Segment& segment,
@@ -101,7 +114,7 @@ absl::StatusOr<std::unique_ptr<Stage>> CreateOpenStage(graph::Graph part, const 
   }
   auto group = std::make_unique<AcceleratorGroup>(std::move(members), context.readiness, context.clock,
                                                   AcceleratorGroup::Options());
-  return std::make_unique<OpenStage>(segment, digest, std::move(registrations), std::move(group));
+  return std::make_unique<OpenStage>(segment, digest, std::move(registrations), std::move(group), context.clock);
 }
 
 }  // namespace shoji::enclave

@@ -137,7 +137,7 @@ absl::Status LayerOffload::AddSide(const std::vector<partition::AcceleratorIdent
 }
 
 absl::StatusOr<LayerAnswer> LayerOffload::Send(size_t side, const std::function<OutgoingLayer()>& message,
-                                               SteadyTime deadline, AcceleratorGroup::Avoided& avoided) const {
+                                               const Execution& execution, AcceleratorGroup::Avoided& avoided) const {
   absl::Status released;
   const auto make_inputs = [&](const Accelerator&) {
     std::vector<Tensor> inputs;
@@ -149,7 +149,7 @@ absl::StatusOr<LayerAnswer> LayerOffload::Send(size_t side, const std::function<
     return inputs;
   };
   absl::StatusOr<AcceleratorGroup::Answer> answer =
-      sides_[side]->ExecuteOn(digest_, make_inputs, expected_, deadline, avoided);
+      sides_[side]->ExecuteOn(digest_, make_inputs, expected_, execution, avoided);
   RETURN_IF_ERROR(released);
   RETURN_IF_ERROR(answer.status());
   return LayerAnswer{std::move(answer->outputs[0]), answer->from};

@@ -68,13 +68,15 @@ class LayerOffload {
 
   // One message to the accelerators of operator number `side` (0 for pads and `verified`), and the answer's words.
   // `message` makes it anew for each attempt, which must give the same bytes. Errors carry a Reason.
-  absl::StatusOr<LayerAnswer> Send(size_t side, const std::function<OutgoingLayer()>& message, SteadyTime deadline,
-                                   AcceleratorGroup::Avoided& avoided) const;
+  absl::StatusOr<LayerAnswer> Send(size_t side, const std::function<OutgoingLayer()>& message,
+                                   const Execution& execution, AcceleratorGroup::Avoided& avoided) const;
 
   // Says that `from` answered wrongly.
   void Accuse(const Accelerator& from) const;
   // Says that nobody answered usably.
   void Miss() const;
+  uint64_t num_failed_checks() const { return num_failed_checks_; }
+  uint64_t num_misses() const { return num_misses_; }
   // Whether anybody could compute it now.
   bool Served() const;
 

@@ -270,9 +270,17 @@ std::string Model::NotReadyBecause() const {
   return "";
 }
 
-absl::Status Model::Run(SecretTensors& live, SteadyTime deadline) const {
+ModelCounts Model::counts() const {
+  ModelCounts counts;
   for (const StageInOrder& stage : stages_) {
-    RETURN_IF_ERROR(stage.stage->Run(live, deadline));
+    stage.stage->AddCounts(counts);
+  }
+  return counts;
+}
+
+absl::Status Model::Run(SecretTensors& live, RunContext& run) const {
+  for (const StageInOrder& stage : stages_) {
+    RETURN_IF_ERROR(stage.stage->Run(live, run));
     for (const std::string& name : stage.dead_afterwards) {
       live.Drop(name);
     }

@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "enclave_worker/core/model_context.h"
+#include "enclave_worker/core/run_context.h"
 #include "enclave_worker/core/sealed_source.h"
 #include "enclave_worker/core/secret_tensors.h"
 #include "enclave_worker/core/stage.h"
@@ -59,6 +60,7 @@ class Model {
   const attest::ResultRule& results() const { return results_; }
   // The reason why a request sent now would fail; empty: none known.
   std::string NotReadyBecause() const;
+  ModelCounts counts() const;
   // Counts one more query, before it is executed. BUDGET_EXHAUSTED when the owner of a sealed model allows none any
   // more.
   absl::Status TakeQuery() const;
@@ -69,7 +71,7 @@ class Model {
 
   // Runs every segment on `live`, which holds the model's inputs, and leaves the model's outputs in it. What no later
   // segment reads is wiped on the way. Errors carry a Reason: NO_ACCELERATOR, DEADLINE, INTERNAL.
-  absl::Status Run(SecretTensors& live, SteadyTime deadline) const;
+  absl::Status Run(SecretTensors& live, RunContext& run) const;
 
  private:
   Model() = default;

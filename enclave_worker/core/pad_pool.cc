@@ -58,6 +58,7 @@ absl::StatusOr<std::unique_ptr<Pad>> PadPool::Claim(SteadyTime deadline) {
   }
   pad = std::move(ready_.back());
   ready_.pop_back();
+  ++num_claimed_;
   return pad;
 }
 

@@ -94,6 +94,7 @@ class PadPool {
   size_t num_pads() const;
   size_t num_available() const;
   uint64_t num_made() const { return num_made_; }
+  uint64_t num_claimed() const { return num_claimed_; }
   uint64_t num_empty() const { return num_empty_; }
 
  private:
@@ -109,6 +110,7 @@ class PadPool {
   const Clock& clock_;
   std::function<void()> notify_room_;
   std::atomic<uint64_t> num_made_ = 0;
+  std::atomic<uint64_t> num_claimed_ = 0;
   std::atomic<uint64_t> num_empty_ = 0;
   mutable absl::Mutex mu_;
   size_t num_pads_ ABSL_GUARDED_BY(mu_) = 0;

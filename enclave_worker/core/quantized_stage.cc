@@ -50,11 +50,13 @@ class QuantizedStage final : public Stage {
   absl::Status AddOffloads(std::span<const Segment> segments, const partition::MaskingPolicy& masking);
 
   const std::vector<CrossingTensor>& inputs() const override { return inputs_; }
-  absl::Status Run(SecretTensors& live, SteadyTime deadline) const override;
+  absl::Status Run(SecretTensors& live, RunContext& run) const override;
   std::string NotReadyBecause() const override;
+  void AddCounts(ModelCounts& counts) const override;
 
  private:
   absl::Status AddPool(const partition::MaskingPolicy& masking);
+  bool Begin(std::span<const Tensor* const> inputs, quantization::Frame& frame, RunContext& run) const;
   absl::StatusOr<std::unique_ptr<Pad>> ClaimPad(SteadyTime deadline) const;
 
   const std::string model_;
@@ -115,6 +117,28 @@ absl::Status QuantizedStage::AddPool(const partition::MaskingPolicy& masking) {
   return absl::OkStatus();
 }
 
+void QuantizedStage::AddCounts(ModelCounts& counts) const {
+  if (pool_ != nullptr) {
+    counts.uses_pads = true;
+    counts.pads_available += pool_->num_available();
+    counts.pads_made += pool_->num_made();
+    counts.pads_claimed += pool_->num_claimed();
+    counts.pool_empty += pool_->num_empty();
+  }
+  for (const std::unique_ptr<LayerOffload>& offload : offloads_) {
+    if (offload != nullptr) {
+      counts.offloads = true;
+      counts.checks_failed += offload->num_failed_checks();
+      counts.offloads_missed += offload->num_misses();
+    }
+  }
+}
+
+bool QuantizedStage::Begin(std::span<const Tensor* const> inputs, quantization::Frame& frame, RunContext& run) const {
+  const PhaseTimer timer(context_.clock, run, channel::Phase::kCompute);
+  return program_->Begin(inputs, frame).ok();
+}
+
 std::string QuantizedStage::NotReadyBecause() const {
   if (was_served_) {
     return "";
@@ -144,20 +168,26 @@ absl::StatusOr<std::unique_ptr<Pad>> QuantizedStage::ClaimPad(SteadyTime deadlin
   return pad;
 }
 
-absl::Status QuantizedStage::Run(SecretTensors& live, SteadyTime deadline) const {
+absl::Status QuantizedStage::Run(SecretTensors& live, RunContext& run) const {
   ASSIGN_OR_RETURN(const std::vector<const Tensor*> inputs, FindInputs(inputs_, live));
-  // Before a compute slot is taken: whoever waits for a pad leaves the processor to those who make them.
-  ASSIGN_OR_RETURN(std::unique_ptr<Pad> pad, ClaimPad(deadline));
+  std::unique_ptr<Pad> pad;
+  {
+    const PhaseTimer timer(context_.clock, run, channel::Phase::kQueue);
+    // Before a compute slot is taken: whoever waits for a pad leaves the processor to those who make them.
+    ASSIGN_OR_RETURN(pad, ClaimPad(run.deadline));
+    RETURN_IF_ERROR(context_.slots.Acquire(run.deadline));
+  }
   ScratchPool<quantization::Frame>::Lease frame = frames_.Borrow();
-  RETURN_IF_ERROR(context_.slots.Acquire(deadline));
-  const RegionParts parts = {*program_, offloads_, pool_.get(), context_.slots, context_.threads_per_run};
-  RegionRun run(parts, *frame, std::move(pad), deadline);
-  absl::Status status = program_->Begin(inputs, *frame).ok() ? run.Execute() : ErrorOf(Reason::kInternal);
+  const RegionParts parts = {*program_,      offloads_,      pool_.get(),
+                             context_.slots, context_.clock, context_.threads_per_run};
+  RegionRun region(parts, *frame, std::move(pad), run);
+  absl::Status status = Begin(inputs, *frame, run) ? region.Execute() : ErrorOf(Reason::kInternal);
   std::vector<Tensor> outputs;
   if (status.ok()) {
+    const PhaseTimer timer(context_.clock, run, channel::Phase::kCompute);
     outputs = program_->Finish(*frame);
   }
-  if (run.holds_slot()) {
+  if (region.holds_slot()) {
     context_.slots.Release();
   }
   RETURN_IF_ERROR(status);

@@ -19,6 +19,7 @@
 
 namespace shoji::enclave {
 
+using channel::Phase;
 using kernels::ring::ActivationRowBytes;
 using kernels::ring::LimbBytes;
 using kernels::ring::WordBytes;
@@ -65,9 +66,8 @@ std::vector<std::vector<Sum>> SumsFor(size_t num_bands, const Checks& checks) {
 
 }  // namespace
 
-RegionRun::RegionRun(const RegionParts& parts, quantization::Frame& frame, std::unique_ptr<Pad> pad,
-                     SteadyTime deadline)
-    : parts_(parts), frame_(frame), pad_(std::move(pad)), deadline_(deadline) {
+RegionRun::RegionRun(const RegionParts& parts, quantization::Frame& frame, std::unique_ptr<Pad> pad, RunContext& run)
+    : parts_(parts), frame_(frame), pad_(std::move(pad)), run_(run) {
   const bool shares = std::any_of(parts.offloads.begin(), parts.offloads.end(),
                                   [](const auto& offload) { return offload != nullptr && offload->uses_shares(); });
   if (shares) {
@@ -105,7 +105,10 @@ absl::Status RegionRun::RunStep(size_t step) {
     parts_.slots.Release();
     holds_slot_ = false;
     absl::StatusOr<Answers> answers = Exchange(step, *prepared);
-    RETURN_IF_ERROR(parts_.slots.Acquire(deadline_));
+    {
+      const PhaseTimer timer(parts_.clock, run_, Phase::kQueue);
+      RETURN_IF_ERROR(parts_.slots.Acquire(run_.deadline));
+    }
     holds_slot_ = true;
     const bool received = answers.ok() && Receive(step, *answers, *prepared);
     if (answers.ok() && answers->random.has_value()) {  // the two together are what the layer made
@@ -120,6 +123,11 @@ absl::Status RegionRun::RunStep(size_t step) {
       offload->Miss();
     }
   }
+  return RunHere(step);
+}
+
+absl::Status RegionRun::RunHere(size_t step) {
+  const PhaseTimer timer(parts_.clock, run_, Phase::kCompute);
   return parts_.program.RunStep(step, frame_).ok() ? absl::OkStatus() : ErrorOf(Reason::kInternal);
 }
 
@@ -134,6 +142,7 @@ std::unique_ptr<RegionRun::Prepared> RegionRun::StartMessage(size_t step) const 
 }
 
 std::unique_ptr<RegionRun::Prepared> RegionRun::PrepareFromFrame(size_t step) const {
+  const PhaseTimer timer(parts_.clock, run_, Phase::kMask);
   std::unique_ptr<Prepared> prepared = StartMessage(step);
   const LinearStep& linear = LinearOf(parts_.program, step);
   const kernels::ConvGeometry& geometry = linear.layer.geometry;
@@ -172,6 +181,8 @@ OutgoingLayer RegionRun::MessageFromFrame(size_t step, OutgoingLayer::Form form)
 }
 
 absl::StatusOr<RegionRun::Answers> RegionRun::Exchange(size_t step, Prepared& prepared) {
+  const PhaseTimer timer(parts_.clock, run_, Phase::kOffloadWait);
+  const Execution execution(run_.deadline, run_.traceparent);
   const LayerOffload& offload = *OffloadOf(step);
   const auto message = [&] {
     if (!prepared.message.has_value()) {
@@ -183,7 +194,7 @@ absl::StatusOr<RegionRun::Answers> RegionRun::Exchange(size_t step, Prepared& pr
   };
   Answers answers;
   if (!offload.uses_shares()) {
-    ASSIGN_OR_RETURN(answers.masked, offload.Send(0, message, deadline_, avoided_[0]));
+    ASSIGN_OR_RETURN(answers.masked, offload.Send(0, message, execution, avoided_[0]));
     return answers;
   }
   // Both at a time. Neither operator waits for, or hears of, the other.
@@ -191,9 +202,9 @@ absl::StatusOr<RegionRun::Answers> RegionRun::Exchange(size_t step, Prepared& pr
   {
     const std::jthread other([&] {
       random = offload.Send(
-          1, [&] { return MessageFromFrame(step, OutgoingLayer::Form::kRandom); }, deadline_, avoided_[1]);
+          1, [&] { return MessageFromFrame(step, OutgoingLayer::Form::kRandom); }, execution, avoided_[1]);
     });
-    ASSIGN_OR_RETURN(answers.masked, offload.Send(0, message, deadline_, avoided_[0]));
+    ASSIGN_OR_RETURN(answers.masked, offload.Send(0, message, execution, avoided_[0]));
   }
   ASSIGN_OR_RETURN(answers.random, std::move(random));
   return answers;
@@ -216,6 +227,7 @@ ByteSpan RegionRun::PadWords(const LayerOffload& offload, const Answers& answers
 }
 
 bool RegionRun::Receive(size_t step, const Answers& answers, Prepared& prepared) {
+  const PhaseTimer timer(parts_.clock, run_, Phase::kVerify);
   const LayerOffload& offload = *OffloadOf(step);
   const LinearStep& linear = LinearOf(parts_.program, step);
   const std::optional<size_t> next_step = FusedNext(step);

@@ -16,6 +16,7 @@
 #include "enclave_worker/core/compute_slots.h"
 #include "enclave_worker/core/layer_offload.h"
 #include "enclave_worker/core/pad_pool.h"
+#include "enclave_worker/core/run_context.h"
 #include "lib/base/clock.h"
 #include "lib/quantization/program.h"
 
@@ -28,14 +29,16 @@ struct RegionParts {
   const std::vector<std::unique_ptr<LayerOffload>>& offloads;
   PadPool* pool = nullptr;  // null: no layer uses pads
   ComputeSlots& slots;
+  const Clock& clock;
   int num_threads = 1;
 };
 
 // Owned by the thread that runs the request.
 class RegionRun {
  public:
-  // `frame` has had its Begin. `pad`: claimed for this run; null: layers that would use it are computed here.
-  RegionRun(const RegionParts& parts, quantization::Frame& frame, std::unique_ptr<Pad> pad, SteadyTime deadline);
+  // `frame` has had its Begin. `run` outlives it. `pad`: claimed for this run; null: layers that would use it are
+  // computed here.
+  RegionRun(const RegionParts& parts, quantization::Frame& frame, std::unique_ptr<Pad> pad, RunContext& run);
   RegionRun(const RegionRun&) = delete;
   RegionRun& operator=(const RegionRun&) = delete;
   ~RegionRun();
@@ -49,6 +52,7 @@ class RegionRun {
   struct Prepared;
 
   absl::Status RunStep(size_t step);
+  absl::Status RunHere(size_t step);
   // Whether a step goes out in this run.
   const LayerOffload* OffloadOf(size_t step) const;
   const PadKey* KeyFor(const LayerOffload& offload) const;
@@ -64,8 +68,6 @@ class RegionRun {
     std::optional<LayerAnswer> random;  // with shares: the other operator's
   };
   absl::StatusOr<Answers> Exchange(size_t step, Prepared& prepared);
-  absl::StatusOr<Answers> ExchangeShares(size_t step, Prepared& prepared, SteadyTime deadline);
-
   // The fused pass. Whether the answer stood its check; then the frame holds the step's output and `next_` the next
   // message, if it could be built.
   bool Receive(size_t step, const Answers& answers, Prepared& prepared);
@@ -79,7 +81,7 @@ class RegionRun {
   quantization::Frame& frame_;
   const std::unique_ptr<Pad> pad_;
   std::optional<PadKey> share_key_;
-  const SteadyTime deadline_;
+  RunContext& run_;
   bool holds_slot_ = true;
   AvoidedSides avoided_;
   std::unique_ptr<Prepared> next_;  // of the step after the one that was last done

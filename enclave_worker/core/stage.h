@@ -9,8 +9,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "enclave_worker/core/model_counts.h"
+#include "enclave_worker/core/run_context.h"
 #include "enclave_worker/core/secret_tensors.h"
-#include "lib/base/clock.h"
 #include "lib/partition/plan.h"
 #include "lib/tensor/tensor.h"
 
@@ -25,9 +26,11 @@ class Stage {
   virtual ~Stage() = default;
 
   // Reads its inputs from `live` and puts its outputs there. Errors carry a Reason.
-  virtual absl::Status Run(SecretTensors& live, SteadyTime deadline) const = 0;
+  virtual absl::Status Run(SecretTensors& live, RunContext& run) const = 0;
   // The reason why a run started now would fail; empty: none known.
   virtual std::string NotReadyBecause() const { return ""; }
+  // Adds what it has counted.
+  virtual void AddCounts(ModelCounts& /*counts*/) const {}
   // The live tensors that it reads.
   virtual const std::vector<partition::CrossingTensor>& inputs() const = 0;
 };

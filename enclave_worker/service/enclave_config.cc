@@ -207,7 +207,7 @@ absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
   ASSIGN_OR_RETURN(const config::Document document, config::Document::Load(path));
   ASSIGN_OR_RETURN(const config::Fields top,
                    document.root().Map({"listen", "evidence", "models", "accelerators", "quarantine", "masking",
-                                        "sessions", "work", "max_message", "drain_timeout", "log"}));
+                                        "sessions", "work", "max_message", "drain_timeout", "metrics", "log"}));
   EnclaveConfig config;
   ASSIGN_OR_RETURN(const config::Node listen, top.Require("listen"));
   ASSIGN_OR_RETURN(const config::Fields listen_fields, listen.Map({"address", "tls", "insecure_plaintext"}));
@@ -236,6 +236,7 @@ absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
                             " together; the locked memory holds the keys of " +
                             std::to_string(channel::ResponderOptions::kMaxLiveSessions));
   }
+  ASSIGN_OR_RETURN(config.metrics, metrics::ReadOptions(top));
   ASSIGN_OR_RETURN(config.log, telemetry::ReadLogOptions(top));
   ASSIGN_OR_RETURN(config.max_message_bytes, top.ByteSizeOr("max_message", rpc::kDefaultMaxMessageBytes, 65536,
                                                             std::numeric_limits<int32_t>::max()));

@@ -16,6 +16,7 @@
 #include "lib/base/bytes.h"
 #include "lib/channel/responder.h"
 #include "lib/image/preprocessing.h"
+#include "lib/metrics/exporter.h"
 #include "lib/partition/plan.h"
 #include "lib/rpc/endpoint.h"
 #include "lib/telemetry/log.h"
@@ -69,6 +70,7 @@ struct EnclaveConfig {
   int filler_threads = 1;  // threads that prepare pads, for all models together
   size_t max_message_bytes = 0;
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
+  metrics::Options metrics;
   telemetry::LogOptions log;
 };
 

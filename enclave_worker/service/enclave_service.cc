@@ -17,6 +17,8 @@
 #include "lib/base/status_macros.h"
 #include "lib/rpc/deadline.h"
 #include "lib/rpc/status.h"
+#include "lib/rpc/trace.h"
+#include "lib/telemetry/trace_context.h"
 #include "shoji/internal/v1/enclave.grpc.pb.h"
 
 namespace shoji::enclave {
@@ -185,6 +187,7 @@ class EnclaveService::Impl final : public internal::v1::EnclaveService::Callback
   }
   void EndWatches();
   void LogEvidence();
+  EvidenceQueue::Counts evidence_counts() { return evidence_.counts(); }
 
  private:
   SteadyTime DeadlineOf(const grpc::CallbackServerContext& context) const {
@@ -193,7 +196,8 @@ class EnclaveService::Impl final : public internal::v1::EnclaveService::Callback
   }
   void AfterQuote(const absl::Status& made);
   internal::v1::EnclaveState CurrentState();
-  absl::Status RunInfer(const v1::InferRequest& request, SteadyTime deadline, v1::InferResponse& response);
+  absl::Status RunInfer(const v1::InferRequest& request, RunContext& run, v1::InferResponse& response);
+  void LogRequest(std::string_view session, uint64_t sequence, const absl::Status& status, const RunContext& run);
   absl::Status RunRelease(const v1::ReleaseKeyRequest& request, v1::ReleaseKeyResponse& response);
   void Forget(Watcher* watcher) {
     const absl::MutexLock lock(&mu_);
@@ -286,8 +290,9 @@ grpc::ServerUnaryReactor* EnclaveService::Impl::Infer(grpc::CallbackServerContex
     return Finish(context, ErrorOf(Reason::kDraining));
   }
   const SteadyTime deadline = DeadlineOf(*context);
+  const SteadyTime received = options_.clock.SteadyNow();
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const absl::Status queued = options_.workers.Add([this, context, request, response, deadline, reactor] {
+  const absl::Status queued = options_.workers.Add([this, context, request, response, deadline, received, reactor] {
     // A caller that is gone needs no answer: what is not started is not started.
     if (context->IsCancelled()) {
       reactor->Finish(rpc::ToGrpcStatus(absl::CancelledError("cancelled")));
@@ -295,24 +300,44 @@ grpc::ServerUnaryReactor* EnclaveService::Impl::Infer(grpc::CallbackServerContex
     }
     const std::string session = HexEncode(AsBytes(request->session_id().substr(0, 4)));
     const uint64_t sequence = request->sequence();
-    const absl::Status status = RunInfer(*request, deadline, *response);
+    RunContext run(deadline);
+    run.traceparent = rpc::TraceParentOf(*context);
+    run.phases[channel::Phase::kQueue] = options_.clock.SteadyNow() - received;
+    const absl::Status status = RunInfer(*request, run, *response);
     // The request is gone with this; what is logged after it delays nobody.
     reactor->Finish(rpc::ToGrpcStatus(status));
-    // Whether a sealed answer holds a result or an error is not for the log.
-    options_.logger.Info("request", {{"session", session},
-                                     {"sequence", sequence},
-                                     {"status", status.ok() ? "ANSWERED" : NameOf(ReasonOf(status))}});
+    if (options_.metrics != nullptr) {
+      options_.metrics->Answered(status, run, options_.clock.SteadyNow() - received);
+    }
+    LogRequest(session, sequence, status, run);
   });
   if (!queued.ok()) {
     reactor->Finish(rpc::ToGrpcStatus(queued));
+    if (options_.metrics != nullptr) {
+      options_.metrics->Refused(queued);
+    }
   }
   return reactor;
 }
 
-absl::Status EnclaveService::Impl::RunInfer(const v1::InferRequest& request, SteadyTime deadline,
+// Whether a sealed answer holds a result or an error is not for the log.
+void EnclaveService::Impl::LogRequest(std::string_view session, uint64_t sequence, const absl::Status& status,
+                                      const RunContext& run) {
+  const std::string_view said = status.ok() ? "ANSWERED" : NameOf(ReasonOf(status));
+  if (run.traceparent.empty()) {
+    options_.logger.Info("request", {{"session", session}, {"sequence", sequence}, {"status", said}});
+  } else {
+    options_.logger.Info("request", {{"session", session},
+                                     {"sequence", sequence},
+                                     {"status", said},
+                                     {"trace", telemetry::TraceIdOf(run.traceparent)}});
+  }
+}
+
+absl::Status EnclaveService::Impl::RunInfer(const v1::InferRequest& request, RunContext& run,
                                             v1::InferResponse& response) {
   ASSIGN_OR_RETURN(const channel::SealedRequest sealed, SealedFrom(request, channel::Purpose::kInference));
-  ASSIGN_OR_RETURN(const channel::SealedAnswer answer, options_.enclave.Infer(sealed, deadline));
+  ASSIGN_OR_RETURN(const channel::SealedAnswer answer, options_.enclave.Infer(sealed, run));
   response.set_salt(ToString(answer.salt));
   response.set_ciphertext(ToString(answer.ciphertext));
   return absl::OkStatus();
@@ -422,6 +447,7 @@ void EnclaveService::Publish() {
   impl_->Publish();
   impl_->LogEvidence();
 }
+EvidenceQueue::Counts EnclaveService::evidence_counts() { return impl_->evidence_counts(); }
 void EnclaveService::Drain() { impl_->Drain(); }
 void EnclaveService::EndWatches() { impl_->EndWatches(); }
 

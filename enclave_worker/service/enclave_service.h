@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "enclave_worker/core/enclave.h"
 #include "enclave_worker/evidence/evidence_provider.h"
+#include "enclave_worker/service/enclave_metrics.h"
 #include "enclave_worker/service/evidence_queue.h"
 #include "enclave_worker/service/worker_pool.h"
 #include "lib/base/clock.h"
@@ -33,6 +34,7 @@ class EnclaveService {
     std::string software_version;
     std::chrono::nanoseconds max_deadline = std::chrono::seconds(60);  // for callers that set none, or a later one
     EvidenceQueue::Limits evidence_limits = {};
+    RequestMetrics* metrics = nullptr;  // optional
   };
   // All that `options` refers to must outlive it.
   explicit EnclaveService(const Options& options);
@@ -46,6 +48,7 @@ class EnclaveService {
   // Tells every watcher the enclave's state when it has changed, or as a sign of life when `now` is late enough; and
   // the log, now and then, how much evidence was asked for. Call several times a second.
   void Publish();
+  EvidenceQueue::Counts evidence_counts();
   // Says not ready to every watcher from now on, and refuses new requests.
   void Drain();
   // Ends every Watch, so that a server can shut down.

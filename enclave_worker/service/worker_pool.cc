@@ -3,13 +3,14 @@
 
 #include "enclave_worker/service/worker_pool.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lib/base/reason.h"
 
 namespace shoji::enclave {
 
-WorkerPool::WorkerPool(size_t num_threads, size_t queue) : max_queue_(queue) {
+WorkerPool::WorkerPool(size_t num_threads, size_t queue) : max_queue_(queue), num_threads_(num_threads) {
   for (size_t i = 0; i < num_threads; ++i) {
     threads_.emplace_back([this] { Loop(); });
   }
@@ -43,6 +44,16 @@ absl::Status WorkerPool::Add(std::function<void()> work) {
   }
   queue_.push_back(std::move(work));
   return absl::OkStatus();
+}
+
+size_t WorkerPool::num_queued() const {
+  const absl::MutexLock lock(&mu_);
+  return queue_.size();
+}
+
+size_t WorkerPool::num_working() const {
+  const absl::MutexLock lock(&mu_);
+  return num_threads_ - std::min(num_threads_, idle_.size());
 }
 
 std::function<void()> WorkerPool::NextWork() {

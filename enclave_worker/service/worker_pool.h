@@ -28,6 +28,9 @@ class WorkerPool {
   // OVERLOADED at once when every thread works and the queue is full.
   absl::Status Add(std::function<void()> work);
 
+  size_t num_queued() const;
+  size_t num_working() const;
+
  private:
   // A thread without work. On `idle_` until it is given some, or told to stop by getting none.
   struct Idle {
@@ -41,7 +44,8 @@ class WorkerPool {
   std::function<void()> NextWork();
 
   const size_t max_queue_;
-  absl::Mutex mu_;
+  const size_t num_threads_;
+  mutable absl::Mutex mu_;
   std::vector<Idle*> idle_ ABSL_GUARDED_BY(mu_);  // the last to have worked is at the back; not empty: no queue
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

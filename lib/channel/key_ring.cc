@@ -32,6 +32,7 @@ void KeyRing::AddKey(const Moment& now) {
   key.context = context_;
   key.pair = std::move(pair);
   keys_.push_front(std::move(key));
+  ++num_made_;
 }
 
 void KeyRing::Rotate(const Moment& now) {

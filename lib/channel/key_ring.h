@@ -81,6 +81,8 @@ class KeyRing {
   std::vector<KeyId> Reissue(MakeManifest make_manifest, std::shared_ptr<const void> context, const Moment& now);
 
   const Key& current() const { return keys_.front(); }
+  // Since the start.
+  uint64_t num_made() const { return num_made_; }
   // Current first, then from the newest to the oldest.
   std::vector<KeyId> LiveKeyIds() const;
   // Keys that a Reissue killed, newest first, at most `max`.
@@ -104,6 +106,7 @@ class KeyRing {
   const Options options_;
   MakeManifest make_manifest_;
   std::shared_ptr<const void> context_;
+  uint64_t num_made_ = 0;
   std::list<Key> keys_;     // the current one first; never empty
   std::deque<KeyId> dead_;  // killed by Reissue, newest last
 };

@@ -125,6 +125,7 @@ absl::Status Responder::AdmitLocked(const crypto::HpkeEnc& enc, Session session)
   ring_.Remember(session.key_id, enc);
   session.last_used = now.steady;
   sessions_.Insert(std::move(session));
+  ++num_opened_;
   return absl::OkStatus();
 }
 
@@ -187,6 +188,19 @@ void Responder::Tick() {
 size_t Responder::num_live_sessions() {
   const absl::MutexLock lock(&mu_);
   return sessions_.size();
+}
+
+ResponderCounts Responder::counts() {
+  const absl::MutexLock lock(&mu_);
+  const Moment now = AdvanceLocked();
+  const KeyRing::Key& key = ring_.current();
+  return {.live_sessions = sessions_.size(),
+          .max_live_sessions = options_.max_live_sessions,
+          .sessions_opened = num_opened_,
+          .sessions_under_key = key.accepted.size(),
+          .max_sessions_per_key = options_.max_sessions_per_key,
+          .keys_made = ring_.num_made(),
+          .key_age = now.steady - (key.rotate_at - options_.rotate_after)};
 }
 
 }  // namespace shoji::channel

@@ -24,13 +24,13 @@
 namespace shoji::channel {
 
 struct ResponderOptions {
-  // 1024 KiB of locked memory hold the keys of this many sessions and of the requests in flight.
-  static constexpr size_t kMaxLiveSessions = 8192;
+  // 2 MiB of locked memory hold the keys of this many sessions and of the requests in flight.
+  static constexpr size_t kMaxLiveSessions = 16384;
 
   std::chrono::seconds rotate_after = std::chrono::hours(1);     // at least 1 s
   std::chrono::seconds grace = std::chrono::minutes(10);         // at most rotate_after
   size_t max_sessions_per_key = 65536;                           // at least 1
-  size_t max_live_sessions = 4096;                               // 1 .. kMaxLiveSessions
+  size_t max_live_sessions = 10000;                              // 1 .. kMaxLiveSessions
   std::chrono::seconds idle_timeout = std::chrono::minutes(10);  // at least 1 s
   size_t replay_window_size = 1024;                              // 64 .. 65536
 };
@@ -41,6 +41,17 @@ struct ManifestView {
   ManifestDigest digest = {};
   KeyId key_id = {};
   SystemTime expires_at;
+};
+
+// For an operator; nothing of it is secret.
+struct ResponderCounts {
+  size_t live_sessions = 0;
+  size_t max_live_sessions = 0;
+  uint64_t sessions_opened = 0;   // since the start
+  size_t sessions_under_key = 0;  // ever opened under the current key
+  size_t max_sessions_per_key = 0;
+  uint64_t keys_made = 0;
+  std::chrono::nanoseconds key_age = {};  // of the current key
 };
 
 struct HelloAck {
@@ -103,6 +114,7 @@ class Responder {
   void Tick();
 
   size_t num_live_sessions();
+  ResponderCounts counts();
 
  private:
   Responder(const ResponderOptions& options, const Clock& clock, MakeManifest make_manifest,
@@ -120,6 +132,7 @@ class Responder {
   absl::Mutex mu_;
   KeyRing ring_ ABSL_GUARDED_BY(mu_);
   SessionTable sessions_ ABSL_GUARDED_BY(mu_);
+  uint64_t num_opened_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace shoji::channel

@@ -72,9 +72,9 @@ class Arena {
 };
 
 absl::Status LockError(const std::string& what) {
-  return absl::FailedPreconditionError("cannot lock 1 MiB of memory for keys: " + what + ": " +
+  return absl::FailedPreconditionError("cannot lock 2 MiB of memory for keys: " + what + ": " +
                                        std::generic_category().message(errno) +
-                                       "; raise the memlock limit (ulimit -l, LimitMEMLOCK=) to at least 1024 KiB");
+                                       "; raise the memlock limit (ulimit -l, LimitMEMLOCK=) to at least 2048 KiB");
 }
 
 // Best effort: mlock says what is wrong when this did not suffice.

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Key material, in memory that is locked into RAM, left out of core dumps and wiped when it is given back. All of it
-// lies in one arena of 1 MiB that a process maps and locks once (a locked page belongs to the whole process, so the
+// lies in one arena of 2 MiB that a process maps and locks once (a locked page belongs to the whole process, so the
 // arena does too). OpenSSL's own contexts hold copies on the ordinary heap for the length of one operation and wipe
 // them themselves; registers and spilled stack slots are not wiped.
 #pragma once
@@ -16,7 +16,7 @@
 
 namespace shoji::crypto {
 
-inline constexpr size_t kSecretMemorySize = size_t{1} << 20;
+inline constexpr size_t kSecretMemorySize = size_t{2} << 20;
 inline constexpr size_t kMaxSecretSize = 4096;
 
 // Maps and locks the arena; call it at process start, so that a missing permission is a clear start-up error. Later

@@ -8,7 +8,9 @@
 #include <exception>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "lib/base/status_macros.h"
 
 namespace shoji::metrics {
@@ -16,11 +18,11 @@ namespace {
 
 class Collector final : public prometheus::Collectable {
  public:
-  explicit Collector(std::function<std::vector<prometheus::MetricFamily>()> collect) : collect_(std::move(collect)) {}
+  explicit Collector(Exporter::Collect collect) : collect_(std::move(collect)) {}
   std::vector<prometheus::MetricFamily> Collect() const override { return collect_(); }
 
  private:
-  const std::function<std::vector<prometheus::MetricFamily>()> collect_;
+  const Exporter::Collect collect_;
 };
 
 prometheus::MetricFamily Family(const std::string& name, const std::string& help, prometheus::MetricType type) {
@@ -142,9 +144,31 @@ absl::StatusOr<std::unique_ptr<Exporter>> Exporter::Start(const Options& options
 
 prometheus::Registry& Exporter::registry() { return impl_->registry(); }
 
-void Exporter::AddCollector(std::function<std::vector<prometheus::MetricFamily>()> collect) {
-  impl_->Add(std::make_shared<Collector>(std::move(collect)));
+void Exporter::AddCollector(Collect collect) { impl_->Add(std::make_shared<Collector>(std::move(collect))); }
+
+class Exporter::ScopedCollector::Gate {
+ public:
+  explicit Gate(Collect collect) : collect_(std::move(collect)) {}
+  std::vector<prometheus::MetricFamily> Ask() {
+    const absl::MutexLock lock(&mu_);
+    return collect_ ? collect_() : std::vector<prometheus::MetricFamily>();
+  }
+  void Close() {
+    const absl::MutexLock lock(&mu_);
+    collect_ = nullptr;
+  }
+
+ private:
+  absl::Mutex mu_;
+  Exporter::Collect collect_ ABSL_GUARDED_BY(mu_);
+};
+
+Exporter::ScopedCollector::ScopedCollector(Exporter& exporter, Collect collect)
+    : gate_(std::make_shared<Gate>(std::move(collect))) {
+  exporter.AddCollector([gate = gate_] { return gate->Ask(); });
 }
+
+Exporter::ScopedCollector::~ScopedCollector() { gate_->Close(); }
 
 const std::optional<rpc::Address>& Exporter::address() const { return impl_->address(); }
 

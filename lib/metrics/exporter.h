@@ -54,8 +54,21 @@ class Exporter {
 
   // For prometheus::BuildCounter() and its like; what they make lives as long as the exporter.
   prometheus::Registry& registry();
-  // `collect` is called at every scrape, by the server's threads.
-  void AddCollector(std::function<std::vector<prometheus::MetricFamily>()> collect);
+  using Collect = std::function<std::vector<prometheus::MetricFamily>()>;
+  // `collect` is called at every scrape, by the server's threads, for as long as the exporter lives.
+  void AddCollector(Collect collect);
+  // The same for as long as this lives: when it is gone, `collect` is not running and is not called any more.
+  class ScopedCollector {
+   public:
+    ScopedCollector(Exporter& exporter, Collect collect);
+    ScopedCollector(const ScopedCollector&) = delete;
+    ScopedCollector& operator=(const ScopedCollector&) = delete;
+    ~ScopedCollector();
+
+   private:
+    class Gate;
+    const std::shared_ptr<Gate> gate_;  // shared with the exporter, which outlives it
+  };
   // With the real port where 0 was asked for; nullopt: nobody can scrape.
   const std::optional<rpc::Address>& address() const;
 

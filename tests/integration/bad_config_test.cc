@@ -1,8 +1,8 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What operators get wrong in configurations, policies and model files: every daemon refuses it with --check-config, with
-// exit code 2 and a message that says what, where and what to do.
+// What operators get wrong in configurations, policies and model files: every daemon refuses it with --check-config,
+// with exit code 2 and a message that says what, where and what to do.
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -118,8 +118,8 @@ TEST_F(BadConfigTest, UnknownKeysAndWrongTypesAreNamedWithFileAndLine) {
   ExpectBad("shoji-server", std::string(kServer) + "limits:\n  queue: many\n",
             {at + ":5: key 'limits.queue': must be an integer from 0 to 100000, not \"many\""});
   ExpectBad("shoji-enclave", Enclave() + "work: {worker: 3}\n", {at + ":7: key 'work.worker': unknown key"});
-  ExpectBad("shoji-enclave", Enclave() + "sessions: {max_live: 8192}\nwork: {requests_in_flight: 4096}\n",
-            {"sessions.max_live and twice work.requests_in_flight are 16384 together"});
+  ExpectBad("shoji-enclave", Enclave() + "sessions: {max_live: 16384}\nwork: {requests_in_flight: 4096}\n",
+            {"sessions.max_live and twice work.requests_in_flight are 24576 together"});
   ExpectBad("shoji-enclave", Enclave() + "sessions: {grace: 5}\n",
             {at + ":7: key 'sessions.grace': must be a duration such as 500ms, 10s, 2m or 1h"});
   ExpectBad("shoji-enclave", "listen: {address: \"unix:e.sock\"}\nmodels: []\n",

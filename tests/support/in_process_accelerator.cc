@@ -64,7 +64,7 @@ absl::StatusOr<std::vector<Tensor>> InProcessAccelerator::RunLinear(accelerator:
 
 absl::StatusOr<std::vector<Tensor>> InProcessAccelerator::Execute(const digest::Sha256Digest& digest,
                                                                   std::span<const Tensor* const> inputs,
-                                                                  SteadyTime /*deadline*/) {
+                                                                  const enclave::Execution& /*execution*/) {
   std::shared_ptr<accelerator::LinearModel> linear;
   std::shared_ptr<accelerator::Model> open;
   Tamper tamper;

@@ -51,7 +51,7 @@ class InProcessAccelerator final : public enclave::Accelerator {
                 enclave::SubModelFormat format) override;
   void Unregister(const digest::Sha256Digest& digest) override;
   absl::StatusOr<std::vector<Tensor>> Execute(const digest::Sha256Digest& digest, std::span<const Tensor* const> inputs,
-                                              SteadyTime deadline) override;
+                                              const enclave::Execution& execution) override;
 
  private:
   absl::StatusOr<std::vector<Tensor>> RunLinear(accelerator::LinearModel& model, const Tensor& input,

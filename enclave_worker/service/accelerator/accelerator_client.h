@@ -49,14 +49,16 @@ class AcceleratorClient final : public Accelerator {
   bool ready() const override { return link_->ready(); }
   bool Serves(const digest::Sha256Digest& digest) const override { return link_->Serves(digest); }
   size_t num_in_flight() const override { return link_->num_in_flight(); }
+  uint64_t num_sent_bytes() const override { return link_->num_sent_bytes(); }
+  uint64_t num_received_bytes() const override { return link_->num_received_bytes(); }
   void Register(const digest::Sha256Digest& digest, std::shared_ptr<const Bytes> bytes,
                 SubModelFormat format) override {
     link_->Register(digest, std::move(bytes), format);
   }
   void Unregister(const digest::Sha256Digest& digest) override { link_->Unregister(digest); }
   absl::StatusOr<std::vector<Tensor>> Execute(const digest::Sha256Digest& digest, std::span<const Tensor* const> inputs,
-                                              SteadyTime deadline) override {
-    return link_->Execute(digest, inputs, deadline);
+                                              const Execution& execution) override {
+    return link_->Execute(digest, inputs, execution);
   }
 
  private:

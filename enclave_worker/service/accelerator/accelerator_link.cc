@@ -178,9 +178,9 @@ absl::Status AcceleratorLink::CheckLocked(const digest::Sha256Digest& digest) co
 }
 
 absl::StatusOr<Outputs> AcceleratorLink::Execute(const digest::Sha256Digest& digest,
-                                                 std::span<const Tensor* const> inputs, SteadyTime deadline) {
+                                                 std::span<const Tensor* const> inputs, const Execution& execution) {
   const SteadyTime now = clock_.SteadyNow();
-  if (now >= deadline) {
+  if (now >= execution.deadline) {
     return absl::DeadlineExceededError("the deadline has passed");
   }
   {
@@ -190,8 +190,9 @@ absl::StatusOr<Outputs> AcceleratorLink::Execute(const digest::Sha256Digest& dig
   }
   pb::AttachRequest request;
   pb::Execute& execute = *request.mutable_execute();
+  execute.set_traceparent(std::string(execution.traceparent));
   execute.set_digest(ToString(digest));
-  execute.set_timeout_micros(TimeoutMicros(deadline, now));
+  execute.set_timeout_micros(TimeoutMicros(execution.deadline, now));
   for (const Tensor* input : inputs) {
     rpc::WriteTensor(*input, *execute.add_inputs());
   }
@@ -212,7 +213,7 @@ absl::StatusOr<Outputs> AcceleratorLink::Execute(const digest::Sha256Digest& dig
   absl::StatusOr<Outputs> result = Outputs();
   if (refusal.ok()) {
     Wake();
-    result = Await(id, pending, deadline);
+    result = Await(id, pending, execution.deadline);
   } else {
     result = refusal;
   }
@@ -300,6 +301,14 @@ void AcceleratorLink::Disconnected(absl::StatusCode why) {
 }
 
 std::optional<pb::AttachRequest> AcceleratorLink::NextToSend() {
+  std::optional<pb::AttachRequest> next = TakeNext();
+  if (next.has_value()) {
+    num_sent_bytes_ += next->ByteSizeLong();
+  }
+  return next;
+}
+
+std::optional<pb::AttachRequest> AcceleratorLink::TakeNext() {
   const absl::MutexLock lock(&mu_);
   if (!connected_) {
     return std::nullopt;
@@ -359,6 +368,7 @@ std::optional<pb::AttachRequest> AcceleratorLink::NextOfUpload() {
 }
 
 absl::Status AcceleratorLink::Received(const pb::AttachResponse& response) {
+  num_received_bytes_ += response.ByteSizeLong();
   const uint64_t id = response.id();
   bool upload = false;
   bool execute = false;

@@ -5,6 +5,7 @@
 // expected. It outlives any one stream; accelerator_client.h carries its messages. No gRPC here.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -85,10 +86,13 @@ class AcceleratorLink {
   bool ready() const;
   bool Serves(const digest::Sha256Digest& digest) const;
   size_t num_in_flight() const;
+  // Of messages, since the start.
+  uint64_t num_sent_bytes() const { return num_sent_bytes_; }
+  uint64_t num_received_bytes() const { return num_received_bytes_; }
   void Register(const digest::Sha256Digest& digest, std::shared_ptr<const Bytes> bytes, SubModelFormat format);
   void Unregister(const digest::Sha256Digest& digest);
   absl::StatusOr<Outputs> Execute(const digest::Sha256Digest& digest, std::span<const Tensor* const> inputs,
-                                  SteadyTime deadline);
+                                  const Execution& execution);
 
   // The stream's side: Connected, then NextToSend and Received as they come, then Disconnected.
   void Connected(LinkOutlet& outlet);
@@ -124,6 +128,7 @@ class AcceleratorLink {
     absl::CondVar done;
   };
 
+  std::optional<internal::v1::AttachRequest> TakeNext();
   bool ReadyLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   bool ServesLocked(const digest::Sha256Digest& digest) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status CheckLocked(const digest::Sha256Digest& digest) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
@@ -149,6 +154,8 @@ class AcceleratorLink {
   absl::Mutex outlet_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   LinkOutlet* outlet_ ABSL_GUARDED_BY(outlet_mu_) = nullptr;
 
+  std::atomic<uint64_t> num_sent_bytes_ = 0;
+  std::atomic<uint64_t> num_received_bytes_ = 0;
   mutable absl::Mutex mu_;
   bool connected_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

@@ -48,13 +48,14 @@ class ScriptedAccelerator final : public Accelerator {
   void Unregister(const digest::Sha256Digest& /*digest*/) override {}
 
   absl::StatusOr<std::vector<Tensor>> Execute(const digest::Sha256Digest& /*digest*/,
-                                              std::span<const Tensor* const> inputs, SteadyTime deadline) override {
+                                              std::span<const Tensor* const> inputs,
+                                              const enclave::Execution& execution) override {
     const absl::MutexLock lock(&mu_);
     ++num_calls_;
-    last_deadline_ = deadline;
+    last_deadline_ = execution.deadline;
     seen_.push_back(inputs.empty() ? -1 : inputs[0]->values<int32_t>()[0]);
     if (silent_on_ != nullptr) {
-      silent_on_->Advance(deadline - silent_on_->SteadyNow());
+      silent_on_->Advance(execution.deadline - silent_on_->SteadyNow());
       return absl::DeadlineExceededError("x");
     }
     if (script_.empty()) {

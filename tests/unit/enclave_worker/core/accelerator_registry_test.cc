@@ -27,7 +27,7 @@ class CountingAccelerator final : public Accelerator {
   void Unregister(const digest::Sha256Digest& /*digest*/) override { --registered_; }
   absl::StatusOr<std::vector<Tensor>> Execute(const digest::Sha256Digest& /*digest*/,
                                               std::span<const Tensor* const> /*inputs*/,
-                                              SteadyTime /*deadline*/) override {
+                                              const enclave::Execution& /*execution*/) override {
     return absl::UnimplementedError("not asked for here");
   }
 

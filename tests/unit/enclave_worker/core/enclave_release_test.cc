@@ -87,9 +87,13 @@ class EnclaveReleaseTest : public ::testing::Test {
     EXPECT_TRUE(ack.ok() && client->VerifyHello(ack->session_id, ack->sealed_hello).ok());
     return client;
   }
+  absl::StatusOr<channel::SealedAnswer> InferNow(const channel::SealedRequest& request) {
+    RunContext run(clock_.SteadyNow() + std::chrono::minutes(1));
+    return enclave_->Infer(request, run);
+  }
   Reason Infer(channel::Initiator& client, const std::string& model) {
     const auto request = client.Seal(model, channel::BuildRequest(channel::RequestKind::kTensors, Bytes(8)).Expose());
-    const auto answer = enclave_->Infer(*request, clock_.SteadyNow() + std::chrono::minutes(1));
+    const auto answer = InferNow(*request);
     return answer.ok() ? Reason::kUnspecified : ReasonOf(answer.status());
   }
   struct PreparedRelease {
@@ -199,7 +203,7 @@ TEST_F(EnclaveReleaseTest, ResultsLeaveInTheOwnersFormWhateverTheClientAsks) {
   const ByteSpan body(reinterpret_cast<const uint8_t*>(input.data()), sizeof(input));
   for (const std::string model : {"sealed", "clear"}) {
     const auto request = client->Seal(model, channel::BuildRequest(channel::RequestKind::kTensors, body).Expose());
-    const auto answer = enclave_->Infer(*request, clock_.SteadyNow() + std::chrono::minutes(1));
+    const auto answer = InferNow(*request);
     ASSERT_TRUE(answer.ok()) << answer.status();
     const auto plaintext = client->OpenResponse(request->sequence, model, *answer);
     std::array<float, 2> scores = {};
@@ -295,7 +299,7 @@ TEST_F(ServedTest, ANonceServesOnce) {
 TEST_F(ServedTest, AMalformedQueryCountsToo) {
   const auto client = Connect();
   const auto request = client->Seal("sealed", Bytes(12, 0xFF));
-  ASSERT_TRUE(enclave_->Infer(*request, clock_.SteadyNow() + std::chrono::minutes(1)).ok()) << "a sealed error";
+  ASSERT_TRUE(InferNow(*request).ok()) << "a sealed error";
   EXPECT_EQ(NumAnswered(kQueries + 1), kQueries - 1);
 }
 

@@ -114,7 +114,8 @@ class QuantizedStageTest : public ::testing::Test {
                                std::chrono::seconds patience = std::chrono::hours(1)) {
     SecretTensors live;
     live.Put(model.manifest().inputs[0].name, RandomInput(seed));
-    if (absl::Status ran = model.Run(live, clock_.SteadyNow() + patience); !ran.ok()) {
+    RunContext run(clock_.SteadyNow() + patience);
+    if (absl::Status ran = model.Run(live, run); !ran.ok()) {
       return ran;
     }
     const ByteSpan out = live.Find(model.manifest().outputs[0].name)->bytes();

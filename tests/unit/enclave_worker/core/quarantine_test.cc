@@ -31,7 +31,7 @@ class NamedAccelerator final : public Accelerator {
   void Unregister(const digest::Sha256Digest& /*digest*/) override {}
   absl::StatusOr<std::vector<Tensor>> Execute(const digest::Sha256Digest& /*digest*/,
                                               std::span<const Tensor* const> /*inputs*/,
-                                              SteadyTime /*deadline*/) override {
+                                              const enclave::Execution& /*execution*/) override {
     return absl::UnimplementedError("not asked for here");
   }
 

@@ -72,6 +72,20 @@ TEST(ExporterTest, ShowsCountersHistogramsAndWhatCollectorsSay) {
   EXPECT_THAT(*page, HasSubstr("# TYPE shoji_served_total counter"));
 }
 
+TEST(ExporterTest, AScopedCollectorIsAskedForAsLongAsItLives) {
+  const auto exporter = Exporter::Start(Local());
+  ASSERT_TRUE(exporter.ok());
+  {
+    const Exporter::ScopedCollector scoped(**exporter, [] {
+      prometheus::MetricFamily depth = GaugeFamily("shoji_depth", "Depth.");
+      AddValue(depth, 4);
+      return std::vector<prometheus::MetricFamily>{depth};
+    });
+    EXPECT_EQ(testing::SeriesIn(*testing::Scrape(*(*exporter)->address()), "shoji_depth"), 4);
+  }
+  EXPECT_EQ(testing::SeriesIn(*testing::Scrape(*(*exporter)->address()), "shoji_depth"), std::nullopt);
+}
+
 TEST(ExporterTest, APortThatIsTakenIsAnErrorThatNamesItsKey) {
   const auto first = Exporter::Start(Local());
   ASSERT_TRUE(first.ok());

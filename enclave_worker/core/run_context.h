@@ -1,0 +1,40 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What goes with one request through a model, besides its tensors.
+#pragma once
+
+#include <string>
+
+#include "lib/base/clock.h"
+#include "lib/channel/phase_times.h"
+
+namespace shoji::enclave {
+
+// Owned by the thread that runs the request.
+struct RunContext {
+  explicit RunContext(SteadyTime until) : deadline(until) {}
+
+  SteadyTime deadline;
+  std::string traceparent;     // the caller's own, valid or empty; public
+  channel::PhaseTimes phases;  // grows on the way
+};
+
+// Adds the time that it lives to a phase. Thread-compatible.
+class PhaseTimer {
+ public:
+  // Both outlive it.
+  PhaseTimer(const Clock& clock, RunContext& run, channel::Phase phase)
+      : clock_(clock), run_(run), phase_(phase), started_(clock.SteadyNow()) {}
+  PhaseTimer(const PhaseTimer&) = delete;
+  PhaseTimer& operator=(const PhaseTimer&) = delete;
+  ~PhaseTimer() { run_.phases[phase_] += clock_.SteadyNow() - started_; }
+
+ private:
+  const Clock& clock_;
+  RunContext& run_;
+  const channel::Phase phase_;
+  const SteadyTime started_;
+};
+
+}  // namespace shoji::enclave
