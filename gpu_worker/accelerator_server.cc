@@ -8,22 +8,41 @@
 #include "lib/base/status_macros.h"
 
 namespace shoji::accelerator {
+namespace {
+
+// Tenants choose what is traced, but not how much is logged: 100 lines a second at most.
+constexpr std::chrono::milliseconds kTraceInterval(10);
+
+}  // namespace
 
 AcceleratorServer::AcceleratorServer(const Config& config, std::unique_ptr<Backend> backend, const Clock& clock,
-                                     telemetry::Logger& log)
+                                     telemetry::Logger& log, metrics::Exporter& exporter)
     : clock_(clock),
       backend_(std::move(backend)),
+      metrics_(exporter),
+      traces_(clock, kTraceInterval),
       queue_({.num_threads = config.num_workers, .max_queued = config.max_queue}),
-      tenants_(config.tenants, {.backend = *backend_, .queue = queue_, .clock = clock, .log = log}),
+      tenants_(config.tenants, {.backend = *backend_,
+                                .queue = queue_,
+                                .clock = clock,
+                                .log = log,
+                                .metrics = &metrics_,
+                                .traces = &traces_}),
+      collecting_(exporter,
+                  [this] {
+                    AcceleratorState state = tenants_.state();
+                    state.queued = queue_.num_queued();
+                    return CollectFrom(state, SHOJI_VERSION, backend_->name());
+                  }),
       service_(AcceleratorService::Create(
           {.software_version = SHOJI_VERSION, .backend = backend_->name(), .quotas = config.tenants.quotas}, tenants_)),
       health_({"shoji.internal.v1.AcceleratorService"}) {}
 
 absl::StatusOr<std::unique_ptr<AcceleratorServer>> AcceleratorServer::Start(const Config& config,
                                                                             std::unique_ptr<Backend> backend,
-                                                                            const Clock& clock,
-                                                                            telemetry::Logger& log) {
-  std::unique_ptr<AcceleratorServer> out(new AcceleratorServer(config, std::move(backend), clock, log));
+                                                                            const Clock& clock, telemetry::Logger& log,
+                                                                            metrics::Exporter& exporter) {
+  std::unique_ptr<AcceleratorServer> out(new AcceleratorServer(config, std::move(backend), clock, log, exporter));
   rpc::ServerOptions options;
   options.listeners = {config.listen};
   options.max_message_bytes = config.max_message_bytes;

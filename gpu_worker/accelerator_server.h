@@ -25,10 +25,10 @@ namespace shoji::accelerator {
 // All of an accelerator process but its command line. Thread-safe.
 class AcceleratorServer {
  public:
-  // Serves from now on. Errors: as rpc::Server::Start. `clock` and `log` outlive it.
+  // Serves from now on. Errors: as rpc::Server::Start. All that is referred to outlives it.
   static absl::StatusOr<std::unique_ptr<AcceleratorServer>> Start(const Config& config,
                                                                   std::unique_ptr<Backend> backend, const Clock& clock,
-                                                                  telemetry::Logger& log);
+                                                                  telemetry::Logger& log, metrics::Exporter& exporter);
   AcceleratorServer(const AcceleratorServer&) = delete;
   AcceleratorServer& operator=(const AcceleratorServer&) = delete;
   // Cuts every stream and waits for the runs under way.
@@ -44,13 +44,17 @@ class AcceleratorServer {
   bool Drain(std::chrono::nanoseconds grace);
 
  private:
-  AcceleratorServer(const Config& config, std::unique_ptr<Backend> backend, const Clock& clock, telemetry::Logger& log);
+  AcceleratorServer(const Config& config, std::unique_ptr<Backend> backend, const Clock& clock, telemetry::Logger& log,
+                    metrics::Exporter& exporter);
 
   // Destroyed from the last to the first: no stream when tenants go, no thread when the backend goes.
   const Clock& clock_;
   std::unique_ptr<Backend> backend_;
+  AcceleratorMetrics metrics_;
+  telemetry::RateLimit traces_;
   WorkQueue queue_;
   TenantTable tenants_;
+  metrics::Exporter::ScopedCollector collecting_;
   std::unique_ptr<AcceleratorService> service_;
   rpc::HealthService health_;
   std::unique_ptr<rpc::Server> server_;

@@ -93,7 +93,8 @@ absl::Status ReadQuotas(const config::Fields& top, Config& config) {
 
 absl::StatusOr<Config> ReadConfig(const config::Document& document) {
   Config config;
-  ASSIGN_OR_RETURN(const config::Fields top, document.root().Map({"listen", "compute", "limits", "quotas", "log"}));
+  ASSIGN_OR_RETURN(const config::Fields top,
+                   document.root().Map({"listen", "compute", "limits", "quotas", "metrics", "log"}));
   ASSIGN_OR_RETURN(const config::Node listen, top.Require("listen"));
   ASSIGN_OR_RETURN(const config::Fields listen_fields, listen.Map({"address", "tls", "insecure_plaintext"}));
   ASSIGN_OR_RETURN(config.listen, rpc::ReadEndpoint(listen_fields, rpc::Role::kListen, rpc::Exposure::kInternal));
@@ -101,6 +102,7 @@ absl::StatusOr<Config> ReadConfig(const config::Document& document) {
   RETURN_IF_ERROR(ReadLimits(top, config));
   RETURN_IF_ERROR(ReadQuotas(top, config));
   config.tenants.quotas.message_bytes = config.max_message_bytes;
+  ASSIGN_OR_RETURN(config.metrics, metrics::ReadOptions(top));
   ASSIGN_OR_RETURN(config.log, telemetry::ReadLogOptions(top));
   return config;
 }

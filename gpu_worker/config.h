@@ -11,6 +11,7 @@
 #include "gpu_worker/tenant_table.h"
 #include "lib/config/node.h"
 #include "lib/kernels/ring/linear.h"
+#include "lib/metrics/exporter.h"
 #include "lib/rpc/endpoint.h"
 #include "lib/telemetry/log.h"
 
@@ -28,6 +29,7 @@ struct Config {
   TenantTable::Options tenants;
   int64_t max_model_memory = int64_t{2} << 30;
   uint64_t max_model_macs = 1'000'000'000'000;
+  metrics::Options metrics;
   telemetry::LogOptions log;
 };
 

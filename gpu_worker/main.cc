@@ -48,13 +48,20 @@ int Serve(const Config& config, const std::string& address_file) {
   rpc::SignalWaiter signals;  // before any thread
   const RealClock clock;
   telemetry::Logger log("shoji-accelerator", config.log, clock);
+  const absl::StatusOr<std::unique_ptr<metrics::Exporter>> exporter = metrics::Exporter::Start(config.metrics);
+  if (!exporter.ok()) {
+    return Fail(exporter.status(), kCannotServe);
+  }
+  if ((*exporter)->address().has_value()) {
+    log.Info("metrics", {{"address", (*exporter)->address()->ToString()}});
+  }
   absl::StatusOr<std::unique_ptr<AcceleratorServer>> server =
       AcceleratorServer::Start(config,
                                CreateCpuBackend({.num_threads = config.threads_per_run,
                                                  .isa = config.kernel,
                                                  .max_model_memory = config.max_model_memory,
                                                  .max_model_macs = config.max_model_macs}),
-                               clock, log);
+                               clock, log, **exporter);
   if (!server.ok()) {
     return Fail(server.status(), kCannotServe);
   }

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "lib/base/status_macros.h"
+#include "lib/telemetry/trace_context.h"
 
 namespace shoji::accelerator {
 namespace {
@@ -91,6 +92,9 @@ absl::Status Tenant::Handle(pb::AttachRequest request) {
     status = Unload(id, request.unload());
   } else if (request.has_execute()) {
     status = Execute(id, std::move(*request.mutable_execute()), received);
+    if (!status.ok() && environment_.metrics != nullptr) {
+      environment_.metrics->Refused(status);
+    }
   }
   if (!status.ok()) {
     SendFailure(id, status);
@@ -221,7 +225,11 @@ void Tenant::Load(uint64_t id, const Upload& upload) {
   if (sink_ == nullptr || entry == models_.end()) {
     return;
   }
-  if (const absl::Status status = model.ok() ? CheckMemory(**model) : model.status(); !status.ok()) {
+  const absl::Status status = model.ok() ? CheckMemory(**model) : model.status();
+  if (environment_.metrics != nullptr) {
+    environment_.metrics->Uploaded(status);
+  }
+  if (!status.ok()) {
     model_bytes_ -= entry->second.size;
     models_.erase(entry);
     LogFailedUpload(digest, status);
@@ -283,10 +291,9 @@ absl::Status Tenant::Execute(uint64_t id, pb::Execute execute, SteadyTime receiv
     return absl::ResourceExhaustedError("over the quota of " + std::to_string(quotas_.execution_bytes) +
                                         " bytes of inputs in flight a tenant (quotas.execution_bytes)");
   }
-  const SteadyTime deadline = DeadlineOf(execute.timeout_micros(), received);
   RETURN_IF_ERROR(environment_.queue.Submit(
-      id_, [self = shared_from_this(), id, model = entry->second.model, deadline,
-            message = std::move(execute)]() mutable { self->Run(id, *model, std::move(message), deadline); }));
+      id_, [self = shared_from_this(), id, model = entry->second.model, received,
+            message = std::move(execute)]() mutable { self->Run(id, *model, std::move(message), received); }));
   executions_[id] = bytes;
   execution_bytes_ += bytes;
   return absl::OkStatus();
@@ -302,23 +309,53 @@ absl::Status Tenant::CheckWanted(SteadyTime deadline) const {
   return absl::OkStatus();
 }
 
-void Tenant::Run(uint64_t id, Executable& model, pb::Execute execute, SteadyTime deadline) {
+void Tenant::Run(uint64_t id, Executable& model, pb::Execute execute, SteadyTime received) {
+  const SteadyTime started = environment_.clock.SteadyNow();
+  const SteadyTime deadline = DeadlineOf(execute.timeout_micros(), received);
+  const std::string traceparent = telemetry::ParseTraceParent(execute.traceparent()).value_or("");
+  AcceleratorMetrics::Execution record;
+  record.queued = started - received;
+  record.received_bytes = execute.ByteSizeLong();
   pb::AttachResponse answer;
   answer.set_id(id);
   absl::Status status = absl::DeadlineExceededError("the request's timeout passed in the queue");
-  if (environment_.clock.SteadyNow() < deadline) {
+  if (started < deadline) {
     const auto stop = [this, deadline] { return CheckWanted(deadline); };
     status = model.Run(std::move(execute), quotas_.execution_bytes, stop, *answer.mutable_execute_reply());
   }
   if (status.ok() && answer.ByteSizeLong() > quotas_.message_bytes) {
     status = absl::ResourceExhaustedError("the outputs are larger than a message may be (max_message)");
   }
+  record.ran = environment_.clock.SteadyNow() - started;
+  record.sent_bytes = status.ok() ? answer.ByteSizeLong() : 0;
+  record.status = status;
+  Report(traceparent, record);
   const absl::MutexLock lock(&mu_);
   if (status.ok()) {
     Send(std::move(answer));
   } else {
     SendFailure(id, status);
   }
+}
+
+void Tenant::Report(const std::string& traceparent, const AcceleratorMetrics::Execution& execution) const {
+  if (environment_.metrics != nullptr) {
+    environment_.metrics->Executed(execution);
+  }
+  if (traceparent.empty() || environment_.traces == nullptr || !environment_.traces->Admit().has_value()) {
+    return;
+  }
+  const std::chrono::duration<double, std::milli> ran = execution.ran;
+  environment_.log.Info("execution", {{"tenant", id_},
+                                      {"status", absl::StatusCodeToString(execution.status.code())},
+                                      {"ms", ran.count()},
+                                      {"trace", telemetry::TraceIdOf(traceparent)}});
+}
+
+void Tenant::AddTo(AcceleratorState& state) const {
+  const absl::MutexLock lock(&mu_);
+  state.models += models_.size();
+  state.memory_bytes += memory_;
 }
 
 void Tenant::Drain() {

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "gpu_worker/accelerator_metrics.h"
 #include "gpu_worker/backend.h"
 #include "gpu_worker/executable.h"
 #include "gpu_worker/work_queue.h"
@@ -61,6 +62,8 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
     WorkQueue& queue;
     const Clock& clock;
     telemetry::Logger& log;
+    AcceleratorMetrics* metrics = nullptr;   // optional
+    telemetry::RateLimit* traces = nullptr;  // bounds the lines of traced executions; null: none are logged
   };
 
   // Answers go to `sink` until Close, which the owner calls before `sink` goes: jobs may hold the tenant longer. All of
@@ -80,6 +83,8 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   void Drain();
   // Nothing is being loaded or executed.
   bool Idle() const;
+  // Adds its own.
+  void AddTo(AcceleratorState& state) const;
   // The stream has ended: frees every model and upload, drops what is queued, stops what runs. `sink` is not
   // used after this returns. Idempotent.
   void Close();
@@ -121,7 +126,8 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
 
   // Run on the queue's threads.
   void Load(uint64_t id, const Upload& upload);
-  void Run(uint64_t id, Executable& model, internal::v1::Execute execute, SteadyTime deadline);
+  void Run(uint64_t id, Executable& model, internal::v1::Execute execute, SteadyTime received);
+  void Report(const std::string& traceparent, const AcceleratorMetrics::Execution& execution) const;
   // Whether an execution may go on.
   absl::Status CheckWanted(SteadyTime deadline) const;
 

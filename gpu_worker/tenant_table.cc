@@ -49,6 +49,16 @@ size_t TenantTable::size() const {
   return tenants_.size();
 }
 
+AcceleratorState TenantTable::state() const {
+  const absl::MutexLock lock(&mu_);
+  AcceleratorState state;
+  state.tenants = tenants_.size();
+  for (const auto& [id, tenant] : tenants_) {
+    tenant->AddTo(state);
+  }
+  return state;
+}
+
 void TenantTable::AwaitSize(size_t count) const {
   const absl::MutexLock lock(&mu_);
   const auto reached = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return tenants_.size() == count; };

@@ -37,6 +37,8 @@ class TenantTable {
   void Drain();
 
   size_t size() const;
+  // But for what is queued.
+  AcceleratorState state() const;
   // Returns once size() is `count`.
   void AwaitSize(size_t count) const;
 

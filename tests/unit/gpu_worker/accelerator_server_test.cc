@@ -107,7 +107,7 @@ class AcceleratorServerTest : public ::testing::Test {
   void Start() {
     auto backend = std::make_unique<testing::FakeBackend>();
     backend_ = backend.get();
-    auto server = AcceleratorServer::Start(config_, std::move(backend), clock_, log_);
+    auto server = AcceleratorServer::Start(config_, std::move(backend), clock_, log_, *exporter_);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -132,6 +132,7 @@ class AcceleratorServerTest : public ::testing::Test {
 
   RealClock clock_;
   telemetry::Logger log_{"test", {.level = telemetry::LogLevel::kError}, clock_};
+  const std::unique_ptr<metrics::Exporter> exporter_ = *metrics::Exporter::Start({});
   std::string folder_;
   Config config_;
   testing::FakeBackend* backend_ = nullptr;
@@ -280,7 +281,8 @@ TEST_F(AcceleratorServerTest, DrainingGivesUpAfterItsGrace) {
 
 TEST_F(AcceleratorServerTest, TwoServersOnOneAddressAreAClearError) {
   Start();
-  const auto second = AcceleratorServer::Start(config_, std::make_unique<testing::FakeBackend>(), clock_, log_);
+  const auto second =
+      AcceleratorServer::Start(config_, std::make_unique<testing::FakeBackend>(), clock_, log_, *exporter_);
   EXPECT_TRUE(absl::IsAlreadyExists(second.status())) << second.status();
   ExpectServes();
 }

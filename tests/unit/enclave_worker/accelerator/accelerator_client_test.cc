@@ -54,7 +54,7 @@ class AcceleratorClientTest : public ::testing::Test {
   void StartServer() {
     auto backend = std::make_unique<FakeBackend>();
     backend_ = backend.get();
-    auto server = accelerator::AcceleratorServer::Start(config_, std::move(backend), clock_, log_);
+    auto server = accelerator::AcceleratorServer::Start(config_, std::move(backend), clock_, log_, *exporter_);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -109,6 +109,7 @@ class AcceleratorClientTest : public ::testing::Test {
 
   RealClock clock_;
   telemetry::Logger log_{"test", {.level = telemetry::LogLevel::kError}, clock_};
+  const std::unique_ptr<metrics::Exporter> exporter_ = *metrics::Exporter::Start({});
   std::string folder_;
   rpc::Endpoint endpoint_;
   accelerator::Config config_;
@@ -130,7 +131,8 @@ TEST_F(AcceleratorClientTest, UploadsAndExecutes) {
 }
 
 TEST_F(AcceleratorClientTest, UploadsAndExecutesARealModelOnTheCpuBackend) {
-  const auto server = accelerator::AcceleratorServer::Start(config_, accelerator::CreateCpuBackend({}), clock_, log_);
+  const auto server =
+      accelerator::AcceleratorServer::Start(config_, accelerator::CreateCpuBackend({}), clock_, log_, *exporter_);
   ASSERT_TRUE(server.ok()) << server.status();
   const auto client = MakeClient();
   const std::string onnx =
