@@ -79,6 +79,10 @@ absl::Status RawClient::Attest(const std::string& model) {
   ASSIGN_OR_RETURN(const v1::GetEvidenceResponse evidence, GetEvidence(nonce, model));
   ASSIGN_OR_RETURN(manifest_, attest::DecodeManifest(AsBytes(evidence.manifest())));
   manifest_digest_ = digest::Sha256(AsBytes(evidence.manifest()));
+  return OpenAnother();
+}
+
+absl::Status RawClient::OpenAnother() {
   ASSIGN_OR_RETURN(const v1::OpenSessionRequest hello, MakeHello());
   ASSIGN_OR_RETURN(const v1::OpenSessionResponse ack, SendHello(hello));
   channel::SealedAnswer sealed;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "lib/attest/manifest.h"
@@ -33,6 +34,12 @@ class RawClient {
   // What OpenSession would send for the manifest of the last Attest, and the sending of it.
   absl::StatusOr<v1::OpenSessionRequest> MakeHello();
   absl::StatusOr<v1::OpenSessionResponse> SendHello(const v1::OpenSessionRequest& hello);
+  // Another session under the manifest of the last Attest; the one before is no longer this client's.
+  absl::Status OpenAnother();
+  // Puts `session` in the place of this client's, and gives that one back.
+  std::unique_ptr<channel::Initiator> Exchange(std::unique_ptr<channel::Initiator> session) {
+    return std::exchange(initiator_, std::move(session));
+  }
 
   const attest::Manifest& manifest() const { return manifest_; }
   const channel::Initiator& initiator() const { return *initiator_; }
