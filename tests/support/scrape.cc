@@ -52,6 +52,16 @@ absl::StatusOr<std::string> Scrape(const rpc::Address& address) {
   return reply.substr(body + 4);
 }
 
+absl::StatusOr<rpc::Address> MetricsAddressIn(const std::string& log) {
+  constexpr char kEvent[] = " metrics address=";
+  const size_t at = log.find(kEvent);
+  if (at == std::string::npos) {
+    return absl::NotFoundError("the log has no line `metrics address=`");
+  }
+  const size_t begin = at + sizeof(kEvent) - 1;
+  return rpc::ParseAddress(log.substr(begin, log.find_first_of(" \n", begin) - begin));
+}
+
 std::optional<double> SeriesIn(std::string_view page, std::string_view series) {
   const std::vector<std::string> lines = absl::StrSplit(std::string(page), '\n');
   for (const std::string& line : lines) {

@@ -17,6 +17,9 @@ absl::StatusOr<std::string> HttpGet(const rpc::Address& address, std::string_vie
 // The page of metrics at `address`.
 absl::StatusOr<std::string> Scrape(const rpc::Address& address);
 
+// Where a process says in its log that it serves metrics.
+absl::StatusOr<rpc::Address> MetricsAddressIn(const std::string& log);
+
 // The value of a series as the page writes it, `shoji_x_total` or `shoji_x_total{a="b"}`; nullopt: it is not there.
 std::optional<double> SeriesIn(std::string_view page, std::string_view series);
 

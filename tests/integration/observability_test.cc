@@ -1,0 +1,170 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What an operator sees of a request: metrics, phases, traces. Real processes.
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "lib/channel/payload.h"
+#include "tests/support/cluster.h"
+#include "tests/support/raw_client.h"
+#include "tests/support/scrape.h"
+
+namespace shoji {
+namespace {
+
+using testing::Cluster;
+using testing::ClusterOptions;
+using testing::RawClient;
+using testing::SeriesIn;
+
+constexpr char kModel[] = "cifar10_resnet";
+constexpr char kMetrics[] = "metrics: {address: \"127.0.0.1:0\"}\n";
+
+const Bytes kPicture(size_t{3} * 32 * 32, 7);  // NOLINT(cert-err58-cpp): test code
+
+std::unique_ptr<Cluster> StartCluster(const std::string& policy) {
+  ClusterOptions options;
+  options.models = {testing::BuiltInModel(testing::ReadyPolicy(policy))};
+  options.enclave_yaml = kMetrics;
+  options.accelerator_yaml = kMetrics;
+  auto cluster = Cluster::Start(options);
+  EXPECT_TRUE(cluster.ok()) << cluster.status();
+  return cluster.ok() ? *std::move(cluster) : nullptr;
+}
+
+std::string PageOf(const testing::Process& process) {
+  const absl::StatusOr<rpc::Address> address = testing::MetricsAddressIn(process.Log());
+  EXPECT_TRUE(address.ok()) << address.status();
+  const absl::StatusOr<std::string> page = testing::Scrape(*address);
+  EXPECT_TRUE(page.ok()) << page.status();
+  return page.value_or("");
+}
+
+// Prometheus' own opinion of a page; empty where it has nothing to say.
+std::string Lint(const std::string& page) {
+  const testing::TempDir folder;
+  std::ofstream(folder.File("page")) << page;
+  const testing::CommandResult result =
+      testing::RunCommand({"/bin/sh", "-c", "promtool check metrics < " + folder.File("page")});
+  return result.exit_code == 0 ? result.out + result.err : "promtool: " + result.out + result.err;
+}
+bool HasPromtool() { return testing::RunCommand({"/bin/sh", "-c", "command -v promtool"}).exit_code == 0; }
+
+TEST(ObservabilityTest, AMaskedRequestShowsInTheMetricsOfEnclaveAndAccelerator) {
+  const std::unique_ptr<Cluster> cluster = StartCluster("slalom");
+  ASSERT_NE(cluster, nullptr);
+  RawClient client(cluster->address());
+  ASSERT_TRUE(client.Attest(kModel).ok());
+  constexpr int kRequests = 5;
+  for (int i = 0; i < kRequests; ++i) {
+    ASSERT_TRUE(client.Roundtrip(channel::RequestKind::kPicture, kPicture, kModel).ok());
+  }
+  const auto sealed = client.Seal(channel::RequestKind::kPicture, kPicture, kModel);
+  ASSERT_TRUE(client.Send(*sealed).ok());
+  EXPECT_FALSE(client.Send(*sealed).ok());  // a replay
+
+  std::string enclave;
+  ASSERT_TRUE(testing::WaitFor([&] {
+    enclave = PageOf(cluster->enclave());
+    return SeriesIn(enclave, "shoji_enclave_requests_total{status=\"REPLAYED\"}") == 1;
+  })) << enclave;
+  EXPECT_EQ(SeriesIn(enclave, "shoji_enclave_requests_total{status=\"ANSWERED\"}"), kRequests + 1);
+  EXPECT_EQ(SeriesIn(enclave, "shoji_enclave_request_duration_seconds_count"), kRequests + 1);
+  for (const channel::Phase phase : channel::kAllPhases) {
+    const std::string labels = absl::StrCat("{phase=\"", std::string(NameOf(phase)), "\"}");
+    EXPECT_EQ(SeriesIn(enclave, "shoji_enclave_phase_duration_seconds_count" + labels), kRequests + 1) << labels;
+  }
+  EXPECT_GT(SeriesIn(enclave, "shoji_enclave_phase_duration_seconds_sum{phase=\"offload_wait\"}").value_or(0), 0);
+  EXPECT_GT(SeriesIn(enclave, "shoji_enclave_phase_duration_seconds_sum{phase=\"verify\"}").value_or(0), 0);
+  EXPECT_GE(SeriesIn(enclave, "shoji_enclave_sessions").value_or(0), 1);
+  EXPECT_EQ(SeriesIn(enclave, "shoji_enclave_sessions_limit"), 10000);
+  EXPECT_GE(SeriesIn(enclave, "shoji_enclave_sessions_opened_total").value_or(0), 1);
+  EXPECT_EQ(SeriesIn(enclave, "shoji_enclave_keys_made_total"), 1);
+  EXPECT_GT(SeriesIn(enclave, "shoji_enclave_key_age_seconds").value_or(0), 0);
+  EXPECT_EQ(SeriesIn(enclave, "shoji_enclave_ready"), 1);
+  EXPECT_GE(SeriesIn(enclave, "shoji_enclave_quotes_total{result=\"made\"}").value_or(0), 1);
+  EXPECT_GE(SeriesIn(enclave, "shoji_enclave_evidence_total{result=\"issued\"}").value_or(0), 1);
+  const double claimed = SeriesIn(enclave, "shoji_enclave_pads_claimed_total{model=\"cifar10_resnet\"}").value_or(-1);
+  const double empty = SeriesIn(enclave, "shoji_enclave_pad_pool_empty_total{model=\"cifar10_resnet\"}").value_or(-1);
+  EXPECT_EQ(claimed + empty, kRequests + 1);
+  EXPECT_EQ(SeriesIn(enclave, "shoji_enclave_failed_verifications_total{model=\"cifar10_resnet\"}"), 0);
+  EXPECT_GT(SeriesIn(enclave, "shoji_enclave_accelerator_sent_bytes_total{accelerator=\"acc0\"}").value_or(0), 1e5);
+  EXPECT_GT(SeriesIn(enclave, "shoji_enclave_accelerator_received_bytes_total{accelerator=\"acc0\"}").value_or(0), 1e4);
+  EXPECT_EQ(SeriesIn(enclave, "shoji_enclave_accelerator_ready{accelerator=\"acc0\"}"), 1);
+
+  const std::string accelerator = PageOf(cluster->accelerator(0));
+  EXPECT_EQ(SeriesIn(accelerator, "shoji_accelerator_tenants"), 1);
+  EXPECT_GT(SeriesIn(accelerator, "shoji_accelerator_models").value_or(0), 1);
+  EXPECT_GT(SeriesIn(accelerator, "shoji_accelerator_model_memory_bytes").value_or(0), 1e5);
+  if (claimed > 0) {
+    EXPECT_GT(SeriesIn(accelerator, "shoji_accelerator_executions_total{status=\"OK\"}").value_or(0), 1);
+    EXPECT_GT(SeriesIn(accelerator, "shoji_accelerator_received_bytes_total").value_or(0), 1e4);
+  }
+  if (!HasPromtool()) {
+    GTEST_SKIP() << "promtool is not installed (Debian's prometheus): the pages were not checked with it";
+  }
+  EXPECT_EQ(Lint(enclave), "");
+  EXPECT_EQ(Lint(accelerator), "");
+}
+
+TEST(ObservabilityTest, TheAnswerSaysWhereItsTimeWentWhenAskedAndLooksTheSameFromOutside) {
+  const std::unique_ptr<Cluster> cluster = StartCluster("slalom");
+  ASSERT_NE(cluster, nullptr);
+  RawClient client(cluster->address());
+  ASSERT_TRUE(client.Attest(kModel).ok());
+  const auto ask = [&](const crypto::PlaintextBytes& plaintext) {
+    const auto request = client.initiator().Seal(kModel, plaintext.Expose());
+    const auto answer = client.Send(*request);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return std::pair(answer->ciphertext.size(), *client.Open(*request, *answer));
+  };
+  constexpr size_t kOutputs = 10 * sizeof(float);
+  const auto [size, plaintext] =
+      ask(channel::BuildRequest(channel::RequestKind::kPicture, kPicture, channel::Trailer::kPhases));
+  const auto view = channel::ParseAnswer(plaintext.Expose(), kOutputs, channel::Trailer::kPhases);
+  ASSERT_TRUE(view.ok());
+  ASSERT_TRUE(view->phases.has_value());
+  std::chrono::nanoseconds sum(0);
+  for (const std::chrono::nanoseconds time : view->phases->times) {
+    EXPECT_EQ(time % std::chrono::microseconds(16), std::chrono::nanoseconds(0)) << "coarsened";
+    sum += time;
+  }
+  EXPECT_GT(sum, std::chrono::microseconds(100));
+  EXPECT_GT((*view->phases)[channel::Phase::kCompute] + (*view->phases)[channel::Phase::kVerify], sum / 100);
+  // An error about the plaintext is as long, and has its times too.
+  crypto::PlaintextBytes malformed =
+      channel::BuildRequest(channel::RequestKind::kPicture, kPicture, channel::Trailer::kPhases);
+  malformed.ExposeMutable()[0] = 9;
+  const auto [error_size, error] = ask(malformed);
+  EXPECT_EQ(error_size, size);
+  const auto refused = channel::ParseAnswer(error.Expose(), kOutputs, channel::Trailer::kPhases);
+  ASSERT_TRUE(refused.ok());
+  EXPECT_FALSE(refused->status.ok());
+  EXPECT_TRUE(refused->phases.has_value());
+}
+
+TEST(ObservabilityTest, ReloadsAreCounted) {
+  const std::unique_ptr<Cluster> cluster = StartCluster("enclave-only");
+  ASSERT_NE(cluster, nullptr);
+  ASSERT_TRUE(cluster->Reload());
+  cluster->WritePolicy(kModel, "model: cifar10_resnet\nsegments: nonsense\n");
+  ASSERT_FALSE(cluster->Reload());
+  const std::string page = PageOf(cluster->enclave());
+  EXPECT_EQ(SeriesIn(page, "shoji_enclave_reloads_total{result=\"accepted\"}"), 1);
+  EXPECT_EQ(SeriesIn(page, "shoji_enclave_reloads_total{result=\"refused\"}"), 1);
+  EXPECT_EQ(SeriesIn(page, "shoji_enclave_keys_made_total"), 2);
+}
+
+TEST(ObservabilityTest, MetricsAreOffUnlessAskedFor) {
+  ClusterOptions options;
+  options.models = {testing::BuiltInModel(testing::ReadyPolicy("enclave-only"))};
+  const auto cluster = Cluster::Start(options);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  EXPECT_FALSE(testing::MetricsAddressIn((*cluster)->enclave().Log()).ok());
+}
+
+}  // namespace
+}  // namespace shoji
