@@ -27,6 +27,11 @@ constexpr std::array<Mistake, 4> kMistakes = {{
 }  // namespace
 
 absl::Status ExplainConnection(const absl::Status& status, const rpc::Endpoint& server) {
+  if (status.code() == absl::StatusCode::kUnimplemented && ReasonOf(status) == Reason::kUnspecified) {
+    return absl::UnimplementedError(server.address.ToString() +
+                                    " is no shoji-server of this version: it does not know the call; is that the "
+                                    "address in `listen` of the front end's configuration?");
+  }
   if (status.code() != absl::StatusCode::kUnavailable || ReasonOf(status) != Reason::kUnspecified) {
     return status;
   }

@@ -29,6 +29,7 @@
 #include "lib/preprocessing_file/preprocessing_file.h"
 #include "lib/quantization/calibrate.h"
 #include "lib/ranges_file/ranges_file.h"
+#include "tools/clear_model.h"
 #include "tools/print_report.h"
 
 namespace shoji::tools {
@@ -216,7 +217,7 @@ absl::StatusOr<Outcome> RunPasses(const graph::Graph& graph, const CalibrateOpti
 absl::StatusOr<std::string> Calibrate(const CalibrateOptions& options) {
   ASSIGN_OR_RETURN(const image::Preprocessing preprocessing,
                    preprocessing_file::LoadPreprocessing(options.preprocessing));
-  ASSIGN_OR_RETURN(const graph::ImportedModel model, graph::ImportModelFile(options.model));
+  ASSIGN_OR_RETURN(const graph::ImportedModel model, LoadClearModel(options.model));
   if (const absl::Status status = CheckInput(model.graph, preprocessing); !status.ok()) {
     return InFile(status, options.model);
   }

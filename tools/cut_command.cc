@@ -28,6 +28,7 @@
 #include "lib/policy_file/policy_file.h"
 #include "lib/sealed_model/key_file.h"
 #include "lib/sealed_model/seal.h"
+#include "tools/clear_model.h"
 #include "tools/cut_manifest.h"
 #include "tools/print_report.h"
 #include "tools/stand_ins.h"
@@ -221,7 +222,7 @@ absl::Status WriteSegments(const CutOptions& options, const graph::ImportedModel
 }
 
 absl::StatusOr<std::string> Cut(const CutOptions& options) {
-  ASSIGN_OR_RETURN(graph::ImportedModel model, graph::ImportModelFile(options.model));
+  ASSIGN_OR_RETURN(graph::ImportedModel model, LoadClearModel(options.model));
   ASSIGN_OR_RETURN(const ResolvedPlan plan, PlanFor(options, model.graph));
   RETURN_IF_ERROR(CheckSharedWeights(plan, model.graph));
   std::optional<sealed_model::Terms> terms;

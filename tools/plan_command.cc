@@ -18,6 +18,7 @@
 #include "lib/policy_file/policy_file.h"
 #include "lib/ranges_file/model_ranges.h"
 #include "lib/ranges_file/ranges_file.h"
+#include "tools/clear_model.h"
 #include "tools/plan_layers.h"
 #include "tools/plan_report.h"
 #include "tools/print_report.h"
@@ -73,7 +74,7 @@ absl::StatusOr<std::string> MakePlan(const PlanOptions& options) {
   const partition::PartitionPolicy policy =
       partition::ForModel(std::move(file_policy),
                           options.name.empty() ? std::filesystem::path(options.model).stem().string() : options.name);
-  ASSIGN_OR_RETURN(graph::ImportedModel model, graph::ImportModelFile(options.model));
+  ASSIGN_OR_RETURN(graph::ImportedModel model, LoadClearModel(options.model));
   const absl::StatusOr<graph::Graph> graph = partition::ArrangeFor(policy, std::move(model.graph));
   if (!graph.ok()) {
     return InFile(graph.status(), options.policy);

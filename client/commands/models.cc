@@ -52,7 +52,8 @@ int RunModels(const Arguments& arguments, std::ostream& out, std::ostream& err) 
     }
   }
   if (models->empty()) {
-    err << "shoji: the server serves no model now\n";
+    err << "shoji: the server serves no model now: no enclave is connected to it and ready\n";
+    return kExitFailure;
   }
   return kExitOk;
 }

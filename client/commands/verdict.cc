@@ -39,11 +39,17 @@ constexpr std::array<Description, 10> kDescriptions = {{
 }};
 
 // Every step that there is, by what its failure means. A verifier's step that is missing here is refused all the same.
-constexpr std::pair<std::string_view, ExitCode> kSteps[] = {
+struct Step {
+  std::string_view name;
+  ExitCode code;
+  std::string_view remedy = {};  // empty: that of the code
+};
+constexpr Step kSteps[] = {
     // Of the manifest and of the client's own choices.
     {"manifest", kExitRefused},
     {"evidence kind", kExitRefused},
-    {"signer", kExitRefused},
+    {"signer", kExitRefused,
+     "name the key that signs this operator's simulated evidence with --simulated-key; get it from the operator"},
     {"description", kExitRefused},
     // Structure and signatures.
     {"structure", kExitNotGenuine},
@@ -63,7 +69,7 @@ constexpr std::pair<std::string_view, ExitCode> kSteps[] = {
     {"reported tcb", kExitNotGenuine},
     {"revocation", kExitNotGenuine},
     // The policy.
-    {"kind", kExitNotAllowed},
+    {"kind", kExitNotAllowed, "add a section for evidence of this kind to your policy, if you mean to trust it"},
     {"debug", kExitNotAllowed},
     {"migration", kExitNotAllowed},
     {"measurement", kExitNotAllowed},
@@ -96,7 +102,8 @@ constexpr std::pair<std::string_view, ExitCode> kSteps[] = {
     {"tcb evaluation", kExitCollateral},
     // Binding.
     {"report data", kExitNotBound},
-    {"expiry", kExitNotBound},
+    {"expiry", kExitNotBound,
+     "fetch evidence anew; saved evidence can be judged as of its own time with --verification-time"},
     {"binding", kExitUnbound},
 };
 
@@ -105,16 +112,21 @@ const Description& Describe(ExitCode code) {
   return kDescriptions[static_cast<size_t>(code)];
 }
 
+const Step* FindStep(std::string_view name) {
+  name = name.substr(0, name.find(" of "));
+  const auto* const found = std::find_if(std::begin(kSteps), std::end(kSteps),
+                                         [name](const Step& candidate) { return candidate.name == name; });
+  return found == std::end(kSteps) ? nullptr : found;
+}
+
 }  // namespace
 
 std::string_view NameOf(ExitCode code) { return Describe(code).name; }
 std::string_view MeaningOf(ExitCode code) { return Describe(code).meaning; }
 
 ExitCode ExitCodeOfStep(std::string_view step) {
-  step = step.substr(0, step.find(" of "));
-  const auto* const found = std::find_if(std::begin(kSteps), std::end(kSteps),
-                                         [step](const auto& candidate) { return candidate.first == step; });
-  return found == std::end(kSteps) ? kExitRefused : found->second;
+  const Step* const found = FindStep(step);
+  return found == nullptr ? kExitRefused : found->code;
 }
 
 const attest::AppraisalStep* FirstFailed(const attest::AttestationResult& result) {
@@ -132,7 +144,12 @@ ExitCode ExitCodeOf(const attest::AttestationResult& result) {
 }
 
 std::string RemedyFor(const attest::AppraisalStep& step) {
-  return step.remedy.empty() ? std::string(Describe(ExitCodeOfStep(step.name)).remedy) : step.remedy;
+  if (!step.remedy.empty()) {
+    return step.remedy;
+  }
+  const Step* const known = FindStep(step.name);
+  const bool has_own = known != nullptr && !known->remedy.empty();
+  return std::string(has_own ? known->remedy : Describe(ExitCodeOfStep(step.name)).remedy);
 }
 
 std::string ExitCodesHelp() {

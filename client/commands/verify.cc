@@ -38,6 +38,10 @@ absl::Status CheckUsage(const Arguments& arguments) {
   if (bare != !arguments.quote_kind.empty()) {
     return absl::InvalidArgumentError("--quote and --kind go together: --kind says what the file holds");
   }
+  const std::optional<attest::EvidenceKind> kind = attest::EvidenceKindOf(arguments.quote_kind);
+  if (bare && (!kind.has_value() || *kind == attest::EvidenceKind::kSimulated)) {
+    return absl::InvalidArgumentError("--kind is sgx, tdx or sev-snp, not '" + arguments.quote_kind + "'");
+  }
   if (bare && arguments.policy_file.empty()) {
     return absl::InvalidArgumentError("--quote needs --policy FILE: what to accept");
   }
@@ -176,11 +180,7 @@ absl::StatusOr<VerifyReport> AppraiseSaved(const Arguments& arguments, const Set
 absl::StatusOr<VerifyReport> AppraiseQuote(const Arguments& arguments, const Setup& setup, const Appraiser& appraiser,
                                            const Clock& clock) {
   attest::Evidence evidence;
-  const std::optional<attest::EvidenceKind> kind = attest::EvidenceKindOf(arguments.quote_kind);
-  if (!kind.has_value() || *kind == attest::EvidenceKind::kSimulated) {
-    return absl::InvalidArgumentError("--kind is sgx, tdx or sev-snp, not '" + arguments.quote_kind + "'");
-  }
-  evidence.kind = *kind;
+  evidence.kind = *attest::EvidenceKindOf(arguments.quote_kind);
   ASSIGN_OR_RETURN(evidence.data, ReadFile(arguments.quote_file, kMaxQuoteBytes));
   VerifyReport report = {.source = VerifyReport::Source::kBareQuote,
                          .from = arguments.quote_file,

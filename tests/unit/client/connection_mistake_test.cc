@@ -61,6 +61,13 @@ TEST(ConnectionMistakeTest, AClosedConnectionIsTriedAgainAndHintsAtWhatMayBeWron
   EXPECT_THAT(std::string(tls.message()), HasSubstr("client certificate"));
 }
 
+TEST(ConnectionMistakeTest, ADaemonThatDoesNotKnowTheCallIsNoFrontEnd) {
+  const absl::Status explained = ExplainConnection(absl::UnimplementedError(""), Server(Kind::kTls));
+  EXPECT_EQ(explained.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(NextStepAfter(explained), NextStep::kFail);
+  EXPECT_THAT(std::string(explained.message()), HasSubstr("is no shoji-server of this version"));
+}
+
 TEST(ConnectionMistakeTest, EverythingElseStaysAsItIs) {
   for (const absl::Status& status : {absl::OkStatus(), Failed("Failed to connect to remote host: Connection refused"),
                                      ErrorOf(Reason::kNoEnclave), absl::InternalError("certificate verify failed")}) {

@@ -122,10 +122,12 @@ TEST_F(VerifyQuoteTest, AQuoteOfAnotherKindThanStatedIsRefused) {
   EXPECT_EQ(Verify(arguments).code, kExitNotAllowed);  // the policy accepts no SGX
   arguments.quote_kind = "tdx";
   EXPECT_EQ(Verify(arguments).code, kExitNotGenuine);
-  arguments.quote_kind = "simulated";
-  const Outcome outcome = Verify(arguments);
-  EXPECT_EQ(outcome.code, kExitFailure);
-  EXPECT_THAT(outcome.err, HasSubstr("--kind is sgx, tdx or sev-snp, not 'simulated'"));
+  for (const std::string wrong : {"simulated", "snp"}) {
+    arguments.quote_kind = wrong;
+    const Outcome outcome = Verify(arguments);
+    EXPECT_EQ(outcome.code, kExitUsage);
+    EXPECT_THAT(outcome.err, HasSubstr("--kind is sgx, tdx or sev-snp, not '" + wrong + "'"));
+  }
 }
 
 TEST_F(VerifyQuoteTest, CollateralThatIsNotThereHasTheCodeOfMissingCollateral) {
@@ -258,6 +260,27 @@ TEST_F(VerifySavedTest, IsRefusedWithoutPermissionOrWithAPolicyForOtherModels) {
   outcome = VerifySaved();
   EXPECT_EQ(outcome.code, kExitNotAllowed);
   EXPECT_THAT(outcome.out, HasSubstr("the enclave serves no model 'cars'"));
+}
+
+TEST_F(VerifySavedTest, AManifestWithNoModelAtAllIsRefused) {
+  attest::Manifest manifest = *attest::DecodeManifest(saved_.reply.manifest);
+  manifest.models.clear();
+  saved_.reply.manifest = attest::EncodeManifest(manifest);
+  const Outcome outcome = VerifySaved();
+  EXPECT_NE(outcome.code, kExitOk);
+  EXPECT_THAT(outcome.out, Not(HasSubstr("ACCEPTED as of")));
+}
+
+TEST_F(VerifySavedTest, AWrongSignersRemedyIsTheRightKey) {
+  const Bytes der = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
+  Bytes other = der;
+  Append(other, FakeServer().signer.public_key());
+  arguments_.simulated_key_files = {
+      Write("other.pub",
+            "-----BEGIN PUBLIC KEY-----\n" + absl::Base64Escape(ToString(other)) + "\n-----END PUBLIC KEY-----\n")};
+  const Outcome outcome = VerifySaved();
+  EXPECT_EQ(outcome.code, kExitRefused);
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("FAIL  signer"), HasSubstr("      to pass: name the key that signs")));
 }
 
 TEST_F(VerifySavedTest, AModelThatIsAwaitedIsJudgedToo) {

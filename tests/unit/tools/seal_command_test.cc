@@ -79,6 +79,18 @@ TEST_F(SealCommandTest, SealsTheWholeModelByDefaultAndSaysHow) {
   EXPECT_TRUE(plaintext == shoji::testing::SmallResNet());
 }
 
+TEST_F(SealCommandTest, ASealedModelIsNoModelToPlanOrToCutAndIsCalledWhatItIs) {
+  ASSERT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "5"}).exit_code, 0);
+  const std::string policy = dir_.File("policy.yaml");
+  ASSERT_TRUE(WriteFileAtomically(policy, AsBytes("model: small\nsegments: [{from: input, place: enclave}]\n")).ok());
+  for (const CommandResult& result :
+       {Run({"plan", "--policy", policy, "--model", sealed_}),
+        Run({"cut", "--policy", policy, "--model", sealed_, "--out", dir_.File("parts")})}) {
+    EXPECT_NE(result.exit_code, 0);
+    EXPECT_THAT(result.err, HasSubstr("this is a sealed model"));
+  }
+}
+
 TEST_F(SealCommandTest, AKeyThatWasMadeBeforeSealsAgain) {
   ASSERT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "1"}).exit_code, 0);
   const CommandResult again = Seal({"--key", key_, "--results", "scores", "--queries", "2"});
