@@ -8,10 +8,10 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "client/encode.h"
 #include "lib/base/reason.h"
 #include "lib/base/status_macros.h"
 #include "lib/crypto/random.h"
-#include "lib/image/pixels.h"
 
 namespace shoji::client {
 namespace {
@@ -27,38 +27,6 @@ absl::Status GaveUp(const absl::Status& last) {
 }
 
 absl::Status NoDeadlineLeft() { return absl::DeadlineExceededError("the deadline passed before the request was sent"); }
-
-absl::StatusOr<crypto::PlaintextBytes> PictureRequest(const image::Image& picture, const Model& model) {
-  if (!model.preprocessing.has_value()) {
-    return absl::FailedPreconditionError("model '" + model.manifest.name +
-                                         "' states no preprocessing: it takes tensors, not pictures");
-  }
-  Tensor pixels = image::ToPixels(picture, *model.preprocessing);
-  crypto::PlaintextBytes request = channel::BuildRequest(channel::RequestKind::kPicture, pixels.bytes());
-  pixels.Wipe();
-  return request;
-}
-
-absl::StatusOr<crypto::PlaintextBytes> TensorRequest(std::span<const Tensor> inputs, const Model& model) {
-  const std::vector<attest::TensorType>& types = model.manifest.inputs;
-  if (inputs.size() != types.size()) {
-    return absl::InvalidArgumentError("model '" + model.manifest.name + "' takes " + std::to_string(types.size()) +
-                                      " tensors, not " + std::to_string(inputs.size()));
-  }
-  crypto::PlaintextBytes body(model.input_bytes);
-  std::span<uint8_t> rest = body.ExposeMutable();
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs[i].type() != types[i].type || !(inputs[i].shape() == types[i].shape)) {
-      return absl::InvalidArgumentError("input '" + types[i].name + "' is float32 " + types[i].shape.ToString() +
-                                        ", not " + std::string(NameOf(inputs[i].type())) + " " +
-                                        inputs[i].shape().ToString());
-    }
-    const ByteSpan bytes = inputs[i].bytes();
-    std::copy(bytes.begin(), bytes.end(), rest.begin());
-    rest = rest.subspan(bytes.size());
-  }
-  return channel::BuildRequest(channel::RequestKind::kTensors, body.Expose());
-}
 
 std::vector<Tensor> SplitOutputs(ByteSpan body, const std::vector<attest::TensorType>& types) {
   std::vector<Tensor> outputs;
@@ -117,11 +85,11 @@ absl::Status Session::ChooseModel(SteadyTime deadline) {
 }
 
 absl::StatusOr<Answer> Session::Infer(const image::Image& picture, SteadyTime deadline) {
-  return Run([&](const Model& model) { return PictureRequest(picture, model); }, deadline);
+  return Run([&](const Model& model) { return EncodePicture(picture, model); }, deadline);
 }
 
 absl::StatusOr<Answer> Session::Infer(std::span<const Tensor> inputs, SteadyTime deadline) {
-  return Run([&](const Model& model) { return TensorRequest(inputs, model); }, deadline);
+  return Run([&](const Model& model) { return EncodeTensors(inputs, model); }, deadline);
 }
 
 absl::StatusOr<Answer> Session::Run(const MakeRequest& make_request, SteadyTime deadline) {
@@ -153,7 +121,7 @@ absl::Status Session::UntilDeadline(const std::function<absl::Status()>& attempt
 }
 
 absl::StatusOr<Answer> Session::TryOnce(const MakeRequest& make_request, SteadyTime deadline) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<const Established> on, Current(deadline));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Channel> on, Current(deadline));
   ASSIGN_OR_RETURN(const crypto::PlaintextBytes plaintext, make_request(*on->model));
   const absl::StatusOr<channel::SealedRequest> request = on->initiator->Seal(options_.model, plaintext.Expose());
   if (!request.ok()) {
@@ -174,7 +142,7 @@ absl::StatusOr<Answer> Session::TryOnce(const MakeRequest& make_request, SteadyT
   return answer;
 }
 
-absl::StatusOr<Answer> Session::OpenAnswer(const Established& on, uint64_t sequence,
+absl::StatusOr<Answer> Session::OpenAnswer(const Channel& on, uint64_t sequence,
                                            const channel::SealedAnswer& sealed) const {
   ASSIGN_OR_RETURN(const crypto::PlaintextBytes plaintext,
                    on.initiator->OpenResponse(sequence, options_.model, sealed));
@@ -185,7 +153,7 @@ absl::StatusOr<Answer> Session::OpenAnswer(const Established& on, uint64_t seque
   return answer;
 }
 
-absl::StatusOr<std::shared_ptr<const Session::Established>> Session::Current(SteadyTime deadline) {
+absl::StatusOr<std::shared_ptr<const Session::Channel>> Session::Current(SteadyTime deadline) {
   const absl::MutexLock lock(&mu_);
   if (current_ != nullptr && options_.clock->SystemNow() >= current_->expires_at) {
     current_ = nullptr;
@@ -201,7 +169,7 @@ absl::StatusOr<std::shared_ptr<const Session::Established>> Session::Current(Ste
     }
     establishing_ = true;
     mu_.Unlock();
-    absl::StatusOr<std::shared_ptr<const Established>> made = Establish(deadline);
+    absl::StatusOr<std::shared_ptr<const Channel>> made = Establish(deadline);
     mu_.Lock();
     establishing_ = false;
     if (!made.ok()) {
@@ -213,37 +181,42 @@ absl::StatusOr<std::shared_ptr<const Session::Established>> Session::Current(Ste
   return current_;
 }
 
-void Session::Forget(const Established& established) {
+void Session::Forget(const Channel& established) {
   const absl::MutexLock lock(&mu_);
   if (current_.get() == &established) {
     current_ = nullptr;
   }
 }
 
-absl::StatusOr<std::shared_ptr<const Session::Established>> Session::Establish(SteadyTime deadline) {
-  ASSIGN_OR_RETURN(Attested attested, Attest(deadline));
-  auto established = std::make_shared<Established>();
-  ASSIGN_OR_RETURN(established->initiator,
-                   channel::Initiator::Create(attested.manifest.hpke_public_key, attested.manifest_digest));
-  const channel::Initiator& initiator = *established->initiator;
-  ASSIGN_OR_RETURN(const SessionReply reply, transport_->OpenSession({initiator.key_id(), initiator.manifest_digest(),
-                                                                      initiator.enc(), initiator.sealed_hello()},
-                                                                     deadline));
-  RETURN_IF_ERROR(established->initiator->VerifyHello(reply.session_id, reply.hello));
+absl::StatusOr<std::shared_ptr<const Session::Channel>> Session::Establish(SteadyTime deadline) {
+  ASSIGN_OR_RETURN(const Attested attested, Attest(deadline));
+  ASSIGN_OR_RETURN(std::shared_ptr<const Channel> established, Open(attested, deadline));
   bool is_first = false;
   {
     const absl::MutexLock lock(&mu_);
     is_first = !first_.has_value();
     if (is_first) {
-      first_ = attested.model.manifest;
+      first_ = attested.model->manifest;
     }
   }
-  if (const std::string shown = WhatIsShown(attested.model.manifest); is_first && !shown.empty()) {
+  if (const std::string shown = WhatIsShown(attested.model->manifest); is_first && !shown.empty()) {
     options_.warn("NOTE: the policy of model '" + options_.model + "' shows " + shown);
   }
-  established->model = std::make_shared<const Model>(std::move(attested.model));
-  established->expires_at = attested.manifest.expires_at;
   return established;
+}
+
+absl::StatusOr<std::unique_ptr<const Session::Channel>> Session::Open(const Attested& attested, SteadyTime deadline) {
+  auto opened = std::make_unique<Channel>();
+  ASSIGN_OR_RETURN(opened->initiator,
+                   channel::Initiator::Create(attested.manifest.hpke_public_key, attested.manifest_digest));
+  const channel::Initiator& initiator = *opened->initiator;
+  ASSIGN_OR_RETURN(const SessionReply reply, transport_->OpenSession({initiator.key_id(), initiator.manifest_digest(),
+                                                                      initiator.enc(), initiator.sealed_hello()},
+                                                                     deadline));
+  RETURN_IF_ERROR(opened->initiator->VerifyHello(reply.session_id, reply.hello));
+  opened->model = attested.model;
+  opened->expires_at = attested.manifest.expires_at;
+  return opened;
 }
 
 absl::StatusOr<Session::Attested> Session::Attest(SteadyTime deadline) {
@@ -256,7 +229,8 @@ absl::StatusOr<Session::Attested> Session::Attest(SteadyTime deadline) {
     ASSIGN_OR_RETURN(const std::vector<ModelDescription> descriptions, transport_->ListModels(deadline));
     model = Describe(*stated, descriptions);
     if (model.ok()) {
-      return Attested{*std::move(appraisal.manifest), appraisal.manifest_digest, *std::move(model)};
+      return Attested{*std::move(appraisal.manifest), appraisal.manifest_digest,
+                      std::make_shared<const Model>(*std::move(model))};
     }
     if (model.status().code() != absl::StatusCode::kFailedPrecondition) {
       return model.status();

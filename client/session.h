@@ -88,13 +88,24 @@ class Session {
   // `inputs`: every input of the model in order, float32, of the manifest's shapes; INVALID_ARGUMENT otherwise.
   absl::StatusOr<Answer> Infer(std::span<const Tensor> inputs, SteadyTime deadline);
 
- private:
-  // One attested channel. Immutable; shared with the requests in flight, which may outlast it as the current one.
-  struct Established {
+  // For callers who send requests themselves, such as load generators. New evidence, appraised, and the model's
+  // description that agrees with it; one try.
+  struct Attested {
+    attest::Manifest manifest;
+    digest::Sha256Digest manifest_digest = {};
+    std::shared_ptr<const Model> model;
+  };
+  absl::StatusOr<Attested> Attest(SteadyTime deadline);
+  // One attested channel. The session's own one is shared with its requests in flight, which may outlast it there.
+  struct Channel {
     std::shared_ptr<const Model> model;
     std::unique_ptr<channel::Initiator> initiator;
     SystemTime expires_at;  // by the manifest; nothing is sealed for its key from then on, whatever the server says
   };
+  // Another channel under what was attested; one try.
+  absl::StatusOr<std::unique_ptr<const Channel>> Open(const Attested& attested, SteadyTime deadline);
+
+ private:
   // Makes the plaintext of a request for a model as it is described now.
   using MakeRequest = std::function<absl::StatusOr<crypto::PlaintextBytes>(const Model& model)>;
 
@@ -103,18 +114,10 @@ class Session {
   absl::Status ChooseModel(SteadyTime deadline);
   absl::StatusOr<Answer> Run(const MakeRequest& make_request, SteadyTime deadline);
   absl::StatusOr<Answer> TryOnce(const MakeRequest& make_request, SteadyTime deadline);
-  absl::StatusOr<Answer> OpenAnswer(const Established& on, uint64_t sequence,
-                                    const channel::SealedAnswer& sealed) const;
+  absl::StatusOr<Answer> OpenAnswer(const Channel& on, uint64_t sequence, const channel::SealedAnswer& sealed) const;
   // The established channel; makes one where there is none, in one thread while the others wait.
-  absl::StatusOr<std::shared_ptr<const Established>> Current(SteadyTime deadline);
-  absl::StatusOr<std::shared_ptr<const Established>> Establish(SteadyTime deadline);
-  // New evidence, appraised, and the model's description that agrees with it.
-  struct Attested {
-    attest::Manifest manifest;
-    digest::Sha256Digest manifest_digest = {};
-    Model model;
-  };
-  absl::StatusOr<Attested> Attest(SteadyTime deadline);
+  absl::StatusOr<std::shared_ptr<const Channel>> Current(SteadyTime deadline);
+  absl::StatusOr<std::shared_ptr<const Channel>> Establish(SteadyTime deadline);
   absl::StatusOr<Appraisal> AppraiseFresh(SteadyTime deadline);
   // The session's model, in `manifest`, which must outlive it: as the policy, the expectations and what was accepted
   // first allow.
@@ -123,7 +126,7 @@ class Session {
                                  const std::vector<ModelDescription>& descriptions) const;
   // Repeats `attempt` until it succeeds, fails for good, or `deadline` passes.
   absl::Status UntilDeadline(const std::function<absl::Status()>& attempt, SteadyTime deadline);
-  void Forget(const Established& established);
+  void Forget(const Channel& established);
   void WarnOnce();
 
   const RealClock real_clock_;
@@ -135,7 +138,7 @@ class Session {
   mutable absl::Mutex mu_;
   bool establishing_ ABSL_GUARDED_BY(mu_) = false;
   bool warned_ ABSL_GUARDED_BY(mu_) = false;
-  std::shared_ptr<const Established> current_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<const Channel> current_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<const Model> last_model_ ABSL_GUARDED_BY(mu_);
   // As first accepted: what later manifests are compared with.
   std::optional<attest::ModelManifest> first_ ABSL_GUARDED_BY(mu_);
