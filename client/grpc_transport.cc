@@ -150,6 +150,25 @@ class GrpcTransport final : public Transport {
     return AnswerFrom(response);
   }
 
+  void StartInfer(const channel::SealedRequest& sealed, SteadyTime deadline, OnAnswer done) override {
+    struct Pending {
+      grpc::ClientContext context;
+      v1::InferRequest request;
+      v1::InferResponse response;
+      OnAnswer done;
+    };
+    auto* pending = new Pending;  // deletes itself below
+    pending->request = ToMessage<v1::InferRequest>(sealed);
+    pending->done = std::move(done);
+    Prepare(pending->context, deadline);
+    inference_->async()->Infer(&pending->context, &pending->request, &pending->response,
+                               [this, pending](const grpc::Status& status) {
+                                 const std::unique_ptr<Pending> owned(pending);
+                                 const absl::Status said = ExplainConnection(rpc::FromGrpcStatus(status), server_);
+                                 owned->done(said.ok() ? AnswerFrom(owned->response) : said);
+                               });
+  }
+
   absl::StatusOr<channel::SealedAnswer> ReleaseKey(const channel::SealedRequest& sealed, SteadyTime deadline) override {
     const auto request = ToMessage<v1::ReleaseKeyRequest>(sealed);
     v1::ReleaseKeyResponse response;
@@ -160,14 +179,17 @@ class GrpcTransport final : public Transport {
   std::chrono::milliseconds RetryAfter(const absl::Status& status) const override { return rpc::RetryAfterOf(status); }
 
  private:
-  template <typename Stub, typename Request, typename Response>
-  absl::Status Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                    const Request& request, Response& response, SteadyTime deadline) {
-    grpc::ClientContext context;
+  void Prepare(grpc::ClientContext& context, SteadyTime deadline) const {
     context.set_deadline(rpc::ToGrpcDeadline(deadline, clock_));
     if (!token_.empty()) {
       context.AddMetadata("authorization", "Bearer " + token_);
     }
+  }
+  template <typename Stub, typename Request, typename Response>
+  absl::Status Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response& response, SteadyTime deadline) {
+    grpc::ClientContext context;
+    Prepare(context, deadline);
     return ExplainConnection(rpc::FromGrpcStatus((stub.*method)(&context, request, &response)), server_);
   }
 

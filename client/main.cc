@@ -7,20 +7,24 @@
 #include <exception>
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "client/commands/commands.h"
+#include "client/commands/load.h"
 #include "lib/crypto/secret_bytes.h"
 
 namespace {
 
 using shoji::client::Arguments;
+using shoji::client::LoadArguments;
 using shoji::client::OutputFormat;
 
 // A model may have to be decrypted and compiled meanwhile.
 constexpr char kReleaseDeadline[] = "60s";
 
 // Returns the option that names the server.
-CLI::Option* AddServer(CLI::App& command, Arguments& arguments) {
+CLI::Option* AddServer(CLI::App& command, Arguments& arguments,
+                       const std::vector<std::string>& formats = {"text", "json"}) {
   auto* const server = command.add_option("--server", arguments.server, "HOST:PORT or unix:PATH of shoji-server");
   auto* const plaintext = command.add_flag("--plaintext", arguments.plaintext,
                                            "connect without TLS (requests stay encrypted to the enclave)");
@@ -34,10 +38,12 @@ CLI::Option* AddServer(CLI::App& command, Arguments& arguments) {
       .add_option_function<std::string>(
           "--output",
           [&arguments](const std::string& format) {
-            arguments.output = format == "json" ? OutputFormat::kJson : OutputFormat::kText;
+            arguments.output = format == "json"  ? OutputFormat::kJson
+                               : format == "csv" ? OutputFormat::kCsv
+                                                 : OutputFormat::kText;
           },
           "how to print")
-      ->check(CLI::IsMember({"text", "json"}))
+      ->check(CLI::IsMember(formats))
       ->default_str("text");
   return server;
 }
@@ -78,6 +84,42 @@ void AddVerify(CLI::App& command, Arguments& arguments) {
   command.footer(shoji::client::ExitCodesHelp());
 }
 
+void AddLoad(CLI::App& command, Arguments& arguments, LoadArguments& load) {
+  AddServer(command, arguments, {"text", "json", "csv"})->required();
+  AddAppraisal(command, arguments);
+  command.remove_option(command.get_option("--deadline"));
+  auto* const concurrency = command.add_option(
+      "--concurrency", load.concurrency, "requests in flight at a time: N, or first:last:step one after the other");
+  auto* const rate = command.add_option(
+      "--rate", load.rate, "requests a second, whatever the server does: R, or first:last:step one after the other");
+  rate->excludes(concurrency);
+  command.add_option("--arrival", load.arrival, "of --rate: how they are spread")
+      ->check(CLI::IsMember({"constant", "poisson"}))
+      ->capture_default_str();
+  command.add_option("--seed", load.seed, "of poisson arrivals and generated pictures")->capture_default_str();
+  command.add_option("--duration", load.duration, "of each level, after its warm-up")->capture_default_str();
+  command.add_option("--requests", load.requests, "end each level after so many instead")->check(CLI::PositiveNumber);
+  command.add_option("--warmup", load.warmup, "before each level, not counted")->capture_default_str();
+  command.add_option("--connections", load.connections, "HTTP/2 connections, each with a session of its own")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  command.add_option("--max-in-flight", load.max_in_flight, "of --rate: more wait, and count as late")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command.add_option("--timeout", load.timeout, "of each request")->capture_default_str();
+  command.add_flag("--session-per-request", load.session_per_request, "open a session for every request");
+  command.add_flag("--phases", load.phases, "ask the enclave where the time goes; it comes back encrypted");
+  command.add_flag("--progress", load.progress, "show progress also where standard error is no terminal");
+  command.add_option("--pictures", load.pictures, "folder of pictures to send in turn; without it they are made up");
+  command.add_option("--raw", load.raw_file, "write every sample to this file (CSV)");
+  command.add_option("--hgrm", load.hgrm_file, "write the distribution of latency, as HdrHistogram's tools read it");
+  command.add_option("--report", load.report_file, "write a page with charts (HTML, self-contained)");
+  command.add_option("--slo", load.slos, "an objective: p99=50ms, max=2s, errors=0.1%, rate=1000; may be repeated");
+  command.footer(
+      "Exit codes: 0 done, 1 error or nothing was answered, 2 wrong arguments, 3 refused by this client,\n"
+      "10 an objective was not kept");
+}
+
 constexpr char kExitCodes[] =
     "Exit codes: 0 done, 1 error, 2 wrong arguments, 3 refused by this client, and nothing was sent";
 
@@ -89,6 +131,9 @@ int Run(int argc, char** argv) {
   CLI::App& infer = *app.add_subcommand("infer", "classify pictures (PNG, JPEG, BMP) and tensors (.npy)");
   infer.add_option("PICTURE", arguments.pictures, "files to classify")->required();
   infer.add_option("--top", arguments.top, "how many classes to print")->capture_default_str();
+  LoadArguments load_arguments;
+  CLI::App& load = *app.add_subcommand("load", "send load, and measure latency without coordinated omission");
+  AddLoad(load, arguments, load_arguments);
   CLI::App& models = *app.add_subcommand("models", "list the server's models");
   CLI::App& verify = *app.add_subcommand("verify", "appraise the enclave's evidence and say step by step why");
   CLI::App& release = *app.add_subcommand("release", "give the key of a sealed model to the enclaves that await it");
@@ -120,6 +165,9 @@ int Run(int argc, char** argv) {
   if (const absl::Status status = shoji::crypto::InitializeSecretMemory(); !status.ok()) {
     std::cerr << "shoji: " << status.message() << "\n";
     return shoji::client::kExitFailure;
+  }
+  if (load.parsed()) {
+    return shoji::client::RunLoad(arguments, load_arguments, std::cout, std::cerr);
   }
   if (infer.parsed()) {
     return shoji::client::RunInfer(arguments, std::cout, std::cerr);

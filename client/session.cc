@@ -205,14 +205,16 @@ absl::StatusOr<std::shared_ptr<const Session::Channel>> Session::Establish(Stead
   return established;
 }
 
-absl::StatusOr<std::unique_ptr<const Session::Channel>> Session::Open(const Attested& attested, SteadyTime deadline) {
+absl::StatusOr<std::unique_ptr<const Session::Channel>> Session::Open(const Attested& attested, SteadyTime deadline,
+                                                                      Transport* transport) {
+  Transport& over = transport == nullptr ? *transport_ : *transport;
   auto opened = std::make_unique<Channel>();
   ASSIGN_OR_RETURN(opened->initiator,
                    channel::Initiator::Create(attested.manifest.hpke_public_key, attested.manifest_digest));
   const channel::Initiator& initiator = *opened->initiator;
-  ASSIGN_OR_RETURN(const SessionReply reply, transport_->OpenSession({initiator.key_id(), initiator.manifest_digest(),
-                                                                      initiator.enc(), initiator.sealed_hello()},
-                                                                     deadline));
+  ASSIGN_OR_RETURN(const SessionReply reply, over.OpenSession({initiator.key_id(), initiator.manifest_digest(),
+                                                               initiator.enc(), initiator.sealed_hello()},
+                                                              deadline));
   RETURN_IF_ERROR(opened->initiator->VerifyHello(reply.session_id, reply.hello));
   opened->model = attested.model;
   opened->expires_at = attested.manifest.expires_at;
@@ -244,6 +246,7 @@ absl::StatusOr<Appraisal> Session::AppraiseFresh(SteadyTime deadline) {
   ASSIGN_OR_RETURN(const EvidenceReply reply, FetchEvidence(*transport_, nonce, options_.model, deadline));
   Appraisal appraisal = appraiser_->Appraise(reply, nonce, options_.clock->SystemNow());
   RETURN_IF_ERROR(appraisal.ToStatus());
+  evidence_kind_ = appraisal.result.kind;
   if (appraisal.result.kind == attest::EvidenceKind::kSimulated) {
     WarnOnce();
   }

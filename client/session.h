@@ -13,6 +13,7 @@
 //   answer.outputs[0].values<float>() ... answer.model->labels
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -81,6 +82,8 @@ class Session {
   // What the session speaks to now.
   std::shared_ptr<const Model> model() const;
   const std::string& model_name() const { return options_.model; }
+  // Of the evidence that was accepted last.
+  attest::EvidenceKind evidence_kind() const { return evidence_kind_; }
 
   // Scales and crops `picture` as the attested preprocessing says, and classifies it. FAILED_PRECONDITION when the
   // model has no preprocessing.
@@ -102,8 +105,9 @@ class Session {
     std::unique_ptr<channel::Initiator> initiator;
     SystemTime expires_at;  // by the manifest; nothing is sealed for its key from then on, whatever the server says
   };
-  // Another channel under what was attested; one try.
-  absl::StatusOr<std::unique_ptr<const Channel>> Open(const Attested& attested, SteadyTime deadline);
+  // Another channel under what was attested; one try, over `transport` or else the session's own.
+  absl::StatusOr<std::unique_ptr<const Channel>> Open(const Attested& attested, SteadyTime deadline,
+                                                      Transport* transport = nullptr);
 
  private:
   // Makes the plaintext of a request for a model as it is described now.
@@ -132,6 +136,7 @@ class Session {
   const RealClock real_clock_;
   Options options_;                         // `model` is written in Create only
   bool is_model_chosen_by_server_ = false;  // likewise
+  std::atomic<attest::EvidenceKind> evidence_kind_ = attest::EvidenceKind::kSimulated;
   const std::unique_ptr<Transport> transport_;
   const std::unique_ptr<Appraiser> appraiser_;
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -62,6 +63,12 @@ class Transport {
   virtual absl::StatusOr<std::vector<ModelDescription>> ListModels(SteadyTime deadline) = 0;
   virtual absl::StatusOr<SessionReply> OpenSession(const SessionOffer& offer, SteadyTime deadline) = 0;
   virtual absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& request, SteadyTime deadline) = 0;
+  // The same without waiting: `done` is called once, from any thread, also before this returns. The transport outlives
+  // the call.
+  using OnAnswer = std::function<void(absl::StatusOr<channel::SealedAnswer>)>;
+  virtual void StartInfer(const channel::SealedRequest& request, SteadyTime deadline, OnAnswer done) {
+    done(Infer(request, deadline));
+  }
   // Evidence of an enclave that awaits the key of the sealed model of that digest, or else of one that serves it.
   virtual absl::StatusOr<EvidenceReply> GetSealedModelEvidence(const attest::Nonce& nonce,
                                                                const digest::Sha256Digest& sealed_digest,

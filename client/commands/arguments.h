@@ -20,7 +20,7 @@
 
 namespace shoji::client {
 
-enum class OutputFormat : uint8_t { kText, kJson };
+enum class OutputFormat : uint8_t { kText, kJson, kCsv };
 
 // As given on the command line.
 struct Arguments {
