@@ -7,14 +7,15 @@
 #include <chrono>
 #include <utility>
 
-#include <grpcpp/impl/codegen/proto_utils.h>
-
 #include "grpc/health/v1/health.pb.h"
 #include "lib/base/bytes.h"
 #include "lib/base/reason.h"
 #include "lib/base/status_macros.h"
 #include "lib/rpc/deadline.h"
 #include "lib/rpc/status.h"
+#include "lib/rpc/trace.h"
+#include "lib/telemetry/trace_context.h"
+#include "server/message.h"
 #include "server/version.h"
 #include "shoji/v1/attestation.pb.h"
 #include "shoji/v1/inference.pb.h"
@@ -22,14 +23,18 @@
 namespace shoji::server {
 namespace {
 
-constexpr std::chrono::milliseconds kRetryAfter{200};
+using std::chrono::milliseconds;
+
+// When nothing better is known.
+constexpr milliseconds kRetryAfter{200};
+constexpr milliseconds kMinRetryAfter{10};
+constexpr milliseconds kMaxRetryAfter{10'000};
+// Of gRPC's retry design (proposal A6): what stock clients with a retry policy heed.
+constexpr char kPushback[] = "grpc-retry-pushback-ms";
+// Enclaves that are lost while a call waits for them, one after the other.
+constexpr int kMaxRoutes = 4;
 constexpr size_t kMaxLoggedModel = 64;
 constexpr size_t kLoggedKeyBytes = 4;
-
-SteadyTime DeadlineOf(const CallEnvironment& environment, const grpc::ServerContext& context) {
-  const SteadyTime latest = environment.clock.SteadyNow() + environment.limits.max_deadline;
-  return std::min(rpc::FromGrpcDeadline(context.deadline(), environment.clock).value_or(latest), latest);
-}
 
 // What the caller is told of an enclave's answer. An error without a reason comes from the connection, not the enclave.
 absl::Status StatusOfAnswer(const grpc::Status& answer) {
@@ -52,25 +57,6 @@ bool IsWorthRetrying(const absl::Status& status) {
   return reason == Reason::kOverloaded || reason == Reason::kNoEnclave;
 }
 
-template <typename Message>
-absl::StatusOr<Message> Parse(const grpc::ByteBuffer& bytes) {
-  grpc::ByteBuffer shared = bytes;  // parsing empties it
-  Message out;
-  if (!grpc::SerializationTraits<Message>::Deserialize(&shared, &out).ok()) {
-    return absl::InvalidArgumentError("the request is malformed");
-  }
-  return out;
-}
-
-template <typename Message>
-grpc::ByteBuffer Serialize(const Message& message) {
-  grpc::ByteBuffer out;
-  bool owns_buffer = false;
-  // Fails only beyond 2 GiB.
-  static_cast<void>(grpc::SerializationTraits<Message>::Serialize(message, &out, &owns_buffer));
-  return out;
-}
-
 }  // namespace
 
 void Call::Accept(CallEnvironment& environment, rpc::EventLoop& loop) {
@@ -85,6 +71,9 @@ Call::Call(CallEnvironment& environment, rpc::EventLoop& loop) : environment_(en
 Call::~Call() {
   if (is_in_intake_) {
     intake().Leave(*this);
+  }
+  if (account_ != nullptr) {
+    account_->Leave();
   }
 }
 
@@ -103,33 +92,87 @@ void Call::OnAccepted(bool ok) {
   Begin();
 }
 
+void Call::TakeDeadline() {
+  const SteadyTime latest = started_ + environment_.limits.max_deadline();
+  const SteadyTime wanted = rpc::FromGrpcDeadline(context_.deadline(), environment_.clock).value_or(SteadyTime::max());
+  is_deadline_ours_ = latest < wanted;
+  deadline_ = std::min(wanted, latest);
+}
+
 // The head of the call is there, its body has not been read.
 void Call::Begin() {
   started_ = environment_.clock.SteadyNow();
-  deadline_ = DeadlineOf(environment_, context_);
+  TakeDeadline();
   method_ = FindMethod(context_.method());
   if (method_ == nullptr) {
     ++num_pending_;
+    environment_.metrics.Ended(nullptr, absl::StatusCode::kUnimplemented, {});
     stream_.Finish({grpc::StatusCode::UNIMPLEMENTED, "no such method"}, &finished_event_);
     return;
   }
-  absl::Status status = method_->needs_token() ? environment_.authenticator.Check(context_) : absl::OkStatus();
-  if (status.ok()) {
-    status = intake().Enter(*this);
-    is_in_intake_ = status.ok();
-  }
-  if (!status.ok()) {
-    Finish(status);
+  trace_parent_ = rpc::TraceParentOf(context_);
+  if (const std::optional<Refusal> refusal = JudgeHead()) {
+    Refuse(*refusal);
     return;
   }
   ++num_pending_;
   stream_.Read(&request_, &read_event_);
 }
 
-void Call::OnCutOff() { Finish(ErrorOf(Reason::kOverloaded)); }
+std::optional<Refusal> Call::JudgeHead() {
+  if (method_->needs_token()) {
+    const absl::StatusOr<std::shared_ptr<Account>> account = environment_.authenticator.Check(context_);
+    if (!account.ok()) {
+      return Refusal::kUnauthenticated;
+    }
+    const Account::Verdict verdict = (*account)->Enter(started_, retry_after_);
+    if (verdict != Account::Verdict::kAdmitted) {
+      return verdict == Account::Verdict::kRate ? Refusal::kTokenRate : Refusal::kTokenInFlight;
+    }
+    account_ = *account;
+  }
+  if (const std::optional<Refusal> refusal = ForeseeQueue()) {
+    return refusal;
+  }
+  is_in_intake_ = intake().Enter(*this).ok();
+  return is_in_intake_ ? std::nullopt : std::optional<Refusal>(Refusal::kMemory);
+}
+
+// The enclave that the call is for is named in its body: it is refused when none of those it could be for would take
+// it. One that is taken may still find the queue full when its body has come.
+std::optional<Refusal> Call::ForeseeQueue() {
+  if (method_->enclave_path.empty()) {
+    return std::nullopt;
+  }
+  std::optional<Refusal> refusal;
+  for (size_t i = 0; i < environment_.links.size(); ++i) {
+    if (!environment_.router.IsConnected(i)) {
+      continue;
+    }
+    const size_t lane = LaneOf(i, work());
+    const std::optional<Refusal> foreseen = RefusalOf(environment_.admission.Foresee(lane, account_.get()));
+    if (!foreseen.has_value()) {
+      return std::nullopt;
+    }
+    const std::chrono::nanoseconds wait = environment_.admission.ExpectedWait(lane, account_.get());
+    retry_after_ = refusal.has_value() ? std::min(retry_after_, wait) : wait;
+    refusal = foreseen;
+  }
+  return refusal;
+}
+
+// Under the intake's lock.
+void Call::OnCutOff() {
+  if (is_ended_) {
+    context_.TryCancel();  // nobody takes its answer
+  } else {
+    Refuse(Refusal::kMemory);
+  }
+}
 
 void Call::OnRead(bool ok) {
   if (intake().Arrived(*this, ok ? request_.Length() : 0)) {
+    request_bytes_ = ok ? request_.Length() : 0;
     if (is_cancelled_) {
       Finish(absl::CancelledError("the client cancelled the call"));
     } else if (ok) {
@@ -192,48 +235,96 @@ absl::StatusOr<size_t> Call::Route() {
   if (method_->handling == Handling::kForwardByKey) {
     return environment_.router.ByKey(key_id_);
   }
-  return sealed_digest_.empty() ? environment_.router.ByModel(model_)
-                                : environment_.router.BySealedDigest(sealed_digest_);
+  const Router::Load load = [this](size_t enclave) {
+    const Admission& admission = environment_.admission;
+    return admission.num_in_flight(LaneOf(enclave, Work::kRequest)) +
+           admission.num_queued(LaneOf(enclave, Work::kRequest)) +
+           admission.num_in_flight(LaneOf(enclave, Work::kEvidence));
+  };
+  return sealed_digest_.empty() ? environment_.router.ByModel(model_, load)
+                                : environment_.router.BySealedDigest(sealed_digest_, load);
 }
 
 void Call::Forward() {
-  absl::Status status = ReadRoute();
-  if (status.ok()) {
-    // A call that cannot be routed takes no slot. It is routed again when it has one: enclaves come and go.
-    status = Route().status();
-  }
+  const absl::Status status = ReadRoute();
   if (!status.ok()) {
     Finish(status);
     return;
   }
+  queued_at_ = environment_.clock.SteadyNow();
+  if (is_deadline_ours_) {
+    ++num_pending_;
+    alarm_.emplace();
+    alarm_->Set(&loop_.queue(), rpc::ToGrpcDeadline(deadline_, environment_.clock), &late_event_);
+  }
+  Queue();
+}
+
+void Call::Queue() {
+  // A call that cannot be routed waits for nothing.
+  const absl::StatusOr<size_t> enclave = Route();
+  if (!enclave.ok() || ++num_routed_ > kMaxRoutes) {
+    Finish(enclave.ok() ? ErrorOf(Reason::kNoEnclave) : enclave.status());
+    return;
+  }
+  if (method_->handling == Handling::kForwardByModel) {
+    environment_.router.TakeTurn(*enclave);
+  }
+  enclave_ = *enclave;
   ++num_pending_;  // the wait for a slot
-  const absl::StatusOr<Admission::Entry> entry = environment_.admission.Enter(*this, deadline_);
-  if (!entry.ok()) {
-    Finish(entry.status());
+  const Admission::Verdict verdict =
+      environment_.admission.Enter(LaneOf(*enclave, work()), *this, account_.get(), deadline_);
+  if (verdict != Admission::Verdict::kQueued) {
+    OnVerdict(verdict);
+  } else if (is_cancelled_ && environment_.admission.Cancel(*this)) {
+    // It was cancelled between two waits.
+    Finish(absl::CancelledError("the client cancelled the call"));
     Release();
-  } else if (*entry == Admission::Entry::kSlot) {
-    OnSlot(absl::OkStatus());
   }
 }
 
-void Call::OnSlot(const absl::Status& status) {
-  if (!status.ok()) {
-    Finish(status);
-  } else if (const absl::StatusOr<size_t> enclave = Route(); enclave.ok()) {
-    if (method_->handling == Handling::kForwardByModel) {
-      environment_.router.TakeTurn(*enclave);
-    }
-    Send(*environment_.links[*enclave]);
+bool Call::IsThere(size_t enclave) const {
+  if (method_->handling == Handling::kForwardByModel) {
+    return environment_.router.IsConnected(enclave);
+  }
+  const absl::StatusOr<size_t> holder = environment_.router.ByKey(key_id_);
+  return holder.ok() && *holder == enclave;
+}
+
+void Call::OnVerdict(Admission::Verdict verdict) {
+  if (const std::optional<Refusal> refusal = RefusalOf(verdict)) {
+    retry_after_ = environment_.admission.ExpectedWait(LaneOf(*enclave_, work()), account_.get());
+    Refuse(*refusal);
+  } else if (verdict == Admission::Verdict::kFlushed) {
+    Queue();
   } else {
-    environment_.admission.Release();
-    Finish(enclave.status());
+    // Enclaves come and go: the one that the slot is at may be gone, or have got a new key.
+    if (IsThere(*enclave_)) {
+      waited_ = environment_.clock.SteadyNow() - queued_at_;
+      environment_.metrics.Waited(waited_);
+      Send(*environment_.links[*enclave_]);
+    } else {
+      environment_.admission.Release(LaneOf(*enclave_, work()));
+      Queue();
+    }
+  }
+  Release();
+}
+
+// A deadline that the caller does not know of has passed.
+void Call::OnLate(bool ok) {
+  if (ok && environment_.admission.Cancel(*this)) {
+    Refuse(Refusal::kDeadline);
+    Release();  // the wait for a slot
   }
   Release();
 }
 
 void Call::Send(EnclaveLink& link) {
-  enclave_ = link.name();
   client_context_.set_deadline(rpc::ToGrpcDeadline(deadline_, environment_.clock));
+  if (!trace_parent_.empty()) {
+    client_context_.AddMetadata(telemetry::kTraceParentKey, trace_parent_);
+  }
   ++num_pending_;
   forwarded_ = link.stub().PrepareUnaryCall(&client_context_, method_->enclave_path, request_, &loop_.queue());
   forwarded_->StartCall();
@@ -241,8 +332,9 @@ void Call::Send(EnclaveLink& link) {
 }
 
 void Call::OnAnswered(bool /*ok*/) {
-  Finish(StatusOfAnswer(answer_));
-  environment_.admission.Release();
+  const absl::Status status = StatusOfAnswer(answer_);
+  Finish(status);
+  environment_.admission.Release(LaneOf(*enclave_, work()));
   Release();
 }
 
@@ -304,8 +396,11 @@ void Call::OnDone(bool /*ok*/) {
     if (is_watching_) {
       environment_.health.Leave(*this, absl::CancelledError("cancelled"));
     } else if (environment_.admission.Cancel(*this)) {
-      const bool is_late = environment_.clock.SteadyNow() >= deadline_;
-      Finish(is_late ? ErrorOf(Reason::kDeadline) : absl::CancelledError("the client cancelled the call"));
+      if (environment_.clock.SteadyNow() >= deadline_) {
+        Refuse(Refusal::kDeadline);
+      } else {
+        Finish(absl::CancelledError("the client cancelled the call"));
+      }
       Release();  // the wait for a slot
     } else {
       client_context_.TryCancel();
@@ -314,35 +409,72 @@ void Call::OnDone(bool /*ok*/) {
   Release();
 }
 
+void Call::Refuse(Refusal refusal) {
+  refusal_ = refusal;
+  environment_.metrics.Refused(refusal);
+  Finish(StatusOf(refusal));
+}
+
+// Zero: a retry makes no sense, or elsewhere only.
+milliseconds Call::RetryAfter(const absl::Status& status) const {
+  const milliseconds advised = rpc::RetryAfterOf(status);
+  if (advised.count() > 0 || !IsWorthRetrying(status)) {
+    return advised;  // the enclave's own
+  }
+  if (!refusal_.has_value() || retry_after_.count() == 0) {
+    return kRetryAfter;
+  }
+  return std::clamp(std::chrono::ceil<milliseconds>(retry_after_), kMinRetryAfter, kMaxRetryAfter);
+}
+
 void Call::Finish(const absl::Status& status) {
   ++num_pending_;
+  is_ended_ = true;
+  if (alarm_.has_value()) {
+    alarm_->Cancel();
+  }
+  const size_t response_bytes = response_.Length();
   if (status.ok()) {
+    // What the enclave has got is let go, and the answer counts until the caller has taken it.
+    request_.Clear();
+    intake().Answering(*this, response_bytes);
     stream_.WriteAndFinish(response_, {}, grpc::Status::OK, &finished_event_);
   } else {
-    stream_.Finish(rpc::ToGrpcStatus(IsWorthRetrying(status) ? rpc::WithRetryAfter(status, kRetryAfter) : status),
+    const milliseconds retry_after = RetryAfter(status);
+    if (retry_after.count() > 0) {
+      context_.AddTrailingMetadata(kPushback, std::to_string(retry_after.count()));
+    }
+    stream_.Finish(rpc::ToGrpcStatus(retry_after.count() > 0 ? rpc::WithRetryAfter(status, retry_after) : status),
                    &finished_event_);
   }
-  // The answer is on its way: logging delays nobody.
+  // The answer is on its way: counting and logging delay nobody.
+  const std::chrono::nanoseconds took = environment_.clock.SteadyNow() - started_;
+  environment_.metrics.Ended(method_, status.code(), took);
   if (method_->needs_token()) {
-    Log(status);
+    Log(status, took);
   }
 }
 
 void Call::OnFinished(bool /*ok*/) { Release(); }
 
-void Call::Log(const absl::Status& status) const {
-  const std::chrono::duration<double, std::milli> took = environment_.clock.SteadyNow() - started_;
+void Call::Log(const absl::Status& status, std::chrono::nanoseconds took) const {
+  using Milliseconds = std::chrono::duration<double, std::milli>;
   const std::string key = HexEncode(AsBytes(key_id_).first(std::min(key_id_.size(), kLoggedKeyBytes)));
   const Reason reason = ReasonOf(status);
-  environment_.logger.Info("request", {{"method", method_->name},
-                                       {"model", std::string_view(model_).substr(0, kMaxLoggedModel)},
-                                       {"key", key},
-                                       {"enclave", enclave_},
-                                       {"status", absl::StatusCodeToString(status.code())},
-                                       {"reason", reason == Reason::kUnspecified ? "" : NameOf(reason)},
-                                       {"ms", took.count()},
-                                       {"request_bytes", request_.Length()},
-                                       {"response_bytes", response_.Length()}});
+  environment_.logger.Info(
+      "request", {{"method", method_->name},
+                  {"token", account_ == nullptr ? std::string_view() : std::string_view(account_->name())},
+                  {"model", std::string_view(model_).substr(0, kMaxLoggedModel)},
+                  {"key", key},
+                  {"enclave", enclave_.has_value() ? std::string_view(environment_.links[*enclave_]->name()) : ""},
+                  {"status", absl::StatusCodeToString(status.code())},
+                  {"reason", reason == Reason::kUnspecified ? "" : NameOf(reason)},
+                  {"refused", refusal_.has_value() ? NameOf(*refusal_) : ""},
+                  {"ms", Milliseconds(took).count()},
+                  {"queue_ms", Milliseconds(waited_).count()},
+                  {"request_bytes", request_bytes_},
+                  {"response_bytes", response_.Length()},
+                  {"trace", trace_parent_.empty() ? std::string_view() : telemetry::TraceIdOf(trace_parent_)}});
 }
 
 }  // namespace shoji::server

@@ -40,26 +40,64 @@ absl::StatusOr<std::vector<EnclaveTarget>> ReadEnclaves(const config::Fields& to
   return out;
 }
 
-absl::StatusOr<Limits> ReadLimits(const config::Fields& top) {
-  Limits out;
-  const std::optional<config::Node> node = top.Find("limits");
+absl::StatusOr<AccountLimits> ReadPerToken(const config::Fields& limits) {
+  AccountLimits out;
+  const std::optional<config::Node> node = limits.Find("per_token");
   if (!node.has_value()) {
     return out;
   }
+  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"rate", "burst", "in_flight"}));
+  ASSIGN_OR_RETURN(out.rate, fields.DoubleOr("rate", 0, 0.001, 1e6));
+  ASSIGN_OR_RETURN(out.burst, fields.Uint64Or("burst", 0, 1, 1'000'000));
+  ASSIGN_OR_RETURN(out.in_flight, fields.Uint64Or("in_flight", 0, 1, 1'000'000));
+  if (out.burst > 0 && out.rate == 0) {
+    return node->Error("'burst' says how many calls may come at once before 'rate' holds them back: give 'rate' too");
+  }
+  return out;
+}
+
+absl::Status ReadConnections(const config::Fields& fields, Connections& out) {
+  using std::chrono::hours;
+  using std::chrono::milliseconds;
+  using std::chrono::nanoseconds;
+  using std::chrono::seconds;
+  ASSIGN_OR_RETURN(out.idle, fields.DurationOr("connection_idle", out.idle, seconds(1), hours(24)));
+  ASSIGN_OR_RETURN(out.max_age, fields.DurationOr("connection_age", out.max_age, nanoseconds(0), hours(24 * 30)));
+  if (out.max_age.count() != 0 && out.max_age < seconds(1)) {
+    return fields.Find("connection_age")->Error("must be at least 1s, or 0s for any age");
+  }
+  ASSIGN_OR_RETURN(out.age_grace, fields.DurationOr("connection_grace", out.age_grace, seconds(1), hours(24)));
+  ASSIGN_OR_RETURN(out.keepalive, fields.DurationOr("keepalive", out.keepalive, seconds(1), hours(24)));
+  ASSIGN_OR_RETURN(out.keepalive_timeout,
+                   fields.DurationOr("keepalive_timeout", out.keepalive_timeout, milliseconds(100), hours(1)));
+  return absl::OkStatus();
+}
+
+absl::Status ReadLimits(const config::Fields& top, Config& config) {
+  Limits& out = config.limits;
+  const std::optional<config::Node> node = top.Find("limits");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  using std::chrono::hours;
+  using std::chrono::milliseconds;
+  using std::chrono::nanoseconds;
   ASSIGN_OR_RETURN(const config::Fields fields,
-                   node->Map({"in_flight", "queue", "max_message", "max_buffered", "max_deadline", "drain_timeout"}));
+                   node->Map({"in_flight", "queue", "queue_wait", "max_message", "max_buffered", "max_deadline",
+                              "drain_timeout", "per_token", "connection_idle", "connection_age", "connection_grace",
+                              "keepalive", "keepalive_timeout"}));
   ASSIGN_OR_RETURN(out.max_in_flight, fields.Uint64Or("in_flight", out.max_in_flight, 1, 100'000));
   ASSIGN_OR_RETURN(out.max_queue, fields.Uint64Or("queue", out.max_queue, 0, 100'000));
+  ASSIGN_OR_RETURN(out.max_queue_wait, fields.DurationOr("queue_wait", out.max_queue_wait, milliseconds(1), hours(1)));
   ASSIGN_OR_RETURN(out.max_message_bytes,
                    fields.ByteSizeOr("max_message", out.max_message_bytes, 64 * 1024, 1024 * kMiB));
   ASSIGN_OR_RETURN(out.max_buffered_bytes,
                    fields.ByteSizeOr("max_buffered", std::max(out.max_buffered_bytes, 4 * out.max_message_bytes),
                                      4 * out.max_message_bytes, 1024 * 1024 * kMiB));
-  ASSIGN_OR_RETURN(out.max_deadline, fields.DurationOr("max_deadline", out.max_deadline, std::chrono::milliseconds(1),
-                                                       std::chrono::hours(1)));
-  ASSIGN_OR_RETURN(out.drain_timeout, fields.DurationOr("drain_timeout", out.drain_timeout, std::chrono::nanoseconds(0),
-                                                        std::chrono::hours(1)));
-  return out;
+  ASSIGN_OR_RETURN(out.max_deadline, fields.DurationOr("max_deadline", out.max_deadline, milliseconds(1), hours(1)));
+  ASSIGN_OR_RETURN(out.drain_timeout, fields.DurationOr("drain_timeout", out.drain_timeout, nanoseconds(0), hours(1)));
+  ASSIGN_OR_RETURN(out.per_token, ReadPerToken(fields));
+  return ReadConnections(fields, config.connections);
 }
 
 absl::Status ReadAuth(const config::Fields& top, Config& config) {
@@ -74,18 +112,89 @@ absl::Status ReadAuth(const config::Fields& top, Config& config) {
   return absl::OkStatus();
 }
 
+std::string TextOf(const rpc::Endpoint& endpoint) {
+  const rpc::TransportSecurity& security = endpoint.security;
+  std::string out = endpoint.address.ToString() + " " + std::to_string(static_cast<int>(security.kind));
+  for (const std::string* file : {&security.certificate_file, &security.private_key_file, &security.ca_file,
+                                  &security.server_name, &security.server_key_file}) {
+    out += " '" + *file + "'";
+  }
+  return out;
+}
+
+std::string TextOf(std::chrono::nanoseconds time) { return std::to_string(time.count()); }
+
+// Every setting that a reload cannot change.
+class FixedSettings {
+ public:
+  FixedSettings(const config::Fields& top, std::vector<FixedSetting>& out) : top_(top), out_(out) {}
+
+  // `group` may be left out, and `key` in it.
+  void Add(const std::string& group, const std::string& key, std::string value) {
+    std::optional<config::Node> node = top_.Find(group);
+    std::string where = node.has_value() ? node->Where() : "";
+    if (node.has_value() && !key.empty()) {
+      // Read before: it is a map of keys that are known.
+      const auto entries = node->Entries();
+      for (size_t i = 0; entries.ok() && i < entries->size(); ++i) {
+        where = (*entries)[i].first == key ? (*entries)[i].second.Where() : where;
+      }
+    }
+    out_.push_back({key.empty() ? group : group + "." + key, std::move(value), std::move(where)});
+  }
+
+ private:
+  const config::Fields& top_;
+  std::vector<FixedSetting>& out_;
+};
+
+void ReadFixed(const config::Fields& top, Config& config) {
+  FixedSettings fixed(top, config.fixed);
+  fixed.Add("listen", "", TextOf(config.listen));
+  std::string enclaves;
+  for (const EnclaveTarget& enclave : config.enclaves) {
+    enclaves += enclave.name + " " + TextOf(enclave.endpoint) + "\n";
+  }
+  fixed.Add("enclaves", "", enclaves);
+  const std::optional<rpc::Address>& metrics = config.metrics.address;
+  fixed.Add("metrics", "address", metrics.has_value() ? metrics->ToString() : "");
+  fixed.Add("log", "format", std::to_string(static_cast<int>(config.log.format)));
+  fixed.Add("limits", "max_message", std::to_string(config.limits.max_message_bytes));
+  fixed.Add("limits", "connection_idle", TextOf(config.connections.idle));
+  fixed.Add("limits", "connection_age", TextOf(config.connections.max_age));
+  fixed.Add("limits", "connection_grace", TextOf(config.connections.age_grace));
+  fixed.Add("limits", "keepalive", TextOf(config.connections.keepalive));
+  fixed.Add("limits", "keepalive_timeout", TextOf(config.connections.keepalive_timeout));
+}
+
 }  // namespace
 
+absl::Status CheckReload(const Config& running, const Config& next) {
+  for (size_t i = 0; i < running.fixed.size(); ++i) {
+    const FixedSetting& was = running.fixed[i];
+    const FixedSetting& is = next.fixed[i];
+    if (was.value != is.value) {
+      const std::string& where = is.where.empty() ? was.where : is.where;
+      return absl::FailedPreconditionError((where.empty() ? "" : where + ": ") + "'" + was.key +
+                                           "' has changed, and only a restart changes it");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Config> ReadConfig(const config::Document& document) {
-  ASSIGN_OR_RETURN(const config::Fields top, document.root().Map({"listen", "enclaves", "auth", "limits", "log"}));
+  ASSIGN_OR_RETURN(const config::Fields top,
+                   document.root().Map({"listen", "enclaves", "auth", "limits", "metrics", "log"}));
   ASSIGN_OR_RETURN(const config::Node listen, top.Require("listen"));
   ASSIGN_OR_RETURN(const config::Fields listen_fields, listen.Map({"address", "tls", "insecure_plaintext"}));
   Config out;
   ASSIGN_OR_RETURN(out.listen, rpc::ReadEndpoint(listen_fields, rpc::Role::kListen, rpc::Exposure::kPublic));
   ASSIGN_OR_RETURN(out.enclaves, ReadEnclaves(top));
   RETURN_IF_ERROR(ReadAuth(top, out));
-  ASSIGN_OR_RETURN(out.limits, ReadLimits(top));
+  RETURN_IF_ERROR(ReadLimits(top, out));
+  ASSIGN_OR_RETURN(out.metrics, metrics::ReadOptions(top));
   ASSIGN_OR_RETURN(out.log, telemetry::ReadLogOptions(top));
+  ReadFixed(top, out);
   return out;
 }
 

@@ -11,8 +11,10 @@
 
 #include "absl/status/statusor.h"
 #include "lib/config/node.h"
+#include "lib/metrics/exporter.h"
 #include "lib/rpc/endpoint.h"
 #include "lib/telemetry/log.h"
+#include "server/account.h"
 
 namespace shoji::server {
 
@@ -22,15 +24,33 @@ struct EnclaveTarget {
 };
 
 struct Limits {
-  size_t max_in_flight = 64;
-  size_t max_queue = 256;
+  size_t max_in_flight = 32;  // at each enclave
+  size_t max_queue = 256;     // for each enclave
+  std::chrono::nanoseconds max_queue_wait = std::chrono::seconds(1);
   size_t max_message_bytes = size_t{4} << 20;
-  // Of requests that have not arrived whole, all connections together, before some are cut off; at least
+  // Of requests and answers that are held, all connections together, before some are cut off; at least
   // 4 x max_message_bytes.
   size_t max_buffered_bytes = size_t{512} << 20;
   // The longest a request may take; also the deadline of one that brings none.
   std::chrono::nanoseconds max_deadline = std::chrono::seconds(60);
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
+  AccountLimits per_token;
+};
+
+// How connections of clients are kept. Fixed while the server runs.
+struct Connections {
+  std::chrono::nanoseconds idle = std::chrono::minutes(10);
+  std::chrono::nanoseconds max_age = std::chrono::hours(1);  // zero: any
+  std::chrono::nanoseconds age_grace = std::chrono::minutes(2);
+  std::chrono::nanoseconds keepalive = std::chrono::seconds(30);
+  std::chrono::nanoseconds keepalive_timeout = std::chrono::seconds(10);
+};
+
+// A setting that only a restart changes.
+struct FixedSetting {
+  std::string key;
+  std::string value;
+  std::string where;  // "server.yaml:3: key 'listen.address'"; where it is left out, of the file
 };
 
 // What config/server.yaml says; that file documents each key.
@@ -40,10 +60,17 @@ struct Config {
   std::optional<std::string> tokens_file;  // nullopt: whoever can connect may call
   std::string tokens_where;                // the place that names it, for errors about the file
   Limits limits;
+  Connections connections;
+  metrics::Options metrics;
   telemetry::LogOptions log;
+  std::vector<FixedSetting> fixed;
 };
 
 // Errors name file, line and key.
 absl::StatusOr<Config> ReadConfig(const config::Document& document);
+
+// Whether a server that runs with `running` can go on with `next`. Otherwise the error names the place and the key that
+// only a restart changes.
+absl::Status CheckReload(const Config& running, const Config& next);
 
 }  // namespace shoji::server

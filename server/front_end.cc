@@ -4,6 +4,7 @@
 #include "server/front_end.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -20,6 +21,8 @@
 #include "server/call.h"
 #include "server/health_board.h"
 #include "server/intake.h"
+#include "server/lanes.h"
+#include "server/server_metrics.h"
 #include "shoji/v1/attestation.grpc.pb.h"
 #include "shoji/v1/inference.grpc.pb.h"
 
@@ -31,7 +34,6 @@ constexpr std::chrono::milliseconds kLastAnswers{1000};
 
 // Of one connection, which may be a stranger's.
 constexpr int kMaxStreams = 64;
-constexpr std::chrono::minutes kMaxConnectionIdle{10};
 
 // Bodies of calls that need no token and are read at a time.
 constexpr size_t kOpenBodies = 4;
@@ -54,21 +56,42 @@ absl::StatusOr<std::optional<TokenTable>> LoadTokens(const Config& config) {
   return *std::move(tokens);
 }
 
+std::vector<std::string> NamesOf(const std::vector<EnclaveTarget>& enclaves) {
+  std::vector<std::string> out;
+  for (const EnclaveTarget& enclave : enclaves) {
+    out.push_back(enclave.name);
+  }
+  return out;
+}
+
+std::chrono::milliseconds Millis(std::chrono::nanoseconds time) {
+  return std::chrono::ceil<std::chrono::milliseconds>(time);
+}
+
+Intake::Options IntakeOf(const Limits& limits, size_t max_bytes) {
+  return {.max_bytes = max_bytes, .max_message_bytes = limits.max_message_bytes, .max_stall = limits.max_deadline};
+}
+
 // The end: first the server, so that no call is left, then the links, then the loops that both need, then the rest.
 class FrontEndImpl final : public FrontEnd {
  public:
-  FrontEndImpl(const Config& config, std::optional<TokenTable> tokens, const Clock& clock, telemetry::Logger& logger)
+  FrontEndImpl(const Config& config, const std::optional<TokenTable>& tokens, const Clock& clock,
+               telemetry::Logger& logger, std::unique_ptr<metrics::Exporter> exporter)
       : config_(config),
         logger_(logger),
-        authenticator_(std::move(tokens)),
-        intake_({config.limits.max_buffered_bytes, config.limits.max_message_bytes}, clock),
-        open_intake_({kOpenBodies * config.limits.max_message_bytes, config.limits.max_message_bytes}, clock),
-        admission_({config.limits.max_in_flight, config.limits.max_queue}, clock),
+        exporter_(std::move(exporter)),
+        metrics_(*exporter_),
+        live_limits_(config.limits.max_deadline),
+        authenticator_(tokens, config.limits.per_token),
+        intake_(IntakeOf(config.limits, config.limits.max_buffered_bytes), clock),
+        open_intake_(IntakeOf(config.limits, kOpenBodies * config.limits.max_message_bytes), clock),
+        admission_(AllLanes(config.limits, config.enclaves.size()), clock),
         router_(config.enclaves.size()),
         health_({v1::InferenceService::service_full_name(), v1::AttestationService::service_full_name()}),
-        environment_{config_.limits, clock,   logger,  authenticator_, intake_,         open_intake_,
-                     admission_,     router_, health_, links_,         generic_.service} {}
+        environment_{live_limits_, clock,      logger,  metrics_, authenticator_, intake_,
+                     open_intake_, admission_, router_, health_,  links_,         generic_.service} {}
   ~FrontEndImpl() override {
+    collector_.reset();
     health_.Shutdown();
     if (server_ != nullptr) {
       server_->Shutdown(std::chrono::milliseconds(0));
@@ -82,16 +105,25 @@ class FrontEndImpl final : public FrontEnd {
   absl::Status Run();
 
   const std::vector<rpc::Address>& addresses() const override { return server_->addresses(); }
+  const std::optional<rpc::Address>& metrics_address() const override { return exporter_->address(); }
   size_t num_in_flight() const override { return admission_.num_in_flight(); }
   size_t num_queued() const override { return admission_.num_queued(); }
-  absl::Status Reload() override;
+  absl::Status Reload(const Config& config) override;
+  void CountRefusedReload() override { metrics_.Reloaded(false); }
   Drained Drain() override;
 
  private:
+  absl::Status StartServer();
   void UpdateHealth();
+  // What enclave `index` reports has changed.
+  void OnEnclave(size_t index);
+  absl::Status TryReload(const Config& config);
 
-  const Config config_;
+  const Config config_;  // as at the start
   telemetry::Logger& logger_;
+  const std::unique_ptr<metrics::Exporter> exporter_;
+  ServerMetrics metrics_;
+  LiveLimits live_limits_;
   Authenticator authenticator_;
   Intake intake_;
   Intake open_intake_;
@@ -105,26 +137,41 @@ class FrontEndImpl final : public FrontEnd {
   rpc::GenericCalls generic_;
   CallEnvironment environment_;
   std::unique_ptr<rpc::Server> server_;
+  std::optional<metrics::Exporter::ScopedCollector> collector_;
+  std::atomic<std::chrono::nanoseconds> drain_timeout_ = config_.limits.drain_timeout;
 };
 
-absl::Status FrontEndImpl::Run() {
+absl::Status FrontEndImpl::StartServer() {
+  const Connections& connections = config_.connections;
   rpc::ServerOptions options;
   options.listeners = {config_.listen};
   options.max_message_bytes = config_.limits.max_message_bytes;
   options.max_buffered_bytes = config_.limits.max_buffered_bytes;
   options.max_concurrent_streams = kMaxStreams;
-  options.max_connection_idle = kMaxConnectionIdle;
+  options.max_connection_idle = Millis(connections.idle);
+  if (connections.max_age.count() > 0) {
+    options.max_connection_age = Millis(connections.max_age);
+  }
+  options.max_connection_age_grace = Millis(connections.age_grace);
+  options.keepalive = Millis(connections.keepalive);
+  options.keepalive_timeout = Millis(connections.keepalive_timeout);
   options.reflection = rpc::Reflection::kOn;
   generic_.num_loops = NumLoops();
   generic_.service_names = {v1::InferenceService::service_full_name(), v1::AttestationService::service_full_name(),
                             grpc::health::v1::Health::service_full_name()};
   ASSIGN_OR_RETURN(server_, rpc::Server::Start(options, {}, &generic_));
+  return absl::OkStatus();
+}
+
+absl::Status FrontEndImpl::Run() {
+  RETURN_IF_ERROR(StartServer());
   // All links exist before the first call can be routed to one: calls wait until they are accepted.
   for (const EnclaveTarget& target : config_.enclaves) {
     rpc::EventLoop& loop = *generic_.loops[links_.size() % generic_.loops.size()];
+    const size_t index = links_.size();
     ASSIGN_OR_RETURN(auto link, EnclaveLink::Create(
-                                    target, links_.size(), config_.limits.max_message_bytes, loop, router_,
-                                    [this] { UpdateHealth(); }, logger_));
+                                    target, index, config_.limits.max_message_bytes, loop, router_,
+                                    [this, index] { OnEnclave(index); }, logger_));
     links_.push_back(std::move(link));
   }
   for (const auto& loop : generic_.loops) {
@@ -132,7 +179,18 @@ absl::Status FrontEndImpl::Run() {
       Call::Accept(environment_, *loop);
     }
   }
+  const ServerSources sources{intake_, open_intake_, admission_, router_, authenticator_, NamesOf(config_.enclaves)};
+  collector_.emplace(*exporter_, [sources] { return CollectFrom(sources); });
   return absl::OkStatus();
+}
+
+void FrontEndImpl::OnEnclave(size_t index) {
+  UpdateHealth();
+  if (!router_.IsConnected(index)) {
+    // What waits for it goes elsewhere, or is told, at once.
+    admission_.Flush(LaneOf(index, Work::kRequest));
+    admission_.Flush(LaneOf(index, Work::kEvidence));
+  }
 }
 
 void FrontEndImpl::UpdateHealth() {
@@ -145,10 +203,33 @@ void FrontEndImpl::UpdateHealth() {
   }
 }
 
-absl::Status FrontEndImpl::Reload() {
-  ASSIGN_OR_RETURN(std::optional<TokenTable> tokens, LoadTokens(config_));
-  authenticator_.Replace(std::move(tokens));
+absl::Status FrontEndImpl::TryReload(const Config& config) {
+  RETURN_IF_ERROR(CheckReload(config_, config));
+  ASSIGN_OR_RETURN(const std::optional<TokenTable> tokens, LoadTokens(config));
+  ASSIGN_OR_RETURN(std::optional<rpc::ListenerFiles> files, rpc::LoadListenerFiles(config.listen.security));
+  // Nothing fails from here on.
+  const Limits& limits = config.limits;
+  if (files.has_value()) {
+    server_->ReplaceIdentity(0, *std::move(files));
+  }
+  server_->SetMaxBufferedBytes(limits.max_buffered_bytes);
+  intake_.Configure(limits.max_buffered_bytes, limits.max_deadline);
+  open_intake_.Configure(kOpenBodies * limits.max_message_bytes, limits.max_deadline);
+  live_limits_.set_max_deadline(limits.max_deadline);
+  drain_timeout_ = limits.drain_timeout;
+  for (size_t i = 0; i < config_.enclaves.size(); ++i) {
+    admission_.Configure(LaneOf(i, Work::kRequest), OptionsOf(limits, Work::kRequest));
+    admission_.Configure(LaneOf(i, Work::kEvidence), OptionsOf(limits, Work::kEvidence));
+  }
+  authenticator_.Replace(tokens, limits.per_token);
+  logger_.SetLevel(config.log.level);
   return absl::OkStatus();
+}
+
+absl::Status FrontEndImpl::Reload(const Config& config) {
+  const absl::Status status = TryReload(config);
+  metrics_.Reloaded(status.ok());
+  return status;
 }
 
 FrontEnd::Drained FrontEndImpl::Drain() {
@@ -158,7 +239,7 @@ FrontEnd::Drained FrontEndImpl::Drain() {
   }
   admission_.Drain();
   UpdateHealth();
-  const bool is_idle = admission_.AwaitIdle(config_.limits.drain_timeout);
+  const bool is_idle = admission_.AwaitIdle(drain_timeout_.load());
   health_.Shutdown();
   server_->Shutdown(is_idle ? kLastAnswers : std::chrono::milliseconds(0));
   return is_idle ? Drained::kAll : Drained::kSomeCutOff;
@@ -168,15 +249,16 @@ FrontEnd::Drained FrontEndImpl::Drain() {
 
 absl::StatusOr<std::unique_ptr<FrontEnd>> FrontEnd::Start(const Config& config, const Clock& clock,
                                                           telemetry::Logger& logger) {
-  ASSIGN_OR_RETURN(std::optional<TokenTable> tokens, LoadTokens(config));
-  auto out = std::make_unique<FrontEndImpl>(config, std::move(tokens), clock, logger);
+  ASSIGN_OR_RETURN(const std::optional<TokenTable> tokens, LoadTokens(config));
+  ASSIGN_OR_RETURN(auto exporter, metrics::Exporter::Start(config.metrics));
+  auto out = std::make_unique<FrontEndImpl>(config, tokens, clock, logger, std::move(exporter));
   RETURN_IF_ERROR(out->Run());
   return out;
 }
 
 absl::Status CheckConfig(const Config& config) {
   RETURN_IF_ERROR(LoadTokens(config).status());
-  RETURN_IF_ERROR(rpc::ServerCredentialsFor(config.listen.security).status());
+  RETURN_IF_ERROR(rpc::LoadListenerFiles(config.listen.security).status());
   for (const EnclaveTarget& target : config.enclaves) {
     RETURN_IF_ERROR(rpc::CreateChannel(target.endpoint, {}).status());
   }

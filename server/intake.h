@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <optional>
 
@@ -15,32 +16,35 @@
 
 namespace shoji::server {
 
-// Bounds the memory that requests hold, all connections together. A body is read only once it is admitted here, for the
-// largest that may come; when it has arrived it counts for what it is, until its call ends. When there is no room left,
-// the body that has been coming in for longest is cut off, if that is longer than the grace: a caller that never ends
-// its request cannot keep others out. Knows no gRPC. Thread-safe.
+// Bounds the memory that calls hold, all connections together. A body is read only once it is admitted here, for the
+// largest that may come; when it has arrived it counts for what it is, and then its answer does, until the caller has
+// taken it. When there is no room left, the call that has been waiting for its caller for longest, to send its body or
+// to take its answer, is cut off, if that is longer than the grace: a caller that does neither cannot keep others out.
+// One that waits longer than `max_stall` is cut off at the next chance even when there is room. Knows no gRPC.
+// Thread-safe.
 class Intake {
  public:
   struct Options {
     size_t max_bytes = 0;
     size_t max_message_bytes = 0;  // counts as `max_bytes` when it is more
     std::chrono::nanoseconds grace = std::chrono::seconds(1);
+    std::chrono::nanoseconds max_stall = std::chrono::seconds(60);
   };
 
-  // The body of one call's request. Leave before it goes.
+  // What one call holds. Leave before it goes.
   class Body {
    public:
     Body() = default;
     Body(const Body&) = delete;
     Body& operator=(const Body&) = delete;
     virtual ~Body() = default;
-    // The call must end, its body is not awaited any more. Called under the intake's lock, by the thread of another
-    // call.
+    // The call must end: nobody waits for its body, or for its answer to be taken, any more. Called under the intake's
+    // lock, by the thread of another call.
     virtual void OnCutOff() = 0;
 
    private:
     friend class Intake;
-    std::optional<std::list<Body*>::iterator> arriving;
+    std::optional<std::list<Body*>::iterator> stalled;
     SteadyTime since;
     size_t held_bytes = 0;
   };
@@ -53,18 +57,27 @@ class Intake {
   absl::Status Enter(Body& body);
   // The body of `num_bytes` is there. False: it has been cut off.
   bool Arrived(Body& body, size_t num_bytes);
+  // What the call holds is now an answer of `num_bytes` that its caller is to take.
+  void Answering(Body& body, size_t num_bytes);
   // The memory is free, or soon will be. Does nothing the second time.
   void Leave(Body& body);
 
+  // The bounds from now on, but for `max_message_bytes`, which stays.
+  void Configure(size_t max_bytes, std::chrono::nanoseconds max_stall);
+
   size_t num_held_bytes() const;
+  uint64_t num_cut_off() const;
 
  private:
-  const Options options_;
-  const size_t reservation_;
+  void CutOff(Body& body) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Await(Body& body, size_t num_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   const Clock& clock_;
   mutable absl::Mutex mu_;
+  Options options_ ABSL_GUARDED_BY(mu_);
   size_t num_held_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  std::list<Body*> arriving_ ABSL_GUARDED_BY(mu_);  // the oldest first
+  uint64_t num_cut_off_ ABSL_GUARDED_BY(mu_) = 0;
+  std::list<Body*> stalled_ ABSL_GUARDED_BY(mu_);  // the oldest first
 };
 
 }  // namespace shoji::server

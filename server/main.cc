@@ -6,11 +6,13 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/node.h"
+#include "lib/rpc/runtime.h"
 #include "lib/rpc/server.h"
 #include "lib/rpc/signal_waiter.h"
 #include "lib/telemetry/log.h"
@@ -40,15 +42,25 @@ int Fail(const absl::Status& status, int exit_status) {
   return exit_status;
 }
 
+// All that the file says now, or nothing.
+void Reload(const Arguments& arguments, FrontEnd& front_end, telemetry::Logger& logger) {
+  const absl::StatusOr<Config> config = LoadConfig(arguments.config_file);
+  if (!config.ok()) {
+    front_end.CountRefusedReload();
+  }
+  const absl::Status status = config.ok() ? front_end.Reload(*config) : config.status();
+  if (status.ok()) {
+    logger.Info("reloaded");
+  } else {
+    logger.Error("reload_refused", {{"cause", std::string(status.message())}});
+  }
+}
+
 // Serves until a signal asks to drain.
-void AwaitDrain(rpc::SignalWaiter& signals, FrontEnd& front_end, telemetry::Logger& logger) {
+void AwaitDrain(const Arguments& arguments, rpc::SignalWaiter& signals, FrontEnd& front_end,
+                telemetry::Logger& logger) {
   while (signals.Wait() != rpc::Signal::kDrain) {
-    const absl::Status status = front_end.Reload();
-    if (status.ok()) {
-      logger.Info("reloaded");
-    } else {
-      logger.Error("reload_failed", {{"cause", std::string(status.message())}});
-    }
+    Reload(arguments, front_end, logger);
   }
 }
 
@@ -65,13 +77,16 @@ int Serve(const Config& config, const Arguments& arguments, rpc::SignalWaiter& s
   logger.Info("listening", {{"address", (*front_end)->addresses().front().ToString()},
                             {"version", kSoftwareVersion},
                             {"enclaves", config.enclaves.size()}});
+  if (const std::optional<rpc::Address>& metrics = (*front_end)->metrics_address()) {
+    logger.Info("metrics", {{"address", metrics->ToString()}});
+  }
   if (!arguments.address_file.empty()) {
     const absl::Status status = rpc::WriteAddressFile(arguments.address_file, (*front_end)->addresses());
     if (!status.ok()) {
       return Fail(status, kExitCannotServe);
     }
   }
-  AwaitDrain(signals, **front_end, logger);
+  AwaitDrain(arguments, signals, **front_end, logger);
   logger.Info("draining", {{"in_flight", (*front_end)->num_in_flight()}, {"queued", (*front_end)->num_queued()}});
   const bool is_clean = (*front_end)->Drain() == FrontEnd::Drained::kAll;
   logger.Info("stopped", {{"drained", is_clean ? "all" : "some calls were cut off"}});
@@ -80,6 +95,7 @@ int Serve(const Config& config, const Arguments& arguments, rpc::SignalWaiter& s
 
 int Main(int argc, char** argv) {
   rpc::SignalWaiter signals;
+  rpc::RaiseFileLimit();
   Arguments arguments;
   CLI::App app("The public front end of Shoji: admits requests and routes them to enclaves.", "shoji-server");
   app.add_option("--config", arguments.config_file, "Configuration (YAML)")->required();

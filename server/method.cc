@@ -8,7 +8,9 @@
 
 namespace shoji::server {
 
-const Method* FindMethod(std::string_view path) {
+namespace {
+
+const std::array<Method, 8>& Methods() {
   static const std::array<Method, 8> kMethods = {{
       {"/shoji.v1.InferenceService/Infer", "Infer", Handling::kForwardByKey, "/shoji.internal.v1.EnclaveService/Infer"},
       {"/shoji.v1.InferenceService/OpenSession", "OpenSession", Handling::kForwardByKey,
@@ -22,9 +24,23 @@ const Method* FindMethod(std::string_view path) {
       {"/grpc.health.v1.Health/Check", "Check", Handling::kHealthCheck},
       {"/grpc.health.v1.Health/Watch", "Watch", Handling::kHealthWatch},
   }};
+  return kMethods;
+}
+
+}  // namespace
+
+const Method* FindMethod(std::string_view path) {
   const auto* found =
-      std::find_if(kMethods.begin(), kMethods.end(), [path](const Method& method) { return method.path == path; });
-  return found == kMethods.end() ? nullptr : found;
+      std::find_if(Methods().begin(), Methods().end(), [path](const Method& method) { return method.path == path; });
+  return found == Methods().end() ? nullptr : found;
+}
+
+std::vector<std::string_view> MethodNames() {
+  std::vector<std::string_view> out;
+  for (const Method& method : Methods()) {
+    out.push_back(method.name);
+  }
+  return out;
 }
 
 }  // namespace shoji::server

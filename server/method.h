@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace shoji::server {
 
@@ -31,5 +32,7 @@ struct Method {
 
 // The method at `path`, nullptr when there is none.
 const Method* FindMethod(std::string_view path);
+// The names of all methods.
+std::vector<std::string_view> MethodNames();
 
 }  // namespace shoji::server

@@ -109,14 +109,21 @@ absl::StatusOr<size_t> Router::ByKey(std::string_view key_id) const {
 }
 
 template <typename Predicate>
-std::optional<size_t> Router::InTurn(Predicate fits) const {
+std::optional<size_t> Router::LeastLoaded(Predicate fits, const Load& load) const {
+  std::optional<size_t> best;
+  size_t least = 0;
   for (size_t step = 0; step < states_.size(); ++step) {
     const size_t i = (next_ + step) % states_.size();
-    if (states_[i].has_value() && fits(*states_[i])) {
-      return i;
+    if (!states_[i].has_value() || !fits(*states_[i])) {
+      continue;
+    }
+    const size_t has_to_do = load(i);
+    if (!best.has_value() || has_to_do < least) {
+      best = i;
+      least = has_to_do;
     }
   }
-  return std::nullopt;
+  return best;
 }
 
 void Router::TakeTurn(size_t index) {
@@ -124,14 +131,15 @@ void Router::TakeTurn(size_t index) {
   next_ = (index + 1) % states_.size();
 }
 
-absl::StatusOr<size_t> Router::ByModel(std::string_view model) const {
+absl::StatusOr<size_t> Router::ByModel(std::string_view model, const Load& load) const {
   const absl::MutexLock lock(&mu_);
   const auto is_ready = [](const EnclaveState& state) { return state.ready(); };
   const auto serves = [&](const EnclaveState& state) { return Serves(state, model); };
-  if (const auto found = InTurn([&](const EnclaveState& state) { return is_ready(state) && serves(state); })) {
+  if (const auto found =
+          LeastLoaded([&](const EnclaveState& state) { return is_ready(state) && serves(state); }, load)) {
     return *found;
   }
-  if (const auto found = InTurn([&](const EnclaveState& state) { return Awaits(state, model); })) {
+  if (const auto found = LeastLoaded([&](const EnclaveState& state) { return Awaits(state, model); }, load)) {
     return *found;
   }
   const auto any = [&](const auto& predicate) {
@@ -141,10 +149,11 @@ absl::StatusOr<size_t> Router::ByModel(std::string_view model) const {
   return ErrorOf(any(is_ready) && !any(serves) ? Reason::kUnknownModel : Reason::kNoEnclave);
 }
 
-absl::StatusOr<size_t> Router::BySealedDigest(std::string_view sealed_digest) const {
+absl::StatusOr<size_t> Router::BySealedDigest(std::string_view sealed_digest, const Load& load) const {
   const absl::MutexLock lock(&mu_);
   for (const Key key : {Key::kAwaited, Key::kReleased}) {
-    if (const auto found = InTurn([&](const EnclaveState& state) { return HasSealed(state, sealed_digest, key); })) {
+    if (const auto found =
+            LeastLoaded([&](const EnclaveState& state) { return HasSealed(state, sealed_digest, key); }, load)) {
       return *found;
     }
   }
@@ -171,6 +180,16 @@ bool Router::AnyReady() const {
   const absl::MutexLock lock(&mu_);
   return std::any_of(states_.begin(), states_.end(),
                      [](const auto& state) { return state.has_value() && state->ready(); });
+}
+
+bool Router::IsConnected(size_t index) const {
+  const absl::MutexLock lock(&mu_);
+  return states_[index].has_value();
+}
+
+bool Router::IsReady(size_t index) const {
+  const absl::MutexLock lock(&mu_);
+  return states_[index].has_value() && states_[index]->ready();
 }
 
 }  // namespace shoji::server

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -32,23 +33,29 @@ class Router {
   // The enclave that holds `key_id`, or held it before a reload (it answers STALE_MANIFEST). UNKNOWN_KEY, or NO_ENCLAVE
   // when none is connected at all.
   absl::StatusOr<size_t> ByKey(std::string_view key_id) const;
-  // A ready enclave that serves `model` (empty: any), in turn; where there is none, one that awaits its key, whose
-  // manifest says so. UNKNOWN_MODEL when enclaves are ready but none serves it, or else NO_ENCLAVE.
-  absl::StatusOr<size_t> ByModel(std::string_view model) const;
-  // An enclave that awaits the key of the sealed model of that digest, ready or not, or else one that serves it, in
-  // turn. UNKNOWN_SEALED_MODEL, or NO_ENCLAVE when none is connected at all.
-  absl::StatusOr<size_t> BySealedDigest(std::string_view sealed_digest) const;
+  // How much an enclave has to do, by its number.
+  using Load = std::function<size_t(size_t)>;
+  // The ready enclave with the least load that serves `model` (empty: any), among equals in turn; where there is none,
+  // one that awaits its key, whose manifest says so. UNKNOWN_MODEL when enclaves are ready but none serves it, or else
+  // NO_ENCLAVE.
+  absl::StatusOr<size_t> ByModel(std::string_view model, const Load& load = NoLoad) const;
+  // Likewise an enclave that awaits the key of the sealed model of that digest, ready or not, or else one that serves
+  // it. UNKNOWN_SEALED_MODEL, or NO_ENCLAVE when none is connected at all.
+  absl::StatusOr<size_t> BySealedDigest(std::string_view sealed_digest, const Load& load = NoLoad) const;
   // Enclave `index` gets a call that was routed in turn: the next search begins behind it.
   void TakeTurn(size_t index);
 
   // What the ready enclaves serve, with their keys. Enclaves that describe a model alike share one entry.
   v1::ListModelsResponse Models() const;
   bool AnyReady() const;
+  bool IsConnected(size_t index) const;
+  bool IsReady(size_t index) const;
 
  private:
-  // The first enclave from `next_` on whose state `fits`.
+  static size_t NoLoad(size_t /*index*/) { return 0; }
+  // Of the enclaves whose state `fits`, the one with the least load; among equals the first from `next_` on.
   template <typename Predicate>
-  std::optional<size_t> InTurn(Predicate fits) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<size_t> LeastLoaded(Predicate fits, const Load& load) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   mutable absl::Mutex mu_;
   std::vector<std::optional<internal::v1::EnclaveState>> states_ ABSL_GUARDED_BY(mu_);  // nullopt: gone

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "absl/status/status.h"
@@ -42,6 +43,78 @@ bool IsPrintable(std::string_view token) {
   return std::all_of(token.begin(), token.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
+bool IsName(std::string_view name) {
+  return !name.empty() && name.size() <= TokenTable::kMaxNameLength &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+         });
+}
+
+// A whole number from 1 to a million.
+std::optional<uint64_t> Count(std::string_view text) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool is_valid = error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= 1'000'000;
+  return is_valid ? std::optional<uint64_t>(value) : std::nullopt;
+}
+
+// A number above zero, up to a million: "0.5".
+std::optional<double> Rate(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool is_valid = error == std::errc() && end == text.data() + text.size() && value >= 0.001 && value <= 1e6;
+  return is_valid ? std::optional<double>(value) : std::nullopt;
+}
+
+// What stands before a token, one word of it. Errors do not repeat the word: it may be a token.
+absl::Status ReadWord(std::string_view word, TokenTable::Entry& entry) {
+  const size_t equals = word.find('=');
+  const std::string_view key = word.substr(0, equals);
+  const std::string_view value = equals == std::string_view::npos ? "" : word.substr(equals + 1);
+  if (key == "name") {
+    entry.name = std::string(value);
+    return IsName(value) ? absl::OkStatus()
+                         : absl::InvalidArgumentError("a name has up to 64 letters, digits and '.', '_', '-'");
+  }
+  if (key == "rate") {
+    entry.rate = Rate(value);
+    return entry.rate.has_value()
+               ? absl::OkStatus()
+               : absl::InvalidArgumentError("rate= takes calls a second, from 0.001 to 1000000, such as rate=0.5");
+  }
+  if (key == "burst" || key == "in_flight") {
+    const std::optional<uint64_t> count = Count(value);
+    (key == "burst" ? entry.burst : entry.in_flight) = count;
+    return count.has_value()
+               ? absl::OkStatus()
+               : absl::InvalidArgumentError(std::string(key) + "= takes a whole number from 1 to 1000000");
+  }
+  return absl::InvalidArgumentError(
+      "before the token, which is one word, may stand name=, rate=, burst= and in_flight= only");
+}
+
+absl::StatusOr<TokenTable::Entry> ReadLine(std::string_view line) {
+  TokenTable::Entry entry;
+  for (size_t end = line.find_first_of(" \t"); end != std::string_view::npos; end = line.find_first_of(" \t")) {
+    RETURN_IF_ERROR(ReadWord(line.substr(0, end), entry));
+    line = Trim(line.substr(end));
+  }
+  if (line.size() < TokenTable::kMinTokenLength || line.size() > TokenTable::kMaxTokenLength) {
+    return absl::InvalidArgumentError("a token must have from " + std::to_string(TokenTable::kMinTokenLength) + " to " +
+                                      std::to_string(TokenTable::kMaxTokenLength) +
+                                      " characters; make one with: openssl rand -hex 32");
+  }
+  if (!IsPrintable(line)) {
+    return absl::InvalidArgumentError("a token must be one word of printable ASCII characters");
+  }
+  entry.digest = digest::Sha256(AsBytes(line));
+  return entry;
+}
+
+bool HaveSameLimits(const TokenTable::Entry& a, const TokenTable::Entry& b) {
+  return a.rate == b.rate && a.burst == b.burst && a.in_flight == b.in_flight;
+}
+
 }  // namespace
 
 absl::StatusOr<TokenTable> TokenTable::Load(const std::string& path) {
@@ -63,48 +136,49 @@ absl::StatusOr<TokenTable> TokenTable::Parse(std::string_view text, const std::s
   while (!text.empty()) {
     ++line_number;
     const size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view token = Trim(text.substr(0, end));
+    const std::string_view line = Trim(text.substr(0, end));
     text.remove_prefix(std::min(end + 1, text.size()));
-    if (token.empty() || token.front() == '#') {
+    if (line.empty() || line.front() == '#') {
       continue;
     }
     const std::string where = name + ":" + std::to_string(line_number) + ": ";
-    if (token.size() < kMinTokenLength || token.size() > kMaxTokenLength) {
-      return absl::InvalidArgumentError(where + "a token must have from " + std::to_string(kMinTokenLength) + " to " +
-                                        std::to_string(kMaxTokenLength) +
-                                        " characters; make one with: openssl rand -hex 32");
+    const absl::StatusOr<Entry> entry = ReadLine(line);
+    if (!entry.ok()) {
+      return absl::Status(entry.status().code(), where + std::string(entry.status().message()));
     }
-    if (!IsPrintable(token)) {
-      return absl::InvalidArgumentError(where + "a token must be one word of printable ASCII characters");
+    for (const Entry& other : out.entries_) {
+      if (!entry->name.empty() && other.name == entry->name && !HaveSameLimits(other, *entry)) {
+        return absl::InvalidArgumentError(where + "another token of the name " + entry->name + " has other limits");
+      }
     }
-    out.digests_.push_back(digest::Sha256(AsBytes(token)));
+    out.entries_.push_back(*entry);
   }
-  if (out.digests_.empty()) {
+  if (out.entries_.empty()) {
     return absl::InvalidArgumentError(name + " holds no token; put one on a line, or remove 'auth' to let anyone call");
   }
   return out;
 }
 
-bool TokenTable::Accepts(std::string_view token) const {
+std::optional<size_t> TokenTable::Find(std::string_view token) const {
   const digest::Sha256Digest digest = digest::Sha256(AsBytes(token.substr(0, kMaxTokenLength + 1)));
-  bool is_found = false;
-  for (const digest::Sha256Digest& known : digests_) {
-    const bool is_equal = ConstantTimeEquals(known, digest);
-    is_found = is_found | is_equal;
+  size_t found = 0;  // one more than its number
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    const size_t is_equal = ConstantTimeEquals(entries_[i].digest, digest) ? 1 : 0;
+    found = std::max(found, is_equal * (i + 1));
   }
-  return is_found;
+  return found == 0 ? std::nullopt : std::optional<size_t>(found - 1);
 }
 
-bool TokenTable::AcceptsHeader(std::string_view header) const {
+std::optional<size_t> TokenTable::FindHeader(std::string_view header) const {
   constexpr std::string_view kScheme = "bearer ";
   if (header.size() <= kScheme.size()) {
-    return false;
+    return std::nullopt;
   }
   // The scheme's name is case-insensitive (RFC 9110 section 11.1).
   const bool is_bearer = std::equal(kScheme.begin(), kScheme.end(), header.begin(), [](char expected, char found) {
     return expected == static_cast<char>(std::tolower(static_cast<unsigned char>(found)));
   });
-  return is_bearer && Accepts(header.substr(kScheme.size()));
+  return is_bearer ? Find(header.substr(kScheme.size())) : std::nullopt;
 }
 
 }  // namespace shoji::server

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,25 +13,39 @@
 
 namespace shoji::server {
 
-// The bearer tokens that may call. Only their SHA-256 is kept, and the time a check takes depends on neither the token
-// nor which one matches. Copyable; thread-compatible.
+// The bearer tokens that may call, and what their file says of each. Only a token's SHA-256 is kept, and the time a
+// check takes depends on neither the token nor which one matches. Copyable; thread-compatible.
 class TokenTable {
  public:
   static constexpr size_t kMinTokenLength = 16;
   static constexpr size_t kMaxTokenLength = 512;
+  static constexpr size_t kMaxNameLength = 64;
 
-  // One token a line; blank lines and lines that start with '#' do not count. Errors name `path` and the line, never a
-  // token: the file is missing or open to group or others, holds no token, or a token is too short or not printable.
+  struct Entry {
+    digest::Sha256Digest digest = {};
+    std::string name;  // empty: none is given
+    // As AccountLimits; nullopt: as for all tokens.
+    std::optional<double> rate = std::nullopt;
+    std::optional<uint64_t> burst = std::nullopt;
+    std::optional<size_t> in_flight = std::nullopt;
+  };
+
+  // One token a line, and before it what holds for it:
+  //   [name=WORD] [rate=CALLS_A_SECOND] [burst=CALLS] [in_flight=CALLS] TOKEN
+  // Several tokens of one name are one caller, and must have the same limits. Blank lines and lines that start with '#'
+  // do not count. Errors name `path` and the line, never a token: the file is missing or open to group or others, holds
+  // no token, a token is too short or not printable, or a word before it is none of these.
   static absl::StatusOr<TokenTable> Load(const std::string& path);
   static absl::StatusOr<TokenTable> Parse(std::string_view text, const std::string& name);
 
-  bool Accepts(std::string_view token) const;
-  // As Accepts, of the value of an `authorization` header: "Bearer <token>" (RFC 6750 section 2.1).
-  bool AcceptsHeader(std::string_view header) const;
-  size_t size() const { return digests_.size(); }
+  // The number of the entry of `token`; nullopt when there is none.
+  std::optional<size_t> Find(std::string_view token) const;
+  // As Find, of the value of an `authorization` header: "Bearer <token>" (RFC 6750 section 2.1).
+  std::optional<size_t> FindHeader(std::string_view header) const;
+  const std::vector<Entry>& entries() const { return entries_; }
 
  private:
-  std::vector<digest::Sha256Digest> digests_;
+  std::vector<Entry> entries_;
 };
 
 }  // namespace shoji::server

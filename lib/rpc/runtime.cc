@@ -3,6 +3,8 @@
 
 #include "lib/rpc/runtime.h"
 
+#include <sys/resource.h>
+
 #include <mutex>
 
 #include <grpc/grpc.h>
@@ -21,6 +23,14 @@ void KeepGrpcRunning() {
 #endif
     grpc_init();
   });
+}
+
+void RaiseFileLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);  // without it the process serves fewer
+  }
 }
 
 }  // namespace shoji::rpc

@@ -10,4 +10,8 @@ namespace shoji::rpc {
 // themselves. Thread-safe.
 void KeepGrpcRunning();
 
+// Lets the process have as many files and connections open as it may: raises the soft limit to the hard one. For
+// daemons that many connect to.
+void RaiseFileLimit();
+
 }  // namespace shoji::rpc

@@ -69,11 +69,12 @@ void BoundConnections(const ServerOptions& options, grpc::ServerBuilder& builder
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(options.max_connection_idle));
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Milliseconds(options.handshake_timeout));
-  if (options.max_buffered_bytes.has_value()) {
-    grpc::ResourceQuota quota("server");
-    quota.Resize(*options.max_buffered_bytes);
-    builder.SetResourceQuota(quota);
+  if (options.max_connection_age.has_value()) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(*options.max_connection_age));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Milliseconds(options.max_connection_age_grace));
   }
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(options.keepalive_timeout));
 }
 
 void Configure(const ServerOptions& options, const GenericCalls* generic, grpc::ServerBuilder& builder) {
@@ -82,8 +83,6 @@ void Configure(const ServerOptions& options, const GenericCalls* generic, grpc::
   builder.SetMaxReceiveMessageSize(max_message_bytes);
   builder.SetMaxSendMessageSize(max_message_bytes);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   // What is sealed does not compress, and a small message that unpacks to a huge one is a weapon.
@@ -107,10 +106,18 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   std::unique_ptr<Server> out(new Server());
   grpc::ServerBuilder builder;
   Configure(options, generic, builder);
+  if (options.max_buffered_bytes.has_value()) {
+    out->quota_ = std::make_unique<grpc::ResourceQuota>("server");
+    out->quota_->Resize(*options.max_buffered_bytes);
+    builder.SetResourceQuota(*out->quota_);
+  }
   std::vector<int> ports(options.listeners.size(), 0);
   for (size_t i = 0; i < options.listeners.size(); ++i) {
     const Endpoint& listener = options.listeners[i];
-    ASSIGN_OR_RETURN(const auto credentials, ServerCredentialsFor(listener.security));
+    ASSIGN_OR_RETURN(std::optional<ListenerFiles> files, LoadListenerFiles(listener.security));
+    out->identities_.push_back(files.has_value() ? std::make_unique<ListenerIdentity>(*std::move(files)) : nullptr);
+    const std::shared_ptr<grpc::ServerCredentials> credentials =
+        files.has_value() ? out->identities_.back()->Credentials() : grpc::InsecureServerCredentials();
     ASSIGN_OR_RETURN(auto claim, ListenerClaim::Take(listener.address));
     out->claims_.push_back(std::move(claim));
     builder.AddListeningPort(listener.address.ToString(), credentials, &ports[i]);
@@ -143,6 +150,14 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 }
 
 Server::~Server() { Shutdown(std::chrono::milliseconds(0)); }
+
+void Server::SetMaxBufferedBytes(size_t max_buffered_bytes) {
+  if (quota_ != nullptr) {
+    quota_->Resize(max_buffered_bytes);
+  }
+}
+
+void Server::ReplaceIdentity(size_t index, ListenerFiles files) { identities_[index]->Replace(std::move(files)); }
 
 void Server::Shutdown(std::chrono::milliseconds grace) {
   if (server_ != nullptr) {

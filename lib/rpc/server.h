@@ -18,8 +18,10 @@
 #include "lib/rpc/channel.h"
 #include "lib/rpc/endpoint.h"
 #include "lib/rpc/event_loop.h"
+#include "lib/rpc/listener_identity.h"
 
 namespace grpc {
+class ResourceQuota;
 class Server;
 class Service;
 }  // namespace grpc
@@ -42,6 +44,13 @@ struct ServerOptions {
   std::optional<size_t> max_buffered_bytes = std::nullopt;
   // A connection without a call for so long is closed.
   std::chrono::milliseconds max_connection_idle = std::chrono::hours(1);
+  // One that is older, give or take a tenth so that not all go at once, takes no new calls, and is closed when those it
+  // has are done, or at the latest after the grace. nullopt: of any age.
+  std::optional<std::chrono::milliseconds> max_connection_age = std::nullopt;
+  std::chrono::milliseconds max_connection_age_grace = std::chrono::minutes(2);
+  // One on which nothing has come for so long is asked whether it is still there, and closed without an answer.
+  std::chrono::milliseconds keepalive = std::chrono::seconds(30);
+  std::chrono::milliseconds keepalive_timeout = std::chrono::seconds(10);
   // A connection that has not done its TLS and HTTP/2 handshakes by then is closed.
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(20);
   // Server reflection (grpc.reflection.v1alpha), which lists every registered service.
@@ -76,6 +85,12 @@ class Server {
   // In the order of the listeners, with the real port where 0 was asked for.
   const std::vector<Address>& addresses() const { return addresses_; }
 
+  // Replaces ServerOptions::max_buffered_bytes, where there was such a bound.
+  void SetMaxBufferedBytes(size_t max_buffered_bytes);
+
+  // What listener `index`, which uses TLS, presents to connections made from now on.
+  void ReplaceIdentity(size_t index, ListenerFiles files);
+
   // Stops accepting, waits up to `grace` for calls in flight, cancels the rest and returns when all handlers are done.
   void Shutdown(std::chrono::milliseconds grace);
 
@@ -84,6 +99,8 @@ class Server {
 
   std::vector<std::unique_ptr<ListenerClaim>> claims_;
   std::vector<Address> addresses_;
+  std::unique_ptr<grpc::ResourceQuota> quota_;                 // null: nothing is bounded
+  std::vector<std::unique_ptr<ListenerIdentity>> identities_;  // of the listeners; null: plaintext
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -135,7 +135,7 @@ std::optional<uint64_t> RateLimit::Admit() {
 }
 
 Logger::Logger(std::string process, const LogOptions& options, const Clock& clock)
-    : process_(std::move(process)), options_(options), clock_(clock) {
+    : process_(std::move(process)), format_(options.format), level_(options.level), clock_(clock) {
   logger_ = std::make_unique<spdlog::logger>(process_, std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger_->set_pattern("%v");
   logger_->flush_on(spdlog::level::trace);
@@ -156,11 +156,11 @@ void Logger::Warning(RateLimit& limit, std::string_view event, std::initializer_
 }
 
 void Logger::Write(LogLevel level, std::string_view event, std::span<const LogField> fields) {
-  if (level < options_.level) {
+  if (level < level_) {
     return;
   }
   const LogLine line{clock_.SystemNow(), level, process_, event, fields};
-  const std::string text = options_.format == LogFormat::kJson ? FormatJson(line) : FormatText(line);
+  const std::string text = format_ == LogFormat::kJson ? FormatJson(line) : FormatText(line);
   // As data, not as a format string.
   logger_->log(spdlog::level::critical, spdlog::string_view_t(text.data(), text.size()));
 }

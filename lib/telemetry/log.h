@@ -7,6 +7,7 @@
 //   2026-11-20T20:18:14.123Z info shoji-server request method=Infer bytes=12345
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <cstdint>
@@ -113,9 +114,13 @@ class Logger {
 
   void Write(LogLevel level, std::string_view event, std::span<const LogField> fields);
 
+  // From now on.
+  void SetLevel(LogLevel level) { level_ = level; }
+
  private:
   const std::string process_;
-  const LogOptions options_;
+  const LogFormat format_;
+  std::atomic<LogLevel> level_;
   const Clock& clock_;
   std::unique_ptr<spdlog::logger> logger_;
 };

@@ -45,7 +45,7 @@ TEST(ServerConfigTest, MinimalConfigurationTakesDefaults) {
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->enclaves[0].endpoint.address.path, "/etc/shoji/run/e0.sock");
   EXPECT_FALSE(config->tokens_file.has_value());
-  EXPECT_EQ(config->limits.max_in_flight, 64U);
+  EXPECT_EQ(config->limits.max_in_flight, 32U);
   EXPECT_EQ(config->limits.max_buffered_bytes, size_t{512} << 20);
 }
 
@@ -53,8 +53,10 @@ TEST(ServerConfigTest, ReadsEveryKey) {
   const absl::StatusOr<Config> config =
       Read(std::string(kMinimal) +
            "auth: {tokens_file: tokens.txt}\n"
-           "limits: {in_flight: 3, queue: 0, max_message: 1MiB, max_buffered: 4MiB, max_deadline: 5s, "
-           "drain_timeout: 0s}\n"
+           "limits: {in_flight: 3, queue: 0, queue_wait: 2s, max_message: 1MiB, max_buffered: 4MiB, max_deadline: 5s, "
+           "drain_timeout: 0s, per_token: {rate: 2.5, burst: 9, in_flight: 7}, connection_idle: 1m, "
+           "connection_age: 0s, connection_grace: 3s, keepalive: 4s, keepalive_timeout: 6s}\n"
+           "metrics: {address: \"127.0.0.1:9100\"}\n"
            "log: {level: debug, format: json}\n");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(*config->tokens_file, "/etc/shoji/tokens.txt");
@@ -63,6 +65,14 @@ TEST(ServerConfigTest, ReadsEveryKey) {
   EXPECT_EQ(config->limits.max_message_bytes, size_t{1} << 20);
   EXPECT_EQ(config->limits.max_buffered_bytes, size_t{4} << 20);
   EXPECT_EQ(config->limits.max_deadline, std::chrono::seconds(5));
+  EXPECT_EQ(config->limits.max_queue_wait, std::chrono::seconds(2));
+  EXPECT_EQ(config->limits.per_token, (AccountLimits{.rate = 2.5, .burst = 9, .in_flight = 7}));
+  EXPECT_EQ(config->connections.idle, std::chrono::minutes(1));
+  EXPECT_EQ(config->connections.max_age, std::chrono::seconds(0));
+  EXPECT_EQ(config->connections.age_grace, std::chrono::seconds(3));
+  EXPECT_EQ(config->connections.keepalive, std::chrono::seconds(4));
+  EXPECT_EQ(config->connections.keepalive_timeout, std::chrono::seconds(6));
+  EXPECT_EQ(config->metrics.address->port, 9100);
   EXPECT_EQ(config->log.format, telemetry::LogFormat::kJson);
 }
 
@@ -77,6 +87,45 @@ TEST(ServerConfigTest, ErrorsNameFileLineAndKey) {
               HasSubstr("key 'limits.max_message': must be a size"));
   EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "log: {level: loud}\n"), HasSubstr("key 'log.level'"));
   EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "auth: {}\n"), HasSubstr("the key 'tokens_file' is missing"));
+}
+
+TEST(ServerConfigTest, ABurstNeedsARateAndAnAgeIsNotASplitSecond) {
+  EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "limits: {per_token: {burst: 5}}\n"), HasSubstr("give 'rate' too"));
+  EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "limits: {connection_age: 5ms}\n"),
+              HasSubstr("key 'limits.connection_age': must be at least 1s"));
+  EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "metrics: {address: \"10.0.0.1:1\"}\n"),
+              HasSubstr("key 'metrics.address': the page is not encrypted"));
+}
+
+std::string ReloadError(const std::string& running, const std::string& next) {
+  return std::string(CheckReload(*Read(running), *Read(next)).message());
+}
+
+TEST(ServerConfigTest, AReloadRefusesByNameWhatOnlyARestartChanges) {
+  const std::string minimal = kMinimal;
+  const std::string full =
+      minimal + "limits:\n  max_message: 1MiB\n  keepalive: 5s\nmetrics: {address: \"127.0.0.1:1\"}\n";
+  EXPECT_EQ(ReloadError(full, full), "");
+  const std::string other =
+      "listen: {address: \"127.0.0.1:8444\"}\nenclaves:\n  - {name: e0, address: \"unix:run/e0.sock\"}\n";
+  EXPECT_THAT(ReloadError(minimal, other),
+              HasSubstr("server.yaml:1: key 'listen': 'listen' has changed, and only a restart"));
+  EXPECT_THAT(ReloadError(minimal, minimal + "  - {name: e1, address: \"unix:run/e1.sock\"}\n"),
+              HasSubstr("server.yaml:2: key 'enclaves': 'enclaves' has changed"));
+  EXPECT_THAT(ReloadError(minimal, full), HasSubstr("'metrics.address' has changed"));
+  EXPECT_THAT(
+      ReloadError(full,
+                  minimal + "limits:\n  keepalive: 5s\n  max_message: 2MiB\nmetrics: {address: \"127.0.0.1:1\"}\n"),
+      HasSubstr("server.yaml:6: key 'limits.max_message': 'limits.max_message' has changed"));
+  EXPECT_THAT(ReloadError(minimal, minimal + "log: {format: json}\n"), HasSubstr("'log.format' has changed"));
+}
+
+TEST(ServerConfigTest, AReloadTakesLimitsTokensAndTheLogsLevel) {
+  const std::string minimal = kMinimal;
+  EXPECT_EQ(ReloadError(minimal, minimal + "auth: {tokens_file: t.txt}\nlog: {level: debug}\n"
+                                           "limits: {in_flight: 1, queue: 1, queue_wait: 9s, max_buffered: 1GiB, "
+                                           "max_deadline: 1s, drain_timeout: 1s, per_token: {rate: 1}}\n"),
+            "");
 }
 
 TEST(ServerConfigTest, BufferHoldsAtLeastFourOfTheLargestMessages) {

@@ -277,10 +277,10 @@ TEST_F(FrontEndTest, ReloadTakesNewTokensAndKeepsTheOldOnesWhenTheFileIsBad) {
   config().tokens_file = File("tokens.txt");
   StartReady();
   WriteTokens("short\n");
-  EXPECT_FALSE(front_end().Reload().ok());
+  EXPECT_FALSE(front_end().Reload(config()).ok());
   EXPECT_TRUE(Infer({.authorization = {std::string("Bearer ") + kToken}}).status.ok());
   WriteTokens(other + "\n");
-  EXPECT_TRUE(front_end().Reload().ok());
+  EXPECT_TRUE(front_end().Reload(config()).ok());
   EXPECT_TRUE(Infer({.authorization = {"Bearer " + other}}).status.ok());
   EXPECT_EQ(Infer({.authorization = {std::string("Bearer ") + kToken}}).reason(), Reason::kUnauthenticatedClient);
 }

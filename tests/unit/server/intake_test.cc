@@ -84,6 +84,51 @@ TEST_F(IntakeTest, WhatHasArrivedIsNeverCutOff) {
   EXPECT_EQ(bodies_[0].num_cut_off + bodies_[1].num_cut_off + bodies_[2].num_cut_off, 0);
 }
 
+TEST_F(IntakeTest, AnAnswerCountsUntilItIsTakenAndIsCutOffForANewBodyAfterTheGrace) {
+  Fill();
+  for (FakeBody& body : bodies_) {
+    EXPECT_TRUE(intake_.Arrived(body, 100));
+  }
+  intake_.Answering(bodies_[1], 100);
+  EXPECT_EQ(intake_.num_held_bytes(), 300U);
+  clock_.Advance(milliseconds(999));
+  EXPECT_EQ(ReasonOf(intake_.Enter(late_)), Reason::kOverloaded);
+  clock_.Advance(milliseconds(1));
+  EXPECT_TRUE(intake_.Enter(late_).ok());
+  EXPECT_EQ(bodies_[1].num_cut_off, 1);
+  EXPECT_EQ(intake_.num_cut_off(), 1U);
+  EXPECT_EQ(intake_.num_held_bytes(), 300U);
+}
+
+TEST_F(IntakeTest, SeveralAnswersMakeRoomWhereOneIsNotEnough) {
+  Fill();
+  EXPECT_TRUE(intake_.Arrived(bodies_[0], 0));
+  EXPECT_TRUE(intake_.Arrived(bodies_[1], 0));
+  EXPECT_TRUE(intake_.Arrived(bodies_[2], 100));
+  intake_.Answering(bodies_[0], 60);
+  intake_.Answering(bodies_[1], 70);
+  clock_.Advance(milliseconds(1000));
+  EXPECT_TRUE(intake_.Enter(late_).ok());
+  EXPECT_EQ(bodies_[0].num_cut_off, 1);
+  EXPECT_EQ(bodies_[1].num_cut_off, 0);
+  FakeBody later;
+  EXPECT_TRUE(intake_.Enter(later).ok());
+  EXPECT_EQ(bodies_[1].num_cut_off, 1);
+  intake_.Leave(later);
+}
+
+TEST_F(IntakeTest, WhatWaitsForItsCallerTooLongIsCutOffEvenWhenThereIsRoom) {
+  intake_.Configure(300, milliseconds(5000));
+  ASSERT_TRUE(intake_.Enter(bodies_[0]).ok());
+  clock_.Advance(milliseconds(4999));
+  ASSERT_TRUE(intake_.Enter(bodies_[1]).ok());
+  EXPECT_EQ(bodies_[0].num_cut_off, 0);
+  clock_.Advance(milliseconds(1));
+  ASSERT_TRUE(intake_.Enter(late_).ok());
+  EXPECT_EQ(bodies_[0].num_cut_off, 1);
+  EXPECT_EQ(bodies_[1].num_cut_off, 0);
+}
+
 TEST_F(IntakeTest, SmallBodiesLeaveRoomForMany) {
   std::vector<std::unique_ptr<FakeBody>> many;
   for (int i = 0; i < 20; ++i) {

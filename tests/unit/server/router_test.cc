@@ -3,6 +3,7 @@
 
 #include "server/router.h"
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,23 @@ TEST(RouterTest, RoutesEachKeyToTheEnclaveThatHoldsIt) {
   EXPECT_EQ(*router.ByKey(kKeyB), 1U);
   EXPECT_EQ(ReasonOfResult(router.ByKey(std::string(16, 'c'))), Reason::kUnknownKey);
   EXPECT_EQ(ReasonOfResult(router.ByKey("")), Reason::kUnknownKey);
+}
+
+TEST(RouterTest, TheLeastLoadedReadyEnclaveOfAModelIsPickedAndAmongEqualsTheNextInTurn) {
+  Router router(4);
+  ASSERT_TRUE(router.Update(0, State(kKeyA, {"m"})).ok());
+  ASSERT_TRUE(router.Update(1, State(kKeyB, {"m"})).ok());
+  ASSERT_TRUE(router.Update(2, State(kKeyB, {"other"})).ok());
+  ASSERT_TRUE(router.Update(3, State(kKeyB, {"m"}, Readiness::kNotReady)).ok());
+  std::array<size_t, 4> load = {5, 3, 0, 0};
+  const Router::Load load_of = [&load](size_t i) { return load.at(i); };
+  EXPECT_EQ(*router.ByModel("m", load_of), 1U);
+  load = {3, 3, 0, 0};
+  EXPECT_EQ(*router.ByModel("m", load_of), 0U);
+  router.TakeTurn(0);
+  EXPECT_EQ(*router.ByModel("m", load_of), 1U);
+  load = {1, 3, 0, 0};
+  EXPECT_EQ(*router.ByModel("m", load_of), 0U);
 }
 
 TEST(RouterTest, KeysOfAnEnclaveThatIsGoneAreGoneAtOnce) {

@@ -29,27 +29,27 @@ std::string ErrorOfText(std::string_view text) {
 TEST(TokenTableTest, AcceptsEveryListedTokenAndNoOther) {
   const TokenTable table =
       *TokenTable::Parse(std::string("# team one\n") + kTokenA + "\n\n  " + kTokenB + " \r\n", "tokens.txt");
-  EXPECT_EQ(table.size(), 2U);
-  EXPECT_TRUE(table.Accepts(kTokenA));
-  EXPECT_TRUE(table.Accepts(kTokenB));
-  EXPECT_FALSE(table.Accepts("0123456789abcdef-C"));
-  EXPECT_FALSE(table.Accepts(""));
-  EXPECT_FALSE(table.Accepts("# team one"));
-  EXPECT_FALSE(table.Accepts(std::string(kTokenA) + "x"));
-  EXPECT_FALSE(table.Accepts(std::string_view(kTokenA).substr(1)));
-  EXPECT_FALSE(table.Accepts(std::string(1'000'000, 'a')));
+  EXPECT_EQ(table.entries().size(), 2U);
+  EXPECT_TRUE(table.Find(kTokenA).has_value());
+  EXPECT_TRUE(table.Find(kTokenB).has_value());
+  EXPECT_FALSE(table.Find("0123456789abcdef-C").has_value());
+  EXPECT_FALSE(table.Find("").has_value());
+  EXPECT_FALSE(table.Find("# team one").has_value());
+  EXPECT_FALSE(table.Find(std::string(kTokenA) + "x").has_value());
+  EXPECT_FALSE(table.Find(std::string_view(kTokenA).substr(1)).has_value());
+  EXPECT_FALSE(table.Find(std::string(1'000'000, 'a')).has_value());
 }
 
 TEST(TokenTableTest, HeaderNeedsTheBearerScheme) {
   const TokenTable table = *TokenTable::Parse(kTokenA, "tokens.txt");
-  EXPECT_TRUE(table.AcceptsHeader(std::string("Bearer ") + kTokenA));
-  EXPECT_TRUE(table.AcceptsHeader(std::string("bearer ") + kTokenA));
-  EXPECT_FALSE(table.AcceptsHeader(kTokenA));
-  EXPECT_FALSE(table.AcceptsHeader(std::string("Basic  ") + kTokenA));
-  EXPECT_FALSE(table.AcceptsHeader("Bearer "));
-  EXPECT_FALSE(table.AcceptsHeader("Bearer"));
-  EXPECT_FALSE(table.AcceptsHeader(""));
-  EXPECT_FALSE(table.AcceptsHeader(std::string("Bearer  ") + kTokenA));
+  EXPECT_TRUE(table.FindHeader(std::string("Bearer ") + kTokenA).has_value());
+  EXPECT_TRUE(table.FindHeader(std::string("bearer ") + kTokenA).has_value());
+  EXPECT_FALSE(table.FindHeader(kTokenA).has_value());
+  EXPECT_FALSE(table.FindHeader(std::string("Basic  ") + kTokenA).has_value());
+  EXPECT_FALSE(table.FindHeader("Bearer ").has_value());
+  EXPECT_FALSE(table.FindHeader("Bearer").has_value());
+  EXPECT_FALSE(table.FindHeader("").has_value());
+  EXPECT_FALSE(table.FindHeader(std::string("Bearer  ") + kTokenA).has_value());
 }
 
 TEST(TokenTableTest, ShortTokenIsRefusedByLineWithoutBeingShown) {
@@ -57,8 +57,45 @@ TEST(TokenTableTest, ShortTokenIsRefusedByLineWithoutBeingShown) {
 }
 
 TEST(TokenTableTest, TokenWithBlanksOrControlBytesIsRefused) {
-  EXPECT_THAT(ErrorOfText("0123456789 abcdefgh\n"), HasSubstr("one word"));
+  EXPECT_THAT(ErrorOfText("0123456789 abcdefgh\n"), AllOf(HasSubstr("one word"), Not(HasSubstr("0123456789"))));
   EXPECT_THAT(ErrorOfText("0123456789\x01zzzzzzz\n"), HasSubstr("one word"));
+}
+
+TEST(TokenTableTest, ReadsWhatHoldsForAToken) {
+  const auto table = TokenTable::Parse(
+      std::string("name=alice rate=0.5 burst=20\tin_flight=4  ") + kTokenA + "\n" + kTokenB + "\n", "tokens.txt");
+  ASSERT_TRUE(table.ok()) << table.status();
+  const TokenTable::Entry& alice = table->entries()[*table->Find(kTokenA)];
+  EXPECT_EQ(alice.name, "alice");
+  EXPECT_EQ(alice.rate, 0.5);
+  EXPECT_EQ(alice.burst, 20U);
+  EXPECT_EQ(alice.in_flight, 4U);
+  const TokenTable::Entry& other = table->entries()[*table->Find(kTokenB)];
+  EXPECT_EQ(other.name, "");
+  EXPECT_FALSE(other.rate.has_value() || other.burst.has_value() || other.in_flight.has_value());
+}
+
+TEST(TokenTableTest, ATokenMayHoldAnEqualsSign) {
+  const std::string token = "MDEyMzQ1Njc4OWFiY2RlZg==";
+  EXPECT_TRUE(TokenTable::Parse(token, "tokens.txt")->Find(token).has_value());
+}
+
+TEST(TokenTableTest, ErrorsOfWhatStandsBeforeATokenSayWhatIsAllowed) {
+  const auto error = [](const std::string& words) { return ErrorOfText("\n" + words + " " + kTokenA + "\n"); };
+  EXPECT_THAT(error("name=a/b"), AllOf(HasSubstr("tokens.txt:2:"), HasSubstr("a name has up to 64")));
+  EXPECT_THAT(error("name="), HasSubstr("a name has up to 64"));
+  EXPECT_THAT(error("rate=fast"), HasSubstr("rate= takes calls a second"));
+  EXPECT_THAT(error("rate=0"), HasSubstr("rate= takes calls a second"));
+  EXPECT_THAT(error("rate=nan"), HasSubstr("rate= takes calls a second"));
+  EXPECT_THAT(error("burst=1.5"), HasSubstr("burst= takes a whole number"));
+  EXPECT_THAT(error("in_flight=-1"), HasSubstr("in_flight= takes a whole number"));
+  EXPECT_THAT(error("speed=1"), HasSubstr("name=, rate=, burst= and in_flight= only"));
+}
+
+TEST(TokenTableTest, TokensOfOneNameHaveTheSameLimits) {
+  const std::string first = std::string("name=alice rate=5 ") + kTokenA + "\n";
+  EXPECT_EQ(ErrorOfText(first + "name=alice rate=5 " + kTokenB + "\n"), "OK");
+  EXPECT_THAT(ErrorOfText(first + "name=alice rate=6 " + kTokenB + "\n"), HasSubstr("alice has other limits"));
 }
 
 TEST(TokenTableTest, FileWithoutTokensIsRefused) {
