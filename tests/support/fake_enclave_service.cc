@@ -3,6 +3,7 @@
 
 #include "tests/support/fake_enclave_service.h"
 
+#include <list>
 #include <set>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/rpc/server.h"
 #include "lib/rpc/status.h"
+#include "lib/rpc/trace.h"
 #include "shoji/internal/v1/enclave.grpc.pb.h"
 
 namespace shoji::testing {
@@ -65,6 +67,11 @@ class FakeEnclave::Service final : public internal::v1::EnclaveService::Callback
     const absl::MutexLock lock(&mu_);
     return last_time_left_;
   }
+  std::string last_trace_parent() const {
+    const absl::MutexLock lock(&mu_);
+    return last_trace_parent_;
+  }
+  void LetOne();
   void Stop();
 
  private:
@@ -87,7 +94,8 @@ class FakeEnclave::Service final : public internal::v1::EnclaveService::Callback
   size_t num_infers_ = 0;
   size_t num_cancelled_ = 0;
   std::chrono::milliseconds last_time_left_{0};
-  std::set<HeldCall*> held_;
+  std::string last_trace_parent_;
+  std::list<HeldCall*> held_;  // the oldest first
   std::set<Stream*> streams_;
 };
 
@@ -97,7 +105,7 @@ class FakeEnclave::Service::HeldCall final : public grpc::ServerUnaryReactor {
   void OnCancel() override {
     {
       const absl::MutexLock lock(&service_.mu_);
-      if (service_.held_.erase(this) == 0) {
+      if (service_.held_.remove(this) == 0) {
         return;
       }
       ++service_.num_cancelled_;
@@ -166,11 +174,12 @@ grpc::ServerUnaryReactor* FakeEnclave::Service::Infer(grpc::CallbackServerContex
   ++num_infers_;
   last_time_left_ =
       std::chrono::duration_cast<std::chrono::milliseconds>(context->deadline() - std::chrono::system_clock::now());
+  last_trace_parent_ = rpc::TraceParentOf(*context);
   if (!is_holding_ || is_stopped_) {
     return Finish(context, failure_);
   }
   auto* call = new HeldCall(*this);
-  held_.insert(call);
+  held_.push_back(call);
   return call;
 }
 
@@ -198,7 +207,7 @@ void FakeEnclave::Service::Hold() {
 }
 
 void FakeEnclave::Service::Let() {
-  std::set<HeldCall*> held;
+  std::list<HeldCall*> held;
   {
     const absl::MutexLock lock(&mu_);
     is_holding_ = false;
@@ -207,6 +216,16 @@ void FakeEnclave::Service::Let() {
   for (HeldCall* call : held) {
     call->Finish(grpc::Status::OK);
   }
+}
+
+void FakeEnclave::Service::LetOne() {
+  HeldCall* call = nullptr;
+  {
+    const absl::MutexLock lock(&mu_);
+    call = held_.front();
+    held_.pop_front();
+  }
+  call->Finish(grpc::Status::OK);
 }
 
 void FakeEnclave::Service::Stop() {
@@ -248,6 +267,8 @@ void FakeEnclave::FailWith(const absl::Status& status) { impl_->service->FailWit
 void FakeEnclave::AwaitHeld(size_t n) { impl_->service->AwaitHeld(n); }
 void FakeEnclave::AwaitCancelled(size_t n) { impl_->service->AwaitCancelled(n); }
 size_t FakeEnclave::num_infers() const { return impl_->service->num_infers(); }
+void FakeEnclave::LetOne() { impl_->service->LetOne(); }
+std::string FakeEnclave::last_trace_parent() const { return impl_->service->last_trace_parent(); }
 std::chrono::milliseconds FakeEnclave::last_time_left() const { return impl_->service->last_time_left(); }
 
 }  // namespace shoji::testing

@@ -43,6 +43,10 @@ class FakeEnclave {
   size_t num_infers() const;
   // How long the last Infer call had when it came.
   std::chrono::milliseconds last_time_left() const;
+  // Its metadata's traceparent; empty when it has none.
+  std::string last_trace_parent() const;
+  // Lets the Infer call go that has been held for longest.
+  void LetOne();
 
  private:
   class Service;

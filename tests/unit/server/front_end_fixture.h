@@ -55,6 +55,7 @@ class FrontEndTest : public ::testing::Test {
 
   Config& config() { return config_; }
   FrontEnd& front_end() { return *front_end_; }
+  const FrontEnd& front_end() const { return *front_end_; }
   const RealClock& clock() const { return clock_; }
   telemetry::Logger& logger() { return logger_; }
   std::shared_ptr<grpc::Channel> Connect() const;

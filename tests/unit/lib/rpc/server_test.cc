@@ -298,6 +298,39 @@ TEST_F(RpcTlsTest, MutualTlsAdmitsOnlyWhoTheCaSigned) {
   EXPECT_FALSE(Check({address, Identity(Kind::kMutualTls, "stranger", "ca")}).ok());
 }
 
+TEST_F(RpcTlsTest, ANewIdentityIsShownToNewConnectionsAndOldOnesStay) {
+  MakeCertificate(folder_.path(), "renewed", "stranger_ca");
+  const auto server = StartTls(Identity(Kind::kTls, "server", ""));
+  const Address address = server->addresses()[0];
+  const auto channel = CreateChannel({address, Identity(Kind::kTls, "", "ca")}, {});
+  ASSERT_TRUE(channel.ok());
+  const auto stub = grpc::health::v1::Health::NewStub(*channel);
+  const auto is_answered = [&stub] {
+    grpc::ClientContext context;
+    HealthCheckResponse response;
+    return stub->Check(&context, HealthCheckRequest(), &response).ok();
+  };
+  ASSERT_TRUE(is_answered());
+  auto files = LoadListenerFiles(Identity(Kind::kTls, "renewed", ""));
+  ASSERT_TRUE(files.ok()) << files.status();
+  server->ReplaceIdentity(0, **std::move(files));
+  EXPECT_TRUE(Check({address, Identity(Kind::kTls, "", "stranger_ca")}).ok());
+  EXPECT_FALSE(Check({address, Identity(Kind::kTls, "", "ca")}).ok());
+  EXPECT_TRUE(is_answered());
+}
+
+TEST_F(RpcTlsTest, NewRootsDecideWhichCallersMayConnect) {
+  const auto server = StartTls(Identity(Kind::kMutualTls, "server", "ca"));
+  const Address address = server->addresses()[0];
+  TransportSecurity stranger = Identity(Kind::kMutualTls, "stranger", "ca");
+  EXPECT_FALSE(Check({address, stranger}).ok());
+  auto files = LoadListenerFiles(Identity(Kind::kMutualTls, "server", "stranger_ca"));
+  ASSERT_TRUE(files.ok()) << files.status();
+  server->ReplaceIdentity(0, **std::move(files));
+  EXPECT_TRUE(Check({address, stranger}).ok());
+  EXPECT_FALSE(Check({address, Identity(Kind::kMutualTls, "client", "ca")}).ok());
+}
+
 class RpcPinningTest : public RpcTlsTest {
  protected:
   RpcPinningTest() { MakeCertificate(folder_.path(), "twin", "ca"); }
