@@ -33,8 +33,9 @@ grpc_ssl_certificate_config_reload_status Fetch(void* identity, grpc_ssl_server_
   }
   const grpc_ssl_pem_key_cert_pair pair = {files->identity.private_key.c_str(),
                                            files->identity.certificate_chain.c_str()};
-  *out = grpc_ssl_server_certificate_config_create(files->client_roots.empty() ? nullptr : files->client_roots.c_str(),
-                                                   &pair, 1);
+  // gRPC insists on roots, also where no caller is asked for a certificate and they decide nothing.
+  const std::string& roots = files->client_roots.empty() ? files->identity.certificate_chain : files->client_roots;
+  *out = grpc_ssl_server_certificate_config_create(roots.c_str(), &pair, 1);
   return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
 }
 
