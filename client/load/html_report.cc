@@ -187,7 +187,7 @@ std::string HtmlReport(const RunInfo& run, const std::vector<Measurement>& measu
   std::string out = kHead;
   out += "<h1>shoji load</h1>\n<p>" + HtmlText(run.server) + ", model " + HtmlText(run.model) + ", " +
          HtmlText(run.evidence) + " evidence, " + HtmlText(run.started) + ", " + HtmlText(run.version) + "</p>\n<p>" +
-         std::to_string(run.options.connections) + " connections" +
+         std::to_string(run.options.connections) + (run.options.connections == 1 ? " connection" : " connections") +
          (run.options.session_per_request ? ", a session for each request" : "") + ", time-out " +
          TimeText(run.options.timeout) + "; quantiles are at most " + Short(100 * Histogram::kError) +
          " % above the exact ones</p>\n";

@@ -13,8 +13,8 @@ namespace {
 
 constexpr double kWidth = 720;
 constexpr double kHeight = 300;
-constexpr double kLeft = 72;
-constexpr double kRight = 16;
+constexpr double kLeft = 92;
+constexpr double kRight = 40;
 constexpr double kTop = 34;
 constexpr double kBottom = 48;
 constexpr size_t kMaxDots = 60;

@@ -61,9 +61,9 @@ double CpuMicrosPerRequest(const Measurement& measurement) {
 std::string TimeText(std::chrono::nanoseconds time) {
   const double seconds = Seconds(time);
   if (seconds >= 1) {
-    return Format("%.2f s", seconds);
+    return Format("%.3g s", seconds);
   }
-  return seconds >= 0.001 ? Format("%.2f ms", seconds * 1e3) : Format("%.0f us", seconds * 1e6);
+  return seconds >= 0.001 ? Format("%.3g ms", seconds * 1e3) : Format("%.3g us", seconds * 1e6);
 }
 
 std::string LevelText(const Measurement& measurement) {

@@ -32,7 +32,7 @@ std::string CsvReport(const std::vector<Measurement>& measurements);
 
 // "requested 100/s", "4 in flight".
 std::string LevelText(const Measurement& measurement);
-// "1.23 ms", "45.6 us", "1.20 s".
+// "1.23 ms", "45.6 us", "1.2 s".
 std::string TimeText(std::chrono::nanoseconds time);
 // Doubts about a level, one a line; empty: none.
 std::vector<std::string> DoubtsAbout(const Measurement& measurement);
