@@ -32,8 +32,9 @@ namespace {
 // After a clean drain only answers on their way out, health checks and reflection are left.
 constexpr std::chrono::milliseconds kLastAnswers{1000};
 
-// Of one connection, which may be a stranger's.
-constexpr int kMaxStreams = 64;
+// Of one connection, which may be a stranger's. More than an enclave's slots and queue: a caller with one connection is to
+// be told that they are full, and not to wait for a stream to find out.
+constexpr int kMaxStreams = 1024;
 
 // Bodies of calls that need no token and are read at a time.
 constexpr size_t kOpenBodies = 4;

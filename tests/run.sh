@@ -9,6 +9,7 @@ presets=("$@")
 [ ${#presets[@]} -gt 0 ] || presets=(release asan-ubsan)
 
 deploy/install-packages.sh
+deploy/install-packages.sh deploy/test-packages.txt
 if [ -x ../shared/data/unpack.sh ] && [ ! -e build/testdata/README.md ]; then
   echo "== unpacking ../shared/data"
   mkdir -p build

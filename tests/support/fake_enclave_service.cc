@@ -71,7 +71,7 @@ class FakeEnclave::Service final : public internal::v1::EnclaveService::Callback
     const absl::MutexLock lock(&mu_);
     return last_trace_parent_;
   }
-  void LetOne();
+  bool LetOne();
   void Stop();
 
  private:
@@ -218,14 +218,18 @@ void FakeEnclave::Service::Let() {
   }
 }
 
-void FakeEnclave::Service::LetOne() {
+bool FakeEnclave::Service::LetOne() {
   HeldCall* call = nullptr;
   {
     const absl::MutexLock lock(&mu_);
+    if (held_.empty()) {
+      return false;
+    }
     call = held_.front();
     held_.pop_front();
   }
   call->Finish(grpc::Status::OK);
+  return true;
 }
 
 void FakeEnclave::Service::Stop() {
@@ -267,7 +271,7 @@ void FakeEnclave::FailWith(const absl::Status& status) { impl_->service->FailWit
 void FakeEnclave::AwaitHeld(size_t n) { impl_->service->AwaitHeld(n); }
 void FakeEnclave::AwaitCancelled(size_t n) { impl_->service->AwaitCancelled(n); }
 size_t FakeEnclave::num_infers() const { return impl_->service->num_infers(); }
-void FakeEnclave::LetOne() { impl_->service->LetOne(); }
+bool FakeEnclave::LetOne() { return impl_->service->LetOne(); }
 std::string FakeEnclave::last_trace_parent() const { return impl_->service->last_trace_parent(); }
 std::chrono::milliseconds FakeEnclave::last_time_left() const { return impl_->service->last_time_left(); }
 

@@ -45,8 +45,8 @@ class FakeEnclave {
   std::chrono::milliseconds last_time_left() const;
   // Its metadata's traceparent; empty when it has none.
   std::string last_trace_parent() const;
-  // Lets the Infer call go that has been held for longest.
-  void LetOne();
+  // Lets the Infer call go that has been held for longest; false when none is held.
+  bool LetOne();
 
  private:
   class Service;
