@@ -34,7 +34,7 @@ constexpr std::chrono::milliseconds kLastAnswers{1000};
 
 // Of one connection, which may be a stranger's. More than an enclave's slots and queue: a caller with one connection is to
 // be told that they are full, and not to wait for a stream to find out.
-constexpr int kMaxStreams = 1024;
+constexpr int kMaxStreams = 512;
 
 // Bodies of calls that need no token and are read at a time.
 constexpr size_t kOpenBodies = 4;

@@ -194,8 +194,8 @@ TEST_F(FrontEndProcessTest, WhenAnEnclaveDiesNewSessionsGoToTheOtherAtOnce) {
   // Both are there: two sessions in turn are under two keys.
   ASSERT_TRUE(testing::WaitFor([&] {
     const bool first = client.Attest("tiny").ok();
-    const auto key = client.manifest().key_id;
-    return first && client.Attest("tiny").ok() && client.manifest().key_id != key;
+    const auto key = client.manifest().hpke_public_key;
+    return first && client.Attest("tiny").ok() && client.manifest().hpke_public_key != key;
   }));
   cluster_->enclave(0).Kill();
   ASSERT_TRUE(testing::WaitFor([&] { return CountOf(ServerLog(), "enclave_lost enclave=enclave0") == 1; }, seconds(2)))
