@@ -73,9 +73,9 @@ class WatchingCalibrator : public Calibrator {
   absl::StatusOr<Range> Corrected(const Layer& layer, Range range) const;
 
   const CalibrationMethod method_;
-  const Graph folded_;      // as programs run it
+  const Graph folded_;       // as programs run it
   ActivationRanges ranges_;  // chosen before the last pass
-  const BytePlan plan_;     // of folded_
+  const BytePlan plan_;      // of folded_
   Pass pass_ = Pass::kExtremes;
   absl::Status status_;  // of the step between two passes
   std::unique_ptr<execution::Program> program_;
@@ -234,7 +234,8 @@ Range WatchingCalibrator::RangeOf(size_t i) const {
   }
   const Range plain = histogram.LeastSquares();
   const auto readers = readers_.find(i);
-  return readers == readers_.end() ? plain : WithScales(plain, *watched_[i].channels, readers->second, watched_[i].num_others);
+  return readers == readers_.end() ? plain
+                                   : WithScales(plain, *watched_[i].channels, readers->second, watched_[i].num_others);
 }
 
 absl::Status WatchingCalibrator::ChooseRanges() {

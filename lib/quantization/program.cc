@@ -110,10 +110,9 @@ absl::Status CompiledProgram::RunStep(size_t step, Frame& frame) const {
     work.runner->Run(own.bytes(linear->input), own.floats(linear->output), own.raw(work.scratch));
     return absl::OkStatus();
   }
-  work.runner->Run(own.bytes(linear->input), own.floats(linear->output), own.raw(work.scratch),
-                   [&](size_t begin, size_t end) {
-                     next->chain->Run(own, begin, end, own.floats(next->chain_scratch));
-                   });
+  work.runner->Run(
+      own.bytes(linear->input), own.floats(linear->output), own.raw(work.scratch),
+      [&](size_t begin, size_t end) { next->chain->Run(own, begin, end, own.floats(next->chain_scratch)); });
   own.SetDoneAhead(step + 1);
   return absl::OkStatus();
 }
