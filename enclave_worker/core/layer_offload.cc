@@ -24,6 +24,19 @@ using kernels::ring::WordRowBytes;
 // Two operators see one share each; lib/partition has made sure that there are two.
 constexpr size_t kNumShareSides = 2;
 
+std::string Varint(uint64_t value) {
+  std::string out;
+  for (; value >= 0x80; value >>= 7) {
+    out += static_cast<char>(value | 0x80);
+  }
+  return out + static_cast<char>(value);
+}
+
+// What stands before the `length` bytes of a length-delimited field of a message.
+std::string FieldStart(int field, size_t length) {
+  return Varint(static_cast<uint64_t>(field) << 3 | 2) + Varint(length);
+}
+
 // The layer as it is uploaded. With values in the clear the accelerator pads with the zero point: x' = 0.
 Bytes Serialize(const quantization::LinearLayer& layer, OutgoingLayer::Form form) {
   const kernels::ConvGeometry& geometry = layer.geometry;
@@ -46,8 +59,15 @@ Bytes Serialize(const quantization::LinearLayer& layer, OutgoingLayer::Form form
   for (const int64_t pad : geometry.window.pads) {
     out.add_pads(static_cast<uint64_t>(pad));
   }
-  out.set_weights(layer.weights.data(), layer.weights.size());
-  return ToBytes(out.SerializeAsString());
+  // The weights are put behind by hand: the message would copy them, and copy itself again.
+  const std::string rest = out.SerializeAsString();
+  const std::string start = FieldStart(::shoji::internal::v1::LinearLayer::kWeightsFieldNumber, layer.weights.size());
+  Bytes bytes;
+  bytes.reserve(rest.size() + start.size() + layer.weights.size());
+  Append(bytes, rest);
+  Append(bytes, start);
+  Append(bytes, ByteSpan(reinterpret_cast<const uint8_t*>(layer.weights.data()), layer.weights.size()));
+  return bytes;
 }
 
 }  // namespace

@@ -3,9 +3,11 @@
 
 #include "enclave_worker/core/quantized_stage.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <set>
+#include <thread>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -33,6 +35,12 @@ std::vector<CrossingTensor> Crossing(const graph::Graph& part, const std::vector
     out.push_back({part.values[id].name, part.values[id].type, part.values[id].shape});
   }
   return out;
+}
+
+// Loading waits for nobody: it takes what processors there are, in reason.
+int LoadingThreads() {
+  constexpr unsigned kMost = 8;
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, kMost));
 }
 
 class QuantizedStage final : public Stage {
@@ -201,8 +209,9 @@ absl::StatusOr<std::unique_ptr<Stage>> CreateQuantizedStage(const std::string& m
                                                             const partition::MaskingPolicy& masking,
                                                             const quantization::ActivationRanges& ranges,
                                                             const ModelContext& context) {
-  ASSIGN_OR_RETURN(std::unique_ptr<quantization::Program> program,
-                   quantization::Program::Compile(part, ranges, {.isa = kernels::ring::BestIsa()}));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<quantization::Program> program,
+      quantization::Program::Compile(part, ranges, {.isa = kernels::ring::BestIsa(), .num_threads = LoadingThreads()}));
   for (graph::Value& value : part.values) {
     value.constant = nullptr;  // the float weights stand quantized now
   }

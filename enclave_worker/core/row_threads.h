@@ -3,40 +3,17 @@
 
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <system_error>
-#include <thread>
-#include <vector>
+
+#include "lib/base/bands.h"
 
 namespace shoji::enclave {
 
-// Calls work(band, begin, end) for `num_bands` consecutive bands of [0, rows), each on a thread of its own (the first
-// on the caller's), and returns when all are done. `num_bands` is what NumBands gives.
-template <typename Work>
-void ForEachBand(int64_t rows, size_t num_bands, const Work& work) {
-  const auto begin_of = [&](size_t band) {
-    return rows * static_cast<int64_t>(band) / static_cast<int64_t>(num_bands);
-  };
-  std::vector<std::jthread> threads;
-  threads.reserve(num_bands);
-  for (size_t band = 1; band < num_bands; ++band) {
-    try {
-      threads.emplace_back([&, band] { work(band, begin_of(band), begin_of(band + 1)); });
-    } catch (const std::system_error&) {  // no more threads to be had
-      work(band, begin_of(band), begin_of(band + 1));
-    }
-  }
-  work(size_t{0}, int64_t{0}, begin_of(1));
-}
-
-// Bands worth their threads: below some 100,000 values a band, starting a thread costs more than it gives.
+// Bands of rows worth their threads: below some 100,000 values a band, starting a thread costs more than it gives.
 inline size_t NumBands(int64_t rows, size_t values_per_row, int num_threads) {
   constexpr size_t kMinValues = 100'000;
-  const size_t values = static_cast<size_t>(rows) * values_per_row;
-  const size_t wanted = std::min<size_t>(static_cast<size_t>(std::max(num_threads, 1)), 1 + values / kMinValues);
-  return std::max<size_t>(1, std::min<size_t>(wanted, static_cast<size_t>(rows)));
+  return shoji::NumBands(rows, values_per_row, num_threads, kMinValues);
 }
 
 }  // namespace shoji::enclave

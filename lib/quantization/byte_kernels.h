@@ -42,6 +42,16 @@ struct PoolLoop {
   int64_t channels = 4;
 };
 
+struct WeightSteps {
+  double factor = 1;
+  double step = 1;
+};
+
+struct WeightSums {
+  int64_t positive = 0;
+  int64_t negative = 0;
+};
+
 // Arrays of `count` elements do not overlap.
 struct ByteKernels {
   // y = requantize(int32(words + offset)): for layers whose sums fit 32 bits with their bias.
@@ -78,6 +88,14 @@ struct ByteKernels {
   void (*sigmoid)(const float* x, size_t count, float factor, float* y);
   // sums[c] += x[c]
   void (*accumulate)(const float* x, size_t count, float* sums);
+
+  // Weights, in double: x[i] * factor, and times scales[i] where there are scales (null: none).
+  // The largest magnitude; not finite where one of them is not.
+  double (*largest_weight)(const float* x, const float* scales, size_t count, double factor);
+  // y = round(weight / step), half to even, clamped to -127 .. 127; the weights are finite and step > 0.
+  void (*round_weights)(const float* x, const float* scales, size_t count, const WeightSteps& steps, int8_t* y);
+  // The sums of the positive and of the negative ones.
+  WeightSums (*sum_weights)(const int8_t* x, size_t count);
 };
 
 // For what this CPU can run of `isa`.

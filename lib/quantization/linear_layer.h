@@ -10,6 +10,7 @@
 //   float output:      y
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -39,5 +40,8 @@ struct LinearLayer {
   uint8_t output_min = 0;  // an activation that only clamps (Relu, Clip) is in here
   uint8_t output_max = 255;
 };
+
+// Of one output channel.
+int64_t SumOfWeights(const LinearLayer& layer, size_t channel);
 
 }  // namespace shoji::quantization

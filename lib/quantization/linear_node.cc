@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <span>
 
+#include "lib/base/bands.h"
 #include "lib/base/status_macros.h"
 #include "lib/execution/plain_kernels.h"
 #include "lib/quantization/byte_form.h"
@@ -20,6 +22,7 @@ using graph::Node;
 using graph::Op;
 
 constexpr double kMaxWeight = 127;
+constexpr size_t kWeightsWorthAThread = 1'000'000;
 // A channel's scale is never so small that its bias exceeds this many units: they keep the 24 bits of float32, and
 // stay far below the 2^40 of linear_layer.h.
 constexpr double kMaxBiasUnits = 1073741824.0;  // 2^30
@@ -131,41 +134,124 @@ std::vector<double> ScaledWeights(const LinearNode& node, size_t channel, const 
   return out;
 }
 
-// The step of an output channel's weights; 0 where they, or its bias, are not finite.
-double StepOf(std::span<const double> weights, double bias, double input_scale) {
-  double largest = 0;
-  bool finite = std::isfinite(bias);
-  for (const double w : weights) {
-    finite = finite && std::isfinite(w);
-    largest = std::max(largest, std::abs(w));
-  }
+// The step of an output channel's weights, the largest of which has this magnitude; 0 where they, or its bias, are not
+// finite.
+double StepOf(double largest, double bias, double input_scale) {
   const double step = std::max(largest / kMaxWeight, std::abs(bias) / (input_scale * kMaxBiasUnits));
-  return !finite ? 0 : step > 0 ? step : 1;
+  return !std::isfinite(largest) || !std::isfinite(bias) ? 0 : step > 0 ? step : 1;
 }
 
-// weights[i] = scaled[i] / scale to the nearest, ties to even: of at most kMaxWeight, as StepOf chose the scale.
-void RoundWeights(std::span<const double> scaled, double scale, std::span<int8_t> weights) {
-  // Added and taken away again, this leaves the nearest whole number of what is small against it; unlike
-  // std::nearbyint it is no call for each weight.
-  constexpr double kRounding = 0x1.8p52;
+// What the layer's channels share while they are quantized, each by itself: threads take different ones.
+class ChannelQuantizer {
+ public:
+  ChannelQuantizer(const LinearNode& node, const ByteTensor& input, const LinearOutput& output, kernels::ring::Isa isa,
+                   LinearLayer& layer)
+      : node_(node),
+        input_scale_(static_cast<double>(input.parameters.scale)),
+        input_scales_(input.scales),
+        output_(output),
+        kernels_(ByteKernelsFor(isa)),
+        layer_(layer) {}
+
+  // Channels [begin, end). A multiplier that is not finite tells of a channel that cannot be quantized.
+  void Quantize(size_t begin, size_t end) const;
+
+ private:
+  // So many channels' weights are read together where one channel's lie apart: those of a cache line.
+  static constexpr size_t kChannelsTogether = 16;
+
+  // For each weight of a channel of `group`, its input channel's scale; empty: there are none.
+  std::vector<float> ScalesOf(size_t group) const;
+  // The weights of channels [begin, end), one after the other.
+  void Gather(size_t begin, size_t end, std::vector<float>& weights) const;
+  void QuantizeChannel(size_t channel, const float* weights, const float* scales) const;
+  void AddRounding(size_t channel, std::span<int8_t> weights) const;
+
+  const LinearNode& node_;
+  const double input_scale_;
+  const std::vector<float>& input_scales_;
+  const LinearOutput& output_;
+  const ByteKernels& kernels_;
+  LinearLayer& layer_;
+};
+
+std::vector<float> ChannelQuantizer::ScalesOf(size_t group) const {
+  if (input_scales_.empty()) {
+    return {};
+  }
+  const auto group_size = static_cast<size_t>(node_.geometry.in_channels / node_.geometry.group);
+  const size_t taps = node_.per_channel / group_size;
+  std::vector<float> scales;
+  for (size_t i = 0; i < node_.per_channel; ++i) {
+    scales.push_back(input_scales_[group * group_size + i / taps]);
+  }
+  return scales;
+}
+
+void ChannelQuantizer::Gather(size_t begin, size_t end, std::vector<float>& weights) const {
+  weights.resize((end - begin) * node_.per_channel);
+  for (size_t i = 0; i < node_.per_channel; ++i) {
+    const float* const from = node_.weights + i * node_.element_stride;
+    for (size_t c = begin; c < end; ++c) {
+      weights[(c - begin) * node_.per_channel + i] = from[c * node_.channel_stride];
+    }
+  }
+}
+
+void ChannelQuantizer::Quantize(size_t begin, size_t end) const {
+  const auto per_group = static_cast<size_t>(node_.geometry.out_channels / node_.geometry.group);
+  std::vector<float> scales;
+  std::vector<float> gathered;
+  for (size_t c = begin; c < end; ++c) {
+    if (c == begin || c % per_group == 0) {
+      scales = ScalesOf(c / per_group);
+    }
+    const float* weights = node_.weights + c * node_.channel_stride;
+    if (node_.element_stride != 1) {
+      const size_t at = (c - begin) % kChannelsTogether;
+      if (at == 0) {
+        Gather(c, std::min(c + kChannelsTogether, end), gathered);
+      }
+      weights = gathered.data() + at * node_.per_channel;
+    }
+    QuantizeChannel(c, weights, scales.empty() ? nullptr : scales.data());
+  }
+}
+
+void ChannelQuantizer::AddRounding(size_t channel, std::span<int8_t> weights) const {
+  constexpr int kMax = static_cast<int>(kMaxWeight);
+  const int sign = node_.factor[channel] < 0 ? -1 : 1;
+  const int8_t* const added = node_.rounding.data() + channel * node_.per_channel;
   for (size_t i = 0; i < weights.size(); ++i) {
-    const double rounded = (scaled[i] / scale + kRounding) - kRounding;
-    weights[i] = static_cast<int8_t>(std::min(std::max(rounded, -kMaxWeight), kMaxWeight));
+    weights[i] = static_cast<int8_t>(std::min(std::max(weights[i] + sign * added[i], -kMax), kMax));
   }
 }
 
-// The exact extremes of a channel's accumulator.
-void AppendExtremes(std::span<const int8_t> weights, uint8_t zero_point, LinearLayer& layer) {
-  int64_t positive = 0;
-  int64_t negative = 0;
-  for (const int8_t w : weights) {
-    positive += std::max<int64_t>(w, 0);
-    negative += std::min<int64_t>(w, 0);
+void ChannelQuantizer::QuantizeChannel(size_t channel, const float* weights, const float* scales) const {
+  const double factor = node_.factor[channel];
+  const std::span<int8_t> bytes = std::span(layer_.weights).subspan(channel * node_.per_channel, node_.per_channel);
+  const double largest = kernels_.largest_weight(weights, scales, bytes.size(), factor);
+  const double step = StepOf(largest, node_.bias[channel], input_scale_);
+  if (step == 0) {
+    layer_.multiplier[channel] = std::numeric_limits<float>::quiet_NaN();
+    return;
   }
-  const int64_t least = -int64_t{zero_point};
-  const int64_t most = 255 - int64_t{zero_point};
-  layer.lo.push_back(positive * least + negative * most);
-  layer.hi.push_back(positive * most + negative * least);
+  kernels_.round_weights(weights, scales, bytes.size(), {factor, step}, bytes.data());
+  if (!node_.rounding.empty()) {
+    AddRounding(channel, bytes);
+  }
+  double output_scale = layer_.quantized_output ? static_cast<double>(output_.form->parameters.scale) : 1;
+  if (layer_.quantized_output && !output_.form->scales.empty()) {
+    output_scale *= static_cast<double>(output_.form->scales[channel]);
+  }
+  layer_.multiplier[channel] = static_cast<float>(input_scale_ * step / output_scale);
+  layer_.bias[channel] = static_cast<int64_t>(std::nearbyint(node_.bias[channel] / (input_scale_ * step)));
+  // The exact extremes of its accumulator.
+  const WeightSums sums = kernels_.sum_weights(bytes.data(), bytes.size());
+  const int64_t least = -int64_t{layer_.input_zero_point};
+  const int64_t most = 255 - int64_t{layer_.input_zero_point};
+  layer_.lo[channel] = sums.positive * least + sums.negative * most;
+  layer_.hi[channel] = sums.positive * most + sums.negative * least;
 }
 
 absl::Status ChooseRing(LinearLayer& layer) {
@@ -201,9 +287,20 @@ std::optional<LinearNode> AsLinear(const Graph& graph, const Node& node) {
                                 : MatMulAsLinear(graph, node);
 }
 
+int64_t SumOfWeights(const LinearLayer& layer, size_t channel) {
+  const size_t per_channel = layer.weights.size() / layer.bias.size();
+  const WeightSums sums =
+      ByteKernelsFor(kernels::ring::BestIsa()).sum_weights(layer.weights.data() + channel * per_channel, per_channel);
+  return sums.positive + sums.negative;
+}
+
 std::vector<double> WeightsInSteps(const LinearNode& node, const ByteTensor& input, size_t channel) {
   std::vector<double> weights = ScaledWeights(node, channel, input.scales);
-  const double step = StepOf(weights, node.bias[channel], static_cast<double>(input.parameters.scale));
+  double largest = 0;
+  for (const double w : weights) {
+    largest = std::isfinite(w) ? std::max(largest, std::abs(w)) : std::numeric_limits<double>::infinity();
+  }
+  const double step = StepOf(largest, node.bias[channel], static_cast<double>(input.parameters.scale));
   for (double& w : weights) {
     w = step > 0 ? (node.factor[channel] < 0 ? -w : w) / step : 0;
   }
@@ -211,7 +308,7 @@ std::vector<double> WeightsInSteps(const LinearNode& node, const ByteTensor& inp
 }
 
 absl::StatusOr<LinearLayer> QuantizeLinear(const std::string& name, const LinearNode& node, const ByteTensor& input,
-                                           const LinearOutput& output) {
+                                           const LinearOutput& output, const CompileOptions& options) {
   LinearLayer layer;
   layer.name = name;
   layer.geometry = node.geometry;
@@ -222,31 +319,20 @@ absl::StatusOr<LinearLayer> QuantizeLinear(const std::string& name, const Linear
     layer.output_min = output.bytes.min;
     layer.output_max = output.bytes.max;
   }
-  const auto input_scale = static_cast<double>(input.parameters.scale);
-  layer.weights.resize(node.factor.size() * node.per_channel);
-  for (size_t c = 0; c < node.factor.size(); ++c) {
-    const std::span<int8_t> weights = std::span(layer.weights).subspan(c * node.per_channel, node.per_channel);
-    const std::vector<double> scaled = ScaledWeights(node, c, input.scales);
-    const double scale = StepOf(scaled, node.bias[c], input_scale);
-    if (scale > 0) {
-      RoundWeights(scaled, scale, weights);
-    }
-    for (size_t i = 0; i < weights.size() && scale > 0 && !node.rounding.empty(); ++i) {
-      const int added = node.rounding[c * node.per_channel + i];
-      const double rounded = weights[i] + (node.factor[c] < 0 ? -added : added);
-      weights[i] = static_cast<int8_t>(std::min(std::max(rounded, -kMaxWeight), kMaxWeight));
-    }
-    double output_scale = layer.quantized_output ? static_cast<double>(output.form->parameters.scale) : 1;
-    if (layer.quantized_output && !output.form->scales.empty()) {
-      output_scale *= static_cast<double>(output.form->scales[c]);
-    }
-    const auto multiplier = static_cast<float>(input_scale * scale / output_scale);
-    if (scale == 0 || !std::isfinite(multiplier)) {
-      return AtLayer(name, "its weights or bias are not finite, or too large to be quantized");
-    }
-    AppendExtremes(weights, layer.input_zero_point, layer);
-    layer.bias.push_back(static_cast<int64_t>(std::nearbyint(node.bias[c] / (input_scale * scale))));
-    layer.multiplier.push_back(multiplier);
+  const size_t channels = node.factor.size();
+  layer.weights.resize(channels * node.per_channel);
+  layer.lo.resize(channels);
+  layer.hi.resize(channels);
+  layer.bias.resize(channels);
+  layer.multiplier.resize(channels);
+  const ChannelQuantizer quantizer(node, input, output, options.isa, layer);
+  const size_t num_bands =
+      NumBands(static_cast<int64_t>(channels), node.per_channel, options.num_threads, kWeightsWorthAThread);
+  ForEachBand(static_cast<int64_t>(channels), num_bands, [&](size_t /*band*/, int64_t begin, int64_t end) {
+    quantizer.Quantize(static_cast<size_t>(begin), static_cast<size_t>(end));
+  });
+  if (!std::all_of(layer.multiplier.begin(), layer.multiplier.end(), [](float m) { return std::isfinite(m); })) {
+    return AtLayer(name, "its weights or bias are not finite, or too large to be quantized");
   }
   RETURN_IF_ERROR(ChooseRing(layer));
   return layer;

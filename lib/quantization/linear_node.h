@@ -49,8 +49,9 @@ struct LinearOutput {
 std::vector<double> WeightsInSteps(const LinearNode& node, const ByteTensor& input, size_t channel);
 
 // Weights: symmetric per channel, round half to even; they hold the scales of the input's channels. INVALID_ARGUMENT
-// names the layer whose accumulator fits neither ring, or whose weights are not finite.
+// names the layer whose accumulator fits neither ring, or whose weights are not finite. The same bits whatever
+// `options`.
 absl::StatusOr<LinearLayer> QuantizeLinear(const std::string& name, const LinearNode& node, const ByteTensor& input,
-                                           const LinearOutput& output);
+                                           const LinearOutput& output, const CompileOptions& options = {});
 
 }  // namespace shoji::quantization

@@ -46,9 +46,10 @@ LinearRunner::LinearRunner(const LinearLayer& layer, ring::Isa isa) : layer_(lay
 
 absl::StatusOr<std::unique_ptr<LinearRunner>> LinearRunner::Create(const LinearLayer& layer,
                                                                    const std::optional<kernels::PoolGeometry>& max_pool,
-                                                                   ring::Isa isa) {
-  std::unique_ptr<LinearRunner> runner(new LinearRunner(layer, isa));
-  ASSIGN_OR_RETURN(runner->kernel_, ring::LinearKernel::Create(layer.geometry, layer.weights, isa));
+                                                                   const CompileOptions& options) {
+  std::unique_ptr<LinearRunner> runner(new LinearRunner(layer, options.isa));
+  ASSIGN_OR_RETURN(runner->kernel_,
+                   ring::LinearKernel::Create(layer.geometry, layer.weights, options.isa, options.num_threads));
   if (max_pool.has_value()) {
     runner->pool_ = PoolLoopOf(*max_pool);
   }
@@ -59,14 +60,9 @@ absl::StatusOr<std::unique_ptr<LinearRunner>> LinearRunner::Create(const LinearL
 
 void LinearRunner::SetFactors() {
   const size_t channels = layer_.bias.size();
-  const size_t per_channel = layer_.weights.size() / channels;
   is_narrow_ = true;
   for (size_t c = 0; c < channels; ++c) {
-    int64_t sum = 0;
-    for (size_t i = 0; i < per_channel; ++i) {
-      sum += layer_.weights[c * per_channel + i];
-    }
-    weight_sums_.push_back(sum * layer_.input_zero_point);
+    weight_sums_.push_back(SumOfWeights(layer_, c) * layer_.input_zero_point);
     is_narrow_ = is_narrow_ && layer_.lo[c] + layer_.bias[c] >= std::numeric_limits<int32_t>::min() &&
                  layer_.hi[c] + layer_.bias[c] <= std::numeric_limits<int32_t>::max();
   }

@@ -25,7 +25,7 @@ class LinearRunner {
  public:
   static absl::StatusOr<std::unique_ptr<LinearRunner>> Create(const LinearLayer& layer,
                                                               const std::optional<kernels::PoolGeometry>& max_pool,
-                                                              kernels::ring::Isa isa);
+                                                              const CompileOptions& options);
 
   const kernels::ring::LinearKernel& kernel() const { return *kernel_; }
   size_t scratch_bytes() const;

@@ -216,7 +216,7 @@ absl::Status Lowering::LowerLinear(size_t index) {
     ASSIGN_OR_RETURN(output, OutputOf(value, bytes->clamp));
   }
   ASSIGN_OR_RETURN(const ByteTensor input, plan_.FormOfValue(node.inputs[0]));
-  ASSIGN_OR_RETURN(step.layer, QuantizeLinear(node.name, linear, input, output));
+  ASSIGN_OR_RETURN(step.layer, QuantizeLinear(node.name, linear, input, output, options_));
   step.input = UseBytes(node.inputs[0]);
   if (bytes.has_value()) {
     ASSIGN_OR_RETURN(step.output, NewBytes(value));
@@ -300,8 +300,7 @@ absl::Status Lowering::AddRunners() {
       continue;
     }
     Work& work = compiled_->work[i];
-    absl::StatusOr<std::unique_ptr<LinearRunner>> runner =
-        LinearRunner::Create(step->layer, step->max_pool, options_.isa);
+    absl::StatusOr<std::unique_ptr<LinearRunner>> runner = LinearRunner::Create(step->layer, step->max_pool, options_);
     if (!runner.ok()) {
       return absl::Status(runner.status().code(),
                           "layer " + step->layer.name + ": " + std::string(runner.status().message()));

@@ -73,6 +73,7 @@ struct Step {
 
 struct CompileOptions {
   kernels::ring::Isa isa = kernels::ring::Isa::kPortable;  // of the enclave's own int8 kernels; callers pass BestIsa()
+  int num_threads = 1;                                     // at most, while it compiles; what comes of it is the same
 };
 
 // The values of one run: plaintext. Wiped at destruction, not written to core dumps. Thread-compatible.

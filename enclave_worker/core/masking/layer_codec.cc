@@ -79,12 +79,8 @@ LayerCodec::LayerCodec(const LinearLayer& layer, CodecIsa isa)
         CheckLayer(layer);
         const auto channels = static_cast<size_t>(layer.geometry.out_channels);
         auto constants = std::make_unique<Constants>(RoundUp(PaddedChannels(layer.geometry.out_channels), 64));
-        const size_t row = layer.weights.size() / channels;
         for (size_t c = 0; c < channels; ++c) {
-          int64_t sum = 0;
-          for (size_t i = 0; i < row; ++i) {
-            sum += layer.weights[c * row + i];
-          }
+          const int64_t sum = quantization::SumOfWeights(layer, c);
           constants->subtract_pad[c] = static_cast<uint32_t>(layer.lo[c]);
           constants->subtract_clear[c] = static_cast<uint32_t>(layer.lo[c] + layer.input_zero_point * sum);
           constants->wide_add[c] = layer.lo[c] + layer.bias[c];

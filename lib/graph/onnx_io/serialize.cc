@@ -5,8 +5,12 @@
 
 #include <onnx/onnx_pb.h>
 
+#include <algorithm>
 #include <climits>
+#include <memory>
 #include <utility>
+
+#include "lib/base/pages.h"
 
 namespace shoji::graph::onnx_io {
 namespace {
@@ -34,6 +38,21 @@ std::string StartOf(const SplitInitializer& initializer) {
   return FieldStart(kInitializerOfGraph, length) + initializer.header + data_start;
 }
 
+// Piece by piece, so that no large tensor is there twice.
+void AppendValues(Bytes& out, std::shared_ptr<const Tensor> values) {
+  constexpr size_t kPiece = size_t{4} << 20;
+  // Never another's: whoever holds the last reference may do with it what it likes.
+  const auto own = values.use_count() == 1 ? std::const_pointer_cast<Tensor>(values) : nullptr;
+  const ByteSpan bytes = values->bytes();
+  for (size_t at = 0; at < bytes.size(); at += kPiece) {
+    const size_t size = std::min(kPiece, bytes.size() - at);
+    Append(out, bytes.subspan(at, size));
+    if (own != nullptr) {
+      DropPages(own->mutable_bytes().subspan(at, size));
+    }
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Bytes> Serialize(::onnx::ModelProto model, std::vector<SplitInitializer> initializers) {
@@ -57,8 +76,7 @@ absl::StatusOr<Bytes> Serialize(::onnx::ModelProto model, std::vector<SplitIniti
   }
   for (SplitInitializer& initializer : initializers) {
     Append(out, StartOf(initializer));
-    Append(out, initializer.values->bytes());
-    initializer.values = nullptr;
+    AppendValues(out, std::move(initializer.values));
   }
   return out;
 }

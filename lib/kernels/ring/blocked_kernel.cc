@@ -62,11 +62,12 @@ bool BlockedKernel::Takes(const ConvGeometry& geometry, const Ops& ops) {
   return geometry.group == 1 || geometry.in_channels / geometry.group % static_cast<int64_t>(ops.step_channels) == 0;
 }
 
-BlockedKernel::BlockedKernel(const ConvGeometry& geometry, std::span<const int8_t> weights, const Ops& ops)
+BlockedKernel::BlockedKernel(const ConvGeometry& geometry, std::span<const int8_t> weights, const Ops& ops,
+                             int num_threads)
     : geometry_(geometry),
       ops_(ops),
       tile_pixels_(TileWidth(geometry.output[1], IsNarrow(geometry, ops) ? ops.narrow_pixels : ops.max_pixels)),
-      weights_(geometry, weights, ops, IsNarrow(geometry, ops) ? ops.narrow_vectors : ops.max_vectors) {}
+      weights_(geometry, weights, ops, {IsNarrow(geometry, ops) ? ops.narrow_vectors : ops.max_vectors, num_threads}) {}
 
 size_t BlockedKernel::scratch_bytes(size_t num_limbs) const {
   return InputBlocks(geometry_, ops_, num_limbs, tile_pixels_).scratch_bytes();

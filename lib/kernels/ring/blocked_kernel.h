@@ -23,7 +23,7 @@ class BlockedKernel final : public LinearKernel {
   static bool Takes(const ConvGeometry& geometry, const Ops& ops);
 
   // `ops` must outlive it.
-  BlockedKernel(const ConvGeometry& geometry, std::span<const int8_t> weights, const Ops& ops);
+  BlockedKernel(const ConvGeometry& geometry, std::span<const int8_t> weights, const Ops& ops, int num_threads);
 
   const ConvGeometry& geometry() const override { return geometry_; }
   size_t weight_bytes() const override { return weights_.size_bytes(); }

@@ -114,7 +114,8 @@ Isa BestIsa() {
 }
 
 absl::StatusOr<std::unique_ptr<LinearKernel>> LinearKernel::Create(const ConvGeometry& geometry,
-                                                                   std::span<const int8_t> weights, Isa isa) {
+                                                                   std::span<const int8_t> weights, Isa isa,
+                                                                   int num_threads) {
   if (!IsSupported(isa)) {
     return absl::UnimplementedError("this CPU cannot run the ring kernels for " + std::string(NameOf(isa)));
   }
@@ -123,9 +124,9 @@ absl::StatusOr<std::unique_ptr<LinearKernel>> LinearKernel::Create(const ConvGeo
     return std::make_unique<DepthwiseKernel>(geometry, weights, WordOps(isa));
   }
   if (WantsStepOps(geometry, isa)) {
-    return std::make_unique<BlockedKernel>(geometry, weights, StepOps(isa));
+    return std::make_unique<BlockedKernel>(geometry, weights, StepOps(isa), num_threads);
   }
-  return std::make_unique<BlockedKernel>(geometry, weights, WordOps(isa));
+  return std::make_unique<BlockedKernel>(geometry, weights, WordOps(isa), num_threads);
 }
 
 }  // namespace shoji::kernels::ring

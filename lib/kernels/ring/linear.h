@@ -49,9 +49,11 @@ struct LinearInput {
 class LinearKernel {
  public:
   // `geometry` has batch 1. `weights` are [out_channels][in_channels / group][kernel height][kernel width].
-  // INVALID_ARGUMENT when sizes do not fit each other, UNIMPLEMENTED for an Isa that this CPU lacks.
+  // Packs them on at most `num_threads` threads, to the same end. INVALID_ARGUMENT when sizes do not fit each other,
+  // UNIMPLEMENTED for an Isa that this CPU lacks.
   static absl::StatusOr<std::unique_ptr<LinearKernel>> Create(const ConvGeometry& geometry,
-                                                              std::span<const int8_t> weights, Isa isa);
+                                                              std::span<const int8_t> weights, Isa isa,
+                                                              int num_threads = 1);
   LinearKernel() = default;
   LinearKernel(const LinearKernel&) = delete;
   LinearKernel& operator=(const LinearKernel&) = delete;

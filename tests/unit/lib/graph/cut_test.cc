@@ -3,7 +3,12 @@
 
 #include "lib/graph/cut.h"
 
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -68,6 +73,32 @@ TEST_F(CutTest, EveryPairOfPositionsRoundTripsThroughOnnx) {
       ExpectSameGraph(part, *again);
     }
   }
+}
+
+// They are given back to the system piece by piece as they are written, unless they are another's.
+TEST(ExportTest, LargeWeightsAreWrittenWholeAndThoseThatOthersHoldStay) {
+  constexpr int64_t kColumns = int64_t{3} << 20;
+  Tensor weights(DataType::kFloat32, Shape({1, kColumns}));
+  std::span<float> values = weights.mutable_values<float>();
+  std::iota(values.begin(), values.end(), 1.0F);
+  Graph graph;
+  graph.values.push_back({.name = "x", .type = DataType::kFloat32, .shape = Shape({1, 1})});
+  graph.values.push_back({.name = "w", .type = DataType::kFloat32, .shape = weights.shape()});
+  graph.values.push_back({.name = "y", .type = DataType::kFloat32, .shape = weights.shape()});
+  graph.values[1].constant = std::make_shared<const Tensor>(std::move(weights));
+  graph.inputs = {0};
+  graph.outputs = {2};
+  graph.nodes.push_back({.name = "fc", .op = Op::kMatMul, .inputs = {0, 1}, .outputs = {2}});
+  const absl::StatusOr<Bytes> shared = ExportOnnx(graph);
+  ASSERT_TRUE(shared.ok()) << shared.status();
+  const std::span<const float> held = graph.values[1].constant->values<float>();
+  EXPECT_EQ(held[held.size() / 2], static_cast<float>(held.size() / 2 + 1));
+  const Graph again = ImportOnnx(*shared).value();
+  const std::span<const float> read = again.values[again.nodes[0].inputs[1]].constant->values<float>();
+  EXPECT_TRUE(std::equal(held.begin(), held.end(), read.begin(), read.end()));
+  const absl::StatusOr<Bytes> own = ExportOnnx(std::move(graph));
+  ASSERT_TRUE(own.ok()) << own.status();
+  EXPECT_TRUE(*own == *shared);
 }
 
 TEST_F(CutTest, UnknownNodeSuggestsNearNames) {

@@ -250,6 +250,63 @@ TEST_P(ByteKernelsTest, WhatIsNoByteIsClampedAndWhatIsNoNumberIsTheLeast) {
   EXPECT_EQ(y, (std::vector<uint8_t>{0, 255, 0, 255, 0, 7}));
 }
 
+TEST_P(ByteKernelsTest, WeightsAreRoundedInDoubleWithTheScalesOfTheirInputs) {
+  constexpr double kFactor = -0.3;
+  for (const size_t count : {1U, 7U, 8U, 65U, 1000U}) {
+    const std::vector<float> x = RandomFloats(count, -3, 3);
+    const std::vector<float> scales = RandomFloats(count, 0.1F, 1);
+    for (const bool with_scales : {false, true}) {
+      const float* const given = with_scales ? scales.data() : nullptr;
+      std::vector<double> expected;
+      double largest = 0;
+      for (size_t i = 0; i < count; ++i) {
+        expected.push_back(static_cast<double>(x[i]) * kFactor * (with_scales ? static_cast<double>(scales[i]) : 1));
+        largest = std::max(largest, std::abs(expected.back()));
+      }
+      EXPECT_EQ(kernels_.largest_weight(x.data(), given, count, kFactor), largest);
+      const double step = largest / 100;
+      std::vector<int8_t> rounded(count);
+      kernels_.round_weights(x.data(), given, count, {kFactor, step}, rounded.data());
+      WeightSums sums;
+      for (size_t i = 0; i < count; ++i) {
+        ASSERT_EQ(rounded[i], static_cast<int8_t>(std::nearbyint(expected[i] / step))) << i << " of " << count;
+        (rounded[i] < 0 ? sums.negative : sums.positive) += rounded[i];
+      }
+      const WeightSums actual = kernels_.sum_weights(rounded.data(), count);
+      EXPECT_EQ(actual.positive, sums.positive);
+      EXPECT_EQ(actual.negative, sums.negative);
+    }
+  }
+}
+
+TEST_P(ByteKernelsTest, HalvesOfAWeightGoToTheEvenNeighbourAndLargeOnesAreClamped) {
+  const std::vector<float> x = {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, 126.5F, 127.5F, -200, 1e30F};
+  std::vector<int8_t> rounded(x.size());
+  kernels_.round_weights(x.data(), nullptr, x.size(), {1, 1}, rounded.data());
+  EXPECT_EQ(rounded, (std::vector<int8_t>{0, 2, 2, 0, -2, 126, 127, -127, 127}));
+}
+
+TEST_P(ByteKernelsTest, AWeightThatIsNotFiniteIsLargerThanAllOthers) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> ones(9, 1);
+  for (const float bad : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+    std::vector<float> x(9, 3e38F);
+    x[4] = bad;
+    EXPECT_FALSE(std::isfinite(kernels_.largest_weight(x.data(), nullptr, x.size(), 1)));
+    EXPECT_FALSE(std::isfinite(kernels_.largest_weight(x.data(), ones.data(), x.size(), 1)));
+  }
+  const float zero = 0;
+  EXPECT_FALSE(std::isfinite(kernels_.largest_weight(&zero, nullptr, 1, std::numeric_limits<double>::infinity())));
+}
+
+TEST_P(ByteKernelsTest, ManyLargeWeightsAreSummedExactly) {
+  std::vector<int8_t> weights(300'001, 127);
+  std::fill(weights.begin() + 100'000, weights.end(), int8_t{-127});
+  const WeightSums sums = kernels_.sum_weights(weights.data(), weights.size());
+  EXPECT_EQ(sums.positive, 100'000 * 127);
+  EXPECT_EQ(sums.negative, -200'001 * 127);
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryIsa, ByteKernelsTest, ::testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512Vnni),
                          [](const auto& isa) { return kernels::ring::NameOf(isa.param); });
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -188,6 +189,91 @@ TEST(LinearNodeTest, WeightsThatAreComputedMakeNoLinearLayer) {
   b.Node(Op::kMatMul, {b.Weight(Shape({3, 4})), w}, Shape({3, 5}));
   EXPECT_FALSE(AsLinear(b.graph(), b.graph().nodes[0]).has_value());
   EXPECT_FALSE(AsLinear(b.graph(), b.graph().nodes[1]).has_value());
+}
+
+// A layer of two groups with a factor, a bias, scales of the input's channels and rounding: all that a channel can
+// have.
+struct LargeLayer {
+  static constexpr size_t kIn = 1111;  // of a group
+  static constexpr size_t kOut = 1000;
+  LargeLayer() : dense(2 * kIn, 2 * kOut, std::vector<float>(2 * kOut * kIn), std::vector<double>(2 * kOut)) {
+    std::mt19937 generator(5);
+    std::normal_distribution<float> normal;
+    for (float& w : dense.weights) {
+      w = normal(generator);
+    }
+    for (size_t c = 0; c < 2 * kOut; ++c) {
+      dense.node.factor[c] = static_cast<double>(normal(generator));
+      dense.node.bias[c] = static_cast<double>(normal(generator));
+    }
+    for (size_t i = 0; i < dense.weights.size(); ++i) {
+      rounding.push_back(static_cast<int8_t>(static_cast<int>(generator() % 3) - 1));
+    }
+    std::vector<float> scales(2 * kIn);
+    for (float& scale : scales) {
+      scale = std::abs(normal(generator)) + 0.01F;
+    }
+    input = FormWith({0.05F, 17}, std::move(scales));
+    dense.node.geometry.group = 2;
+    dense.node.per_channel = dense.node.channel_stride = kIn;
+    dense.node.rounding = rounding;
+  }
+  Dense dense;
+  std::vector<int8_t> rounding;
+  ByteTensor input;
+};
+
+void ExpectSame(const LinearLayer& actual, const LinearLayer& expected) {
+  EXPECT_EQ(actual.weights, expected.weights);
+  EXPECT_EQ(actual.multiplier, expected.multiplier);
+  EXPECT_EQ(actual.bias, expected.bias);
+  EXPECT_EQ(actual.lo, expected.lo);
+  EXPECT_EQ(actual.hi, expected.hi);
+  EXPECT_EQ(actual.ring, expected.ring);
+}
+
+TEST(LinearNodeTest, ThreadsAndInstructionSetsGiveTheSameLayer) {
+  const LargeLayer large;
+  const auto expected = QuantizeLinear("fc", large.dense.node, large.input, BytesOf({0.25F, 3}));
+  ASSERT_TRUE(expected.ok()) << expected.status();
+  for (const kernels::ring::Isa isa : {kernels::ring::Isa::kPortable, kernels::ring::BestIsa()}) {
+    for (const int num_threads : {1, 2, 3}) {
+      const auto layer = QuantizeLinear("fc", large.dense.node, large.input, BytesOf({0.25F, 3}),
+                                        {.isa = isa, .num_threads = num_threads});
+      ASSERT_TRUE(layer.ok()) << layer.status();
+      ExpectSame(*layer, *expected);
+    }
+  }
+}
+
+TEST(LinearNodeTest, WeightsThatLieByInputGiveTheSameLayer) {
+  LargeLayer large;
+  const auto expected = QuantizeLinear("fc", large.dense.node, large.input, {});
+  ASSERT_TRUE(expected.ok()) << expected.status();
+  constexpr size_t kChannels = 2 * LargeLayer::kOut;
+  std::vector<float> by_input(large.dense.weights.size());
+  for (size_t c = 0; c < kChannels; ++c) {
+    for (size_t i = 0; i < LargeLayer::kIn; ++i) {
+      by_input[i * kChannels + c] = large.dense.weights[c * LargeLayer::kIn + i];
+    }
+  }
+  large.dense.node.weights = by_input.data();
+  large.dense.node.channel_stride = 1;
+  large.dense.node.element_stride = kChannels;
+  for (const int num_threads : {1, 3}) {
+    const auto layer = QuantizeLinear("fc", large.dense.node, large.input, {}, {.num_threads = num_threads});
+    ASSERT_TRUE(layer.ok()) << layer.status();
+    ExpectSame(*layer, *expected);
+  }
+}
+
+TEST(LinearNodeTest, ALayerIsRefusedWhicheverThreadMeetsTheWeightThatIsNotFinite) {
+  for (const size_t at : {size_t{0}, size_t{2} * LargeLayer::kOut * LargeLayer::kIn - 1}) {
+    LargeLayer large;
+    large.dense.weights[at] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_TRUE(
+        absl::IsInvalidArgument(QuantizeLinear("fc", large.dense.node, large.input, {}, {.num_threads = 3}).status()));
+  }
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ void ExpectAsDefined(LinearLayer layer, const std::optional<kernels::PoolGeometr
     }
     SCOPED_TRACE(kernels::ring::NameOf(isa));
     layer.quantized_output = true;
-    const auto runner = LinearRunner::Create(layer, max_pool, isa);
+    const auto runner = LinearRunner::Create(layer, max_pool, {.isa = isa});
     ASSERT_TRUE(runner.ok()) << runner.status();
     Aligned scratch((*runner)->scratch_bytes());
     const kernels::Extents output = max_pool.has_value() ? max_pool->output : layer.geometry.output;
@@ -100,7 +100,7 @@ void ExpectAsDefined(LinearLayer layer, const std::optional<kernels::PoolGeometr
       ASSERT_EQ(bytes[i % plane * padded + i / plane], expected[i]) << i;
     }
     layer.quantized_output = false;
-    const auto float_runner = LinearRunner::Create(layer, std::nullopt, isa);
+    const auto float_runner = LinearRunner::Create(layer, std::nullopt, {.isa = isa});
     ASSERT_TRUE(float_runner.ok()) << float_runner.status();
     Aligned float_scratch((*float_runner)->scratch_bytes());
     const std::vector<float> expected_floats = NaiveFloats(layer, input);
@@ -162,7 +162,7 @@ TEST(LinearRunnerTest, SumsBeyond32BitsAreLifted) {
 TEST(LinearRunnerTest, KernelThatThisCpuLacksIsRefused) {
   const LinearLayer layer = RandomLayer(SquareConv(4, 4, 4), 0, 1);
   for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512Vnni}) {
-    EXPECT_EQ(LinearRunner::Create(layer, std::nullopt, isa).ok(), kernels::ring::IsSupported(isa));
+    EXPECT_EQ(LinearRunner::Create(layer, std::nullopt, {.isa = isa}).ok(), kernels::ring::IsSupported(isa));
   }
 }
 

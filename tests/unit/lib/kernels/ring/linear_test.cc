@@ -318,6 +318,16 @@ TEST_P(RingKernelTest, PackedWeightsAreNotMuchLargerThanTheWeights) {
   EXPECT_LE(bytes, packed + 128);
 }
 
+TEST_P(RingKernelTest, WeightsPackedByManyThreadsGiveTheExactSums) {
+  for (const ConvGeometry& g : {MakeGeometry(2050, 1501, 1, {1, 1}), MakeGeometry(512, 640, 1, {2, 3}, kSame3x3),
+                                MakeGeometry(2200, 2100, 2, {1, 2})}) {
+    const RandomLayer layer(g, 1, 1);
+    EXPECT_EQ(RunWhole(GetParam(), g, layer.weights, Ring::k32, layer.input(), 7),
+              Reference(g, layer.weights, Ring::k32, layer.input()))
+        << Describe(g);
+  }
+}
+
 TEST_P(RingKernelTest, DenseLayersKeepTheirWeightsAsBytesWhereMemoryIsTheLimit) {
   if (GetParam() == Isa::kPortable) {
     GTEST_SKIP() << "multiplication is";

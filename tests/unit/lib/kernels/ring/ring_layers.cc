@@ -116,8 +116,8 @@ std::vector<uint8_t> Reference(const ConvGeometry& g, std::span<const int8_t> we
 }
 
 std::vector<uint8_t> RunWhole(Isa isa, const ConvGeometry& geometry, std::span<const int8_t> weights, Ring ring,
-                              const LinearInput& input) {
-  const auto kernel = LinearKernel::Create(geometry, weights, isa);
+                              const LinearInput& input, int num_threads) {
+  const auto kernel = LinearKernel::Create(geometry, weights, isa, num_threads);
   EXPECT_TRUE(kernel.ok()) << kernel.status();
   std::vector<uint8_t> words(WordsBytes(geometry, ring), 0xA5);
   std::vector<uint8_t> scratch((*kernel)->scratch_bytes(input.num_limbs), 0x5A);

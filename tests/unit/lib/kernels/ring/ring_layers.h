@@ -37,8 +37,8 @@ std::string Describe(const ConvGeometry& geometry);
 std::vector<uint8_t> Reference(const ConvGeometry& geometry, std::span<const int8_t> weights, Ring ring,
                                const LinearInput& input);
 
-// All rows, with a kernel of its own.
+// All rows, with a kernel of its own, packed on `num_threads` threads.
 std::vector<uint8_t> RunWhole(Isa isa, const ConvGeometry& geometry, std::span<const int8_t> weights, Ring ring,
-                              const LinearInput& input);
+                              const LinearInput& input, int num_threads = 1);
 
 }  // namespace shoji::kernels::ring
