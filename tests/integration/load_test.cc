@@ -40,7 +40,7 @@ class PausingServer {
  public:
   // The pause begins `after` the first request and lasts `pause`.
   PausingServer(milliseconds after, milliseconds pause) : inference_(fake_, after, pause), attestation_(fake_) {
-    fake_.clock.SetSystemTime(std::chrono::system_clock::now());
+    fake_.clock.Advance(std::chrono::system_clock::now() - fake_.clock.SystemNow());
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(&inference_);
@@ -220,7 +220,9 @@ TEST(LoadTest, ABoundOnWhatIsInFlightHidesNoPause) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   auto json = nlohmann::json::parse(result.out);
   auto& level = json["levels"][0];
-  EXPECT_NEAR(level["latency"]["p99.9"].get<double>(), 0.990, 0.05 * 0.990);
+  // Those in line go out four at a time after the pause, which takes a while.
+  EXPECT_GT(level["latency"]["p99.9"].get<double>(), 0.95 * 0.990);
+  EXPECT_GT(level["latency"]["p95"].get<double>(), 0.90 * 0.500);
   EXPECT_GT(level["late"].get<int>(), 150);
   EXPECT_LT(level["service_time"]["p99"].get<double>(), 0.5) << "four requests at most met the pause under way";
 }
@@ -313,10 +315,7 @@ TEST_F(LoadClusterTest, ARestartOfTheEnclaveCostsErrorsOfItsOwnAndNewSessions) {
   Start();
   std::jthread restarts([this] {
     // Under load, as the enclave's log shows.
-    testing::WaitFor([this] {
-      return cluster_->enclave().Log().find("event") != std::string::npos ||
-             cluster_->enclave().Log().find(" request ") != std::string::npos;
-    });
+    testing::WaitFor([this] { return cluster_->enclave().Log().find(" request session=") != std::string::npos; });
     cluster_->enclave().Kill();
     cluster_->StartEnclave();
   });
