@@ -1,0 +1,293 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The product under load, sent by `shoji load`.
+//
+//   throughput  of a model that takes no time, all of it in the enclave, through client, front end and enclave, beside
+//   a
+//               gRPC echo of the same sizes through as many processes, both with the same number of requests in flight;
+//               in turns, and the median of the turns' ratios
+//   spread      p99 over p50 of latency, from the intended times, at 70 % of that throughput
+//   overload    a model of some milliseconds, whose peak is measured first; then three times as many requests a second
+//   as
+//               that: what is answered of the peak, how long those take to hear that are refused, and how long it takes
+//               until latency is as it was
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include <grpcpp/grpcpp.h>
+
+#include "bench/echo.h"
+#include "bench/figures.h"
+#include "lib/base/file.h"
+#include "lib/base/status_macros.h"
+#include "lib/channel/payload.h"
+#include "tests/support/onnx_builder.h"
+
+namespace shoji::bench {
+namespace {
+
+using Json = nlohmann::json;
+using std::chrono::seconds;
+using testing::Cluster;
+using testing::OnnxBuilder;
+
+struct Flags {
+  std::string figures;
+  int rounds = 5;
+  int round_seconds = 4;
+  int overload_seconds = 60;
+  int in_flight = 32;
+};
+
+constexpr size_t kValues = 768;  // 3 KiB, as a small picture
+
+// Takes no time to speak of: what is left is the product's own.
+Bytes NoModel() { return OnnxBuilder().Input("x", {1, kValues}).Node("Relu", {"x"}, {"y"}).Output("y").Build(); }
+
+// Some milliseconds on one processor: convolutions over 16 x 16 places.
+Bytes SlowModel() {
+  OnnxBuilder builder;
+  builder.Input("x", {1, 3, 16, 16});
+  std::string value = "x";
+  int64_t channels = 3;
+  for (int i = 0; i < 8; ++i) {
+    const std::string number = std::to_string(i);
+    builder.Weight("w" + number, {512, channels, 3, 3});
+    builder.Node("Conv", {value, "w" + number}, {"c" + number}).Attribute("pads", std::vector<int64_t>{1, 1, 1, 1});
+    builder.Node("Relu", {"c" + number}, {"r" + number});
+    value = "r" + number;
+    channels = 512;
+  }
+  return builder.Node("GlobalAveragePool", {value}, {"y"}).Output("y").Build();
+}
+
+absl::StatusOr<std::unique_ptr<Cluster>> Serve(const testing::TempDir& folder, const Bytes& onnx) {
+  RETURN_IF_ERROR(WriteFileAtomically(folder.File("m.onnx"), onnx));
+  testing::ClusterOptions options;
+  options.models = {{.name = "m",
+                     .onnx = folder.File("m.onnx"),
+                     .labels = "",
+                     .preprocessing = "",
+                     .policy = "model: m\nsegments: [{from: input, place: enclave}]\n"}};
+  options.num_accelerators = 0;
+  options.server_yaml = "log: {level: warning}\n";
+  options.enclave_yaml = "log: {level: warning}\n";
+  return Cluster::Start(std::move(options));
+}
+
+// Runs `shoji load`; its only level.
+absl::StatusOr<Json> Load(const Cluster& cluster, const std::vector<std::string>& more) {
+  std::vector<std::string> argv = {testing::BinDir() + "/shoji",
+                                   "load",
+                                   "--server",
+                                   cluster.address(),
+                                   "--plaintext",
+                                   "--allow-simulated",
+                                   "--simulated-key",
+                                   cluster.signer_public_key_file(),
+                                   "--output",
+                                   "json"};
+  argv.insert(argv.end(), more.begin(), more.end());
+  const testing::CommandResult result = testing::RunCommand(argv, std::chrono::minutes(10));
+  const Json json = Json::parse(result.out, nullptr, false);
+  if (result.exit_code != 0 || json.is_discarded()) {
+    return absl::InternalError("shoji load failed: " + result.err);
+  }
+  return json.at("levels").at(0);
+}
+
+// Calls a second through the echo, with as many in flight.
+class EchoLoad {
+ public:
+  explicit EchoLoad(const Echo& echo) : echo_(echo) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    stub_ = v1::InferenceService::NewStub(
+        grpc::CreateCustomChannel(echo.address(), grpc::InsecureChannelCredentials(), arguments));
+  }
+
+  double Run(int in_flight, seconds warmup, seconds duration) {
+    end_ = std::chrono::steady_clock::now() + warmup + duration;
+    from_ = end_ - duration;
+    num_done_ = 0;
+    num_left_ = in_flight;
+    for (int i = 0; i < in_flight; ++i) {
+      Next();
+    }
+    std::unique_lock lock(mu_);
+    all_done_.wait(lock, [this] { return num_left_ == 0; });
+    return static_cast<double>(num_done_) / std::chrono::duration<double>(duration).count();
+  }
+
+ private:
+  struct Call {
+    grpc::ClientContext context;
+    v1::InferResponse response;
+  };
+  void Next() {
+    auto* const call = new Call;  // deletes itself below
+    stub_->async()->Infer(&call->context, &echo_.request(), &call->response, [this, call](const grpc::Status& status) {
+      const bool whole = status.ok() && call->response.ciphertext().size() == echo_.sizes().answer;
+      delete call;
+      const auto now = std::chrono::steady_clock::now();
+      if (whole && now >= from_ && now < end_) {
+        ++num_done_;
+      }
+      if (now < end_) {
+        Next();
+        return;
+      }
+      const std::scoped_lock lock(mu_);
+      --num_left_;
+      all_done_.notify_all();
+    });
+  }
+
+  const Echo& echo_;
+  std::unique_ptr<v1::InferenceService::Stub> stub_;
+  SteadyTime from_;
+  SteadyTime end_;
+  std::atomic<uint64_t> num_done_ = 0;
+  std::mutex mu_;
+  std::condition_variable all_done_;
+  int num_left_ = 0;
+};
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+std::string Seconds(int count) { return std::to_string(count) + "s"; }
+
+// A run of closed-loop load, after one that is not counted.
+absl::StatusOr<Json> Closed(const Cluster& cluster, int in_flight, int duration) {
+  return Load(cluster, {"--concurrency", std::to_string(in_flight), "--warmup", "1s", "--duration", Seconds(duration)});
+}
+
+absl::Status MeasureThroughput(const Flags& flags, std::vector<Figure>& figures) {
+  const testing::TempDir folder;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Cluster> cluster, Serve(folder, NoModel()));
+  EchoSizes sizes;
+  sizes.request = channel::SealedRequestSize(kValues * sizeof(float));
+  sizes.answer = channel::SealedAnswerSize(kValues * sizeof(float));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Echo> echo, Echo::Start(sizes));
+  EchoLoad echo_load(*echo);
+  std::vector<double> ratios;
+  std::vector<double> ours;
+  std::vector<double> theirs;
+  std::vector<double> generator;
+  for (int round = 0; round < flags.rounds; ++round) {
+    theirs.push_back(echo_load.Run(flags.in_flight, seconds(1), seconds(flags.round_seconds)));
+    ASSIGN_OR_RETURN(const Json level, Closed(*cluster, flags.in_flight, flags.round_seconds));
+    if (level.at("failed") != 0) {
+      return absl::InternalError("requests failed: " + level.at("errors").dump());
+    }
+    ours.push_back(level.at("achieved_rate"));
+    ratios.push_back(ours.back() / theirs.back());
+    generator.push_back(level.at("generator").at("cpu_us_per_request"));
+  }
+  const double peak = Median(ours);
+  figures.push_back(
+      {"load.throughput_over_echo", Median(ratios), "answers a second over a gRPC echo's, same hops and sizes"});
+  figures.push_back(
+      {"load.throughput_per_s", peak, "answers a second through all processes, a model that takes no time"});
+  figures.push_back({"load.echo_per_s", Median(theirs), "of the echo"});
+  figures.push_back({"load.generator_us_per_request", Median(generator),
+                     "processor time of shoji load, sealing and opening included"});
+  ASSIGN_OR_RETURN(const Json spread,
+                   Load(*cluster, {"--rate", std::to_string(0.7 * peak), "--warmup", "2s", "--duration", "10s"}));
+  const double p50 = spread.at("latency").at("p50");
+  const double p99 = spread.at("latency").at("p99");
+  figures.push_back({"load.p99_over_p50", p99 / p50, "of latency from intended times, at 70 % of that throughput"});
+  figures.push_back({"load.p50_ms", 1000 * p50, "there"});
+  // What the generator itself takes at 5,000 requests a second, answered or refused.
+  ASSIGN_OR_RETURN(const Json five, Load(*cluster, {"--rate", "5000", "--warmup", "1s", "--duration", "5s"}));
+  figures.push_back({"load.generator_share_at_5000_per_s", five.at("generator").at("cpu_share"),
+                     "of one processor, for shoji load at 5,000 requests a second"});
+  return absl::OkStatus();
+}
+
+absl::Status MeasureOverload(const Flags& flags, std::vector<Figure>& figures) {
+  constexpr int kInFlight = 16;
+  const testing::TempDir folder;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Cluster> cluster, Serve(folder, SlowModel()));
+  ASSIGN_OR_RETURN(const Json alone, Closed(*cluster, 1, flags.round_seconds));
+  ASSIGN_OR_RETURN(const Json peak_level, Closed(*cluster, kInFlight, 2 * flags.round_seconds));
+  const double peak = peak_level.at("achieved_rate");
+  const std::vector<std::string> calm = {"--rate", std::to_string(0.3 * peak), "--warmup", "0s", "--duration", "4s"};
+  ASSIGN_OR_RETURN(const Json before, Load(*cluster, calm));
+  ASSIGN_OR_RETURN(const Json over, Load(*cluster, {"--rate", std::to_string(3 * peak), "--warmup", "2s", "--duration",
+                                                    Seconds(flags.overload_seconds), "--timeout", "10s"}));
+  ASSIGN_OR_RETURN(const Json after, Load(*cluster, calm));
+  double rejection = 0;
+  double refused = 0;
+  for (const auto& [key, times] : over.at("errors").items()) {
+    if (key.starts_with("RESOURCE_EXHAUSTED")) {
+      rejection = std::max(rejection, times.at("p99").get<double>());
+      refused += times.at("count").get<double>();
+    }
+  }
+  const double goodput = over.at("achieved_rate");
+  // The first stretch from which on all are as they were.
+  const double normal = 2 * before.at("latency").at("p99").get<double>();
+  double recovered = 0;
+  for (const Json& slice : after.at("slices")) {
+    if (slice.at("p99").get<double>() > normal) {
+      recovered = slice.at("begin").get<double>() + after.at("slice_seconds").get<double>();
+    }
+  }
+  figures.push_back({"load.goodput_at_3x_over_peak", goodput / peak,
+                     "answers a second at three times the peak's rate, over the peak"});
+  figures.push_back(
+      {"load.rejection_p99_ms", 1000 * rejection, "until those hear that are refused, from their intended times"});
+  figures.push_back(
+      {"load.recovery_s", recovered, "after the overload, until p99 stays within twice what it was before"});
+  figures.push_back(
+      {"load.overload_refused_share", refused / (refused + over.at("answered").get<double>()), "of all that ended"});
+  figures.push_back({"load.overload_other_errors",
+                     over.at("failed").get<double>() - refused + over.at("dropped").get<double>(),
+                     "requests that ended in any other way"});
+  figures.push_back({"load.overload_answer_p99_ms", 1000 * over.at("latency").at("p99").get<double>(),
+                     "of those that were answered"});
+  figures.push_back({"load.model_ms", 1000 * alone.at("latency").at("p50").get<double>(), "one request at a time"});
+  figures.push_back({"load.peak_per_s", peak, "answers a second of that model"});
+  figures.push_back(
+      {"load.overload_generator_share", over.at("generator").at("cpu_share"), "of one processor, for shoji load"});
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace shoji::bench
+
+int main(int argc, char** argv) {
+  shoji::bench::Flags flags;
+  CLI::App app("The product under load, beside a gRPC echo, and under three times what it can do.");
+  app.add_option("--figures", flags.figures, "Write the figures to this file")->required();
+  app.add_option("--rounds", flags.rounds)->check(CLI::Range(1, 1000));
+  app.add_option("--overload-seconds", flags.overload_seconds)->check(CLI::Range(1, 3600));
+  app.add_option("--in-flight", flags.in_flight)->check(CLI::Range(1, 10000));
+  CLI11_PARSE(app, argc, argv);
+  std::vector<shoji::bench::Figure> figures;
+  absl::Status status = shoji::bench::MeasureThroughput(flags, figures);
+  if (status.ok()) {
+    status = shoji::bench::MeasureOverload(flags, figures);
+  }
+  if (status.ok()) {
+    status = shoji::bench::WriteFigures(figures, flags.figures);
+  }
+  if (!status.ok()) {
+    std::fprintf(stderr, "load_bench: %s\n", std::string(status.message()).c_str());
+    return 1;
+  }
+  return 0;
+}
