@@ -61,7 +61,10 @@ absl::StatusOr<std::unique_ptr<Appraiser>> Appraiser::Create(const AppraisalPoli
   std::unique_ptr<attest::Verifier> genuine;
   if (policy.policy.has_value()) {
     RETURN_IF_ERROR(attest::CheckAppraisalPolicy(*policy.policy));
-    absl::StatusOr<std::unique_ptr<attest::Verifier>> loaded = attest::PolicyVerifier::Load(*policy.policy);
+    const bool is_cached = !policy.policy->services.cache_directory.empty();
+    absl::StatusOr<std::unique_ptr<attest::Verifier>> loaded =
+        is_cached ? FetchingVerifier::Load(*policy.policy, policy.network)
+                  : attest::PolicyVerifier::Load(*policy.policy);
     if (!loaded.ok()) {
       return RefusalError("the policy's collateral cannot be used: " + std::string(loaded.status().message()));
     }

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/collateral/fetching_verifier.h"
 #include "client/transport.h"
 #include "lib/attest/appraisal/appraisal_policy.h"
 #include "lib/attest/evidence.h"
@@ -32,6 +33,8 @@ struct AppraisalPolicy {
   // What is accepted of evidence of a TEE, and of models whatever the evidence; lib/appraisal_file reads it. Unset:
   // evidence of a TEE is refused, since nothing says which enclaves to trust.
   std::optional<attest::AppraisalPolicy> policy = {};
+  // Whether collateral that is missing or stale is fetched from the services that `policy` names, if it names any.
+  Network network = Network::kAsConfigured;
 };
 
 // What was found. `manifest` is set when the bytes are a manifest, accepted or not.
@@ -52,7 +55,8 @@ bool IsRefusal(const absl::Status& status);
 // Appraises manifests, evidence, and what is stated of models. Thread-safe.
 class Appraiser {
  public:
-  // Reads the collateral that the policy names; what stays in force is what the files hold now. INVALID_ARGUMENT when
+  // Reads the collateral that the policy names; what stays in force is what the files hold now. (A cache of what is
+  // fetched is read for each appraisal, which may then wait for a service: FetchingVerifier.) INVALID_ARGUMENT when
   // simulated evidence is allowed but no signer is named, or the policy is not usable; a refusal that names the file
   // when collateral cannot be read.
   static absl::StatusOr<std::unique_ptr<Appraiser>> Create(const AppraisalPolicy& policy);

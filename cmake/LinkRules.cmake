@@ -13,4 +13,7 @@ project_forbid(enclave_core
 project_forbid(shoji-enclave TRUST untrusted LIBS cudart cuda)
 project_forbid(shoji TRUST untrusted
   LIBS graph kernels execution partition enclave_core onnx DNNL::dnnl)
+project_forbid(shoji_collateral TRUST secret
+  LIBS ${SECRET_HANDLING} proto_services gRPC::grpc++ gRPC::grpc)
+project_forbid(shoji-enclave LIBS CURL::libcurl curl)
 project_forbid(shoji-model TRUST untrusted LIBS enclave_core)

@@ -63,6 +63,7 @@ absl::StatusOr<Setup> ReadSetup(const Arguments& arguments) {
   ASSIGN_OR_RETURN(out.timeout, ParseDuration(arguments.deadline));
   if (!arguments.verification_time.empty()) {
     ASSIGN_OR_RETURN(out.time, ParseTime(arguments.verification_time));
+    out.policy.network = Network::kNone;  // services know only what holds now
   }
   return out;
 }

@@ -71,21 +71,45 @@ absl::Status ReadModels(const Node& node, std::vector<ModelPolicy>& out) {
   return absl::OkStatus();
 }
 
-absl::Status ReadPaths(const Fields& fields, const char* key, std::vector<std::string>& out) {
+absl::Status ReadPaths(const Fields& fields, const char* key, std::vector<attest::CollateralPath>& out) {
   if (const std::optional<Node> list = fields.Find(key)) {
     ASSIGN_OR_RETURN(const std::vector<Node> paths, list->List());
     for (const Node& path : paths) {
       ASSIGN_OR_RETURN(std::string read, path.Path());
-      out.push_back(std::move(read));
+      out.push_back({std::move(read), path.Where()});
     }
   }
   return absl::OkStatus();
 }
 
+absl::Status ReadUrl(const Fields& fields, const char* key, std::string& out) {
+  if (const std::optional<Node> node = fields.Find(key)) {
+    ASSIGN_OR_RETURN(out, node->String());
+    if (const absl::Status usable = attest::CheckServiceUrl(out); !usable.ok()) {
+      return node->Annotate(usable);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadServices(const Fields& fields, attest::CollateralServices& out) {
+  RETURN_IF_ERROR(ReadUrl(fields, "intel_url", out.intel_url));
+  RETURN_IF_ERROR(ReadUrl(fields, "intel_root_crl_url", out.intel_root_crl_url));
+  RETURN_IF_ERROR(ReadUrl(fields, "amd_url", out.amd_url));
+  ASSIGN_OR_RETURN(out.cache_directory, fields.PathOr("cache_directory", ""));
+  ASSIGN_OR_RETURN(const std::chrono::nanoseconds timeout,
+                   fields.DurationOr("timeout", out.timeout, std::chrono::milliseconds(1), std::chrono::minutes(10)));
+  out.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(timeout);
+  const absl::Status usable = attest::CheckCollateralServices(out);
+  return usable.ok() ? usable : fields.node().Annotate(usable);
+}
+
 absl::Status ReadCollateral(const Node& node, AppraisalPolicy& out) {
-  ASSIGN_OR_RETURN(const Fields fields, node.Map({"intel", "amd", "maximum_age"}));
+  ASSIGN_OR_RETURN(const Fields fields, node.Map({"intel", "amd", "intel_url", "intel_root_crl_url", "amd_url",
+                                                  "cache_directory", "timeout", "maximum_age"}));
   RETURN_IF_ERROR(ReadPaths(fields, "intel", out.intel_collateral));
   RETURN_IF_ERROR(ReadPaths(fields, "amd", out.amd_collateral));
+  RETURN_IF_ERROR(ReadServices(fields, out.services));
   const std::optional<Node> maximum_age = fields.Find("maximum_age");
   if (!maximum_age.has_value()) {
     return absl::OkStatus();

@@ -27,6 +27,11 @@
 //   collateral:
 //     intel: [intel]                      # files and folders, relative to this file
 //     amd: [amd]
+//     intel_url: https://api.trustedservices.intel.com    # where what is missing or stale is fetched; default: nowhere
+//     intel_root_crl_url: https://..      # default: Intel's own, or beside the rest of what another service serves
+//     amd_url: https://kdsintf.amd.com
+//     cache_directory: cache              # where it is kept, and looked for before anything is fetched
+//     timeout: 10s                        # of one request
 //     maximum_age: 720h                   # default: until its own next update
 //   models:                               # default: any model; else only these
 //     - name: vgg16

@@ -69,7 +69,10 @@ absl::Status CheckAppraisalPolicy(const AppraisalPolicy& policy) {
   if (policy.tdx.has_value()) {
     RETURN_IF_ERROR(CheckTdxPolicy(*policy.tdx));
   }
-  return policy.sev_snp.has_value() ? CheckSnpPolicy(*policy.sev_snp) : absl::OkStatus();
+  if (policy.sev_snp.has_value()) {
+    RETURN_IF_ERROR(CheckSnpPolicy(*policy.sev_snp));
+  }
+  return CheckCollateralServices(policy.services);
 }
 
 ModelStatement StatementOf(const ModelManifest& manifest) {

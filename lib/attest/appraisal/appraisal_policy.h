@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "lib/attest/appraisal/collateral_services.h"
 #include "lib/attest/manifest.h"
 #include "lib/attest/sev_snp/snp_verifier.h"
 #include "lib/attest/sgx/sgx_verifier.h"
@@ -31,19 +32,27 @@ struct ModelPolicy {
   Verification verification = Verification::kOptional;
 };
 
+// A file or folder of collateral, and what named it, for errors: "policy.yaml:7: key 'collateral.intel[0]'", or
+// nothing.
+struct CollateralPath {
+  std::string path;
+  std::string named_by = {};
+};
+
 struct AppraisalPolicy {
   // Evidence of a kind that is absent is refused. Simulated evidence is not a matter of this policy.
   std::optional<SgxPolicy> sgx;
   std::optional<TdxPolicy> tdx;
   std::optional<SnpPolicy> sev_snp;
-  // Files and folders.
-  std::vector<std::string> intel_collateral;
-  std::vector<std::string> amd_collateral;
+  std::vector<CollateralPath> intel_collateral;
+  std::vector<CollateralPath> amd_collateral;
+  CollateralServices services;
   // Empty: any model. Else a model that is not listed is refused.
   std::vector<ModelPolicy> models;
 };
 
-// INVALID_ARGUMENT when no kind is accepted, or the policy of one does not pin what it must.
+// INVALID_ARGUMENT when no kind is accepted, the policy of one does not pin what it must, or a service has no usable
+// address.
 absl::Status CheckAppraisalPolicy(const AppraisalPolicy& policy);
 
 // What an enclave states about one model, as far as a ModelPolicy judges it.

@@ -12,6 +12,14 @@
 #include "lib/base/status_macros.h"
 
 namespace shoji::attest {
+namespace {
+
+absl::Status At(const CollateralPath& path, const absl::Status& status) {
+  return path.named_by.empty() ? status
+                               : absl::Status(status.code(), path.named_by + ": " + std::string(status.message()));
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Verifier>> PolicyVerifier::Create(Options options) {
   RETURN_IF_ERROR(CheckAppraisalPolicy(options.policy));
@@ -34,20 +42,31 @@ absl::StatusOr<std::unique_ptr<Verifier>> PolicyVerifier::Create(Options options
   return std::unique_ptr<Verifier>(std::move(out));
 }
 
-absl::StatusOr<std::unique_ptr<Verifier>> PolicyVerifier::Load(AppraisalPolicy policy) {
+absl::StatusOr<PolicyVerifier::Options> PolicyVerifier::LoadFiles(AppraisalPolicy policy) {
   Options options;
-  for (const std::string& path : policy.intel_collateral) {
-    ASSIGN_OR_RETURN(std::vector<intel::Collateral> read, intel::LoadCollateral(path));
-    std::move(read.begin(), read.end(), std::back_inserter(options.intel_collateral));
+  for (const CollateralPath& path : policy.intel_collateral) {
+    absl::StatusOr<std::vector<intel::Collateral>> read = intel::LoadCollateral(path.path);
+    if (!read.ok()) {
+      return At(path, read.status());
+    }
+    std::move(read->begin(), read->end(), std::back_inserter(options.intel_collateral));
   }
-  for (const std::string& path : policy.amd_collateral) {
-    ASSIGN_OR_RETURN(const sev_snp::Collateral read, sev_snp::LoadCollateral(path));
-    options.amd_collateral.certificates.insert(options.amd_collateral.certificates.end(), read.certificates.begin(),
-                                               read.certificates.end());
+  for (const CollateralPath& path : policy.amd_collateral) {
+    const absl::StatusOr<sev_snp::Collateral> read = sev_snp::LoadCollateral(path.path);
+    if (!read.ok()) {
+      return At(path, read.status());
+    }
+    options.amd_collateral.certificates.insert(options.amd_collateral.certificates.end(), read->certificates.begin(),
+                                               read->certificates.end());
     options.amd_collateral.revocation_lists.insert(options.amd_collateral.revocation_lists.end(),
-                                                   read.revocation_lists.begin(), read.revocation_lists.end());
+                                                   read->revocation_lists.begin(), read->revocation_lists.end());
   }
   options.policy = std::move(policy);
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Verifier>> PolicyVerifier::Load(AppraisalPolicy policy) {
+  ASSIGN_OR_RETURN(Options options, LoadFiles(std::move(policy)));
   return Create(std::move(options));
 }
 

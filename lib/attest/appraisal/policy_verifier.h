@@ -26,7 +26,9 @@ class PolicyVerifier final : public Verifier {
   };
   // As CheckAppraisalPolicy.
   static absl::StatusOr<std::unique_ptr<Verifier>> Create(Options options);
-  // With the collateral that the policy names, read from its files and folders. Errors name them.
+  // The policy and the collateral that it names, read from its files and folders. Errors name them.
+  static absl::StatusOr<Options> LoadFiles(AppraisalPolicy policy);
+  // Of those.
   static absl::StatusOr<std::unique_ptr<Verifier>> Load(AppraisalPolicy policy);
 
   AttestationResult Appraise(const Evidence& evidence, const ReportData& expected, SystemTime now) const override;

@@ -114,6 +114,22 @@ absl::StatusOr<Collateral> ParseCollateralJson(ByteSpan json, const std::string&
   return out;
 }
 
+std::string EncodeCollateralJson(const Collateral& collateral) {
+  const Json object = {
+      {"tcb_info", ToString(collateral.tcb_info.text)},
+      {"tcb_info_signature", HexEncode(collateral.tcb_info.signature)},
+      {"tcb_info_issuer_chain", ToString(collateral.tcb_info.issuer_chain)},
+      {"qe_identity", ToString(collateral.qe_identity.text)},
+      {"qe_identity_signature", HexEncode(collateral.qe_identity.signature)},
+      {"qe_identity_issuer_chain", ToString(collateral.qe_identity.issuer_chain)},
+      {"root_ca_crl", HexEncode(collateral.root_ca_crl)},
+      {"pck_crl", HexEncode(collateral.pck_crl)},
+      {"pck_crl_issuer_chain", ToString(collateral.pck_crl_issuer_chain)},
+  };
+  // Text that is not UTF-8 was never signed; replaced, it does not verify either.
+  return object.dump(1, ' ', false, Json::error_handler_t::replace);
+}
+
 absl::StatusOr<SignedText> ParsePcsBody(ByteSpan json) {
   ASSIGN_OR_RETURN(const Json object, ParseJsonObject(json));
   SignedText out;

@@ -37,6 +37,9 @@ inline constexpr size_t kMaxCollateralBytes = size_t{4} << 20;
 // bytes. INVALID_ARGUMENT.
 absl::StatusOr<Collateral> ParseCollateralJson(ByteSpan json, const std::string& name);
 
+// The same object; ParseCollateralJson reads the same collateral from it, but for its name.
+std::string EncodeCollateralJson(const Collateral& collateral);
+
 // A body as Intel's provisioning certification service answers it: {"tcbInfo":{...},"signature":"..."}, or with
 // "enclaveIdentity". The signed text is taken out byte by byte. INVALID_ARGUMENT.
 absl::StatusOr<SignedText> ParsePcsBody(ByteSpan json);

@@ -54,29 +54,13 @@ bool SignedBy(const x509::Certificate& key, const Report& report) {
   return public_key.ok() && public_key->Verifies(report.signed_part, report.signature);
 }
 
-// The line that family and model belong to (AMD publication 56860, CPUID_FAM_ID and CPUID_MOD_ID).
-std::optional<Product> ProductOf(const std::array<uint8_t, 3>& cpuid) {
-  const uint8_t family = cpuid[0];
-  const uint8_t model = cpuid[1];
-  if (family == 0x19 && model <= 0x0F) {
-    return Product::kMilan;
-  }
-  if (family == 0x19 && ((model >= 0x10 && model <= 0x1F) || (model >= 0xA0 && model <= 0xAF))) {
-    return Product::kGenoa;
-  }
-  if (family == 0x1A && model <= 0x1F) {
-    return Product::kTurin;
-  }
-  return std::nullopt;
-}
-
 void CheckProduct(const GenuineReport& genuine, StepList& steps) {
   const std::string expected(NameOf(genuine.product));
   std::string found = "a certificate for " + genuine.key.product_name;
   bool same = genuine.key.product_name.starts_with(expected);
   if (genuine.report.version >= 3) {
     found += ", a report of CPUID family, model, stepping " + HexEncode(genuine.report.cpuid);
-    same = same && ProductOf(genuine.report.cpuid) == genuine.product;
+    same = same && StatedProduct(genuine.report) == genuine.product;
   }
   steps.Check("product", same, found, "both of " + expected + ", as the chain's root");
 }

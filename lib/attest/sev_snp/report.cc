@@ -112,6 +112,24 @@ bool TcbVersion::AllAtLeast(const TcbVersion& minimum) const {
          microcode >= minimum.microcode;
 }
 
+std::optional<Product> StatedProduct(const Report& report) {
+  if (report.version < 3) {
+    return std::nullopt;
+  }
+  const uint8_t family = report.cpuid[0];
+  const uint8_t model = report.cpuid[1];
+  if (family == 0x19 && model <= 0x0F) {
+    return Product::kMilan;
+  }
+  if (family == 0x19 && ((model >= 0x10 && model <= 0x1F) || (model >= 0xA0 && model <= 0xAF))) {
+    return Product::kGenoa;
+  }
+  if (family == 0x1A && model <= 0x1F) {
+    return Product::kTurin;
+  }
+  return std::nullopt;
+}
+
 TcbVersion DecodeTcbVersion(Product product, const RawTcbVersion& raw) {
   if (product == Product::kTurin) {
     return {.fmc = raw[0], .bootloader = raw[1], .tee = raw[2], .snp = raw[3], .microcode = raw[7]};

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -79,6 +80,10 @@ struct Report {
   bool migratable() const { return (policy >> 18 & 1) != 0; }
   bool smt_allowed() const { return (policy >> 16 & 1) != 0; }
 };
+
+// The line that family and model belong to (AMD publication 56860, CPUID_FAM_ID and CPUID_MOD_ID), which reports state
+// from version 3 on; nullopt for others.
+std::optional<Product> StatedProduct(const Report& report);
 
 // Parses hostile bytes, kReportBytes of them. INVALID_ARGUMENT says which field is wrong.
 absl::StatusOr<Report> ParseReport(ByteSpan bytes);

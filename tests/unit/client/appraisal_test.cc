@@ -175,10 +175,10 @@ TEST_F(AppraiserTest, EvidenceAloneIsGenuineAtMostAndNeverAccepted) {
 
 TEST_F(AppraiserTest, CollateralThatCannotBeReadIsARefusalThatNamesIt) {
   AppraisalPolicy policy = PolicyFor(testing::GenuineSgx().policy);
-  policy.policy->intel_collateral = {"/nowhere/intel.json"};
+  policy.policy->intel_collateral = {{"/nowhere/intel.json", "p.yaml:7: key 'collateral.intel[0]'"}};
   const absl::Status status = Appraiser::Create(policy).status();
   EXPECT_TRUE(IsRefusal(status));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("/nowhere/intel.json"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("p.yaml:7: key 'collateral.intel[0]': /nowhere/intel.json"));
 }
 
 TEST_F(AppraiserTest, APolicyThatPinsTooLittleIsNotUsed) {

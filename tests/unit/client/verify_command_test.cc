@@ -136,7 +136,7 @@ TEST_F(VerifyQuoteTest, CollateralThatIsNotThereHasTheCodeOfMissingCollateral) {
       Write("p.yaml", absl::StrReplaceAll(testing::GenuineSnp().policy, {{"virtee_vcek_milan", "nowhere"}}));
   const Outcome outcome = Verify(arguments);
   EXPECT_EQ(outcome.code, kExitCollateral);
-  EXPECT_THAT(outcome.err, HasSubstr("nowhere.der"));
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("p.yaml:"), HasSubstr("key 'collateral.amd[0]'"), HasSubstr("nowhere.der")));
 }
 
 TEST_F(VerifyQuoteTest, WrongArgumentsSayWhatIsWrong) {

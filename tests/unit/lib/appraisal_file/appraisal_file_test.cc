@@ -18,6 +18,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
+auto Path(const std::string& path) { return ::testing::Field(&attest::CollateralPath::path, path); }
+
 std::string Hex(size_t bytes, char digit) { return std::string(2 * bytes, digit); }
 
 void ExpectRefused(const std::string& text, const std::string& where, const std::string& what) {
@@ -53,6 +55,11 @@ sev-snp:
 collateral:
   intel: [cache/intel, /etc/more.json]
   amd: [cache/amd]
+  intel_url: https://api.trustedservices.intel.com
+  intel_root_crl_url: https://intel.example/root.der
+  amd_url: http://127.0.0.1:8081/amd
+  cache_directory: cache
+  timeout: 3s
   maximum_age: 720h
 models:
   - name: vgg16
@@ -93,8 +100,15 @@ TEST(AppraisalFileTest, ReadsEveryKey) {
   EXPECT_EQ(policy->sev_snp->minimum_tcb.at(Product::kTurin).fmc, 1);
   EXPECT_FALSE(policy->sev_snp->minimum_tcb.contains(Product::kGenoa));
   EXPECT_EQ(policy->sev_snp->missing_revocation_list, attest::sev_snp::MissingList::kAccepted);
-  EXPECT_THAT(policy->intel_collateral, ElementsAre("/etc/shoji/cache/intel", "/etc/more.json"));
-  EXPECT_THAT(policy->amd_collateral, ElementsAre("/etc/shoji/cache/amd"));
+  EXPECT_THAT(policy->intel_collateral, ElementsAre(Path("/etc/shoji/cache/intel"), Path("/etc/more.json")));
+  EXPECT_THAT(policy->intel_collateral[1].named_by,
+              AllOf(StartsWith("/etc/shoji/appraisal.yaml:"), HasSubstr("key 'collateral.intel[1]'")));
+  EXPECT_THAT(policy->amd_collateral, ElementsAre(Path("/etc/shoji/cache/amd")));
+  EXPECT_EQ(policy->services.intel_url, "https://api.trustedservices.intel.com");
+  EXPECT_EQ(policy->services.intel_root_crl_url, "https://intel.example/root.der");
+  EXPECT_EQ(policy->services.amd_url, "http://127.0.0.1:8081/amd");
+  EXPECT_EQ(policy->services.cache_directory, "/etc/shoji/cache");
+  EXPECT_EQ(policy->services.timeout, std::chrono::seconds(3));
   EXPECT_EQ(policy->models[0].plan_digests.size(), 2U);
   EXPECT_EQ(policy->models[0].nothing_opened_before, "block3_conv1");
   EXPECT_EQ(policy->models[0].verification, attest::Verification::kRequired);
@@ -160,13 +174,23 @@ TEST(AppraisalFileTest, TheExampleIsAPolicyThatPinsAllItShould) {
   EXPECT_EQ(policy->sgx->unpinned, Unpinned::kRefused);
   EXPECT_EQ(policy->tdx->unpinned, Unpinned::kRefused);
   EXPECT_EQ(policy->sev_snp->unpinned, Unpinned::kRefused);
-  EXPECT_THAT(policy->intel_collateral, ElementsAre(root + "collateral/intel"));
+  EXPECT_THAT(policy->intel_collateral, ElementsAre(Path(root + "collateral/intel")));
   EXPECT_EQ(policy->models.size(), 1U);
 }
 
-TEST(AppraisalFileTest, KnowsNoPlaceToFetchCollateralFrom) {
-  ExpectRefused(kWhole.substr(0, kWhole.find("collateral:")) + "collateral: {intel_url: \"https://pccs.example/\"}\n",
-                ":", "intel_url");
+TEST(AppraisalFileTest, AnAddressThatIsNoServicesOrHasNoFolderIsRefusedWithItsLine) {
+  const std::string sgx = "sgx: {unpinned: accepted}\n";
+  ExpectRefused(sgx + "collateral:\n  cache_directory: c\n  intel_url: http://pccs.example/\n",
+                ":4: key 'collateral.intel_url'", "is not encrypted");
+  ExpectRefused(sgx + "collateral: {intel_url: \"https://pccs.example/\"}\n", ":2: key 'collateral'",
+                "cache_directory");
+  ExpectRefused(sgx + "collateral: {cache_directory: c, timeout: 0s}\n", ":2: key 'collateral.timeout'", "");
+}
+
+TEST(AppraisalFileTest, NoAddressIsConfiguredWhereNoneIsWritten) {
+  const auto policy = ParseAppraisalPolicy("sgx: {unpinned: accepted}\ncollateral: {intel: [a]}\n", "p.yaml");
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  EXPECT_FALSE(policy->services.has_address());
 }
 
 TEST(AppraisalFileTest, AFileThatIsNotThereIsNamed) {

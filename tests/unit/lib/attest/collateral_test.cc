@@ -44,6 +44,19 @@ TEST(CollateralJsonTest, TakesEveryPartByteByByte) {
   EXPECT_EQ(collateral->pck_crl_issuer_chain.size(), 1908U);
 }
 
+TEST(CollateralJsonTest, WhatIsWrittenIsReadAgain) {
+  Collateral collateral = *ParseCollateralJson(Json(), "name");
+  const std::string written = EncodeCollateralJson(collateral);
+  const auto read = ParseCollateralJson(AsBytes(written), "name");
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->tcb_info.text, collateral.tcb_info.text);
+  EXPECT_EQ(read->qe_identity.issuer_chain, collateral.qe_identity.issuer_chain);
+  EXPECT_EQ(read->pck_crl, collateral.pck_crl);
+  EXPECT_EQ(EncodeCollateralJson(*read), written);
+  collateral.tcb_info.issuer_chain = {0xFF};  // no UTF-8
+  EXPECT_TRUE(ParseCollateralJson(AsBytes(EncodeCollateralJson(collateral)), "name").ok());
+}
+
 TEST(CollateralJsonTest, NamesTheMemberThatIsWrong) {
   EXPECT_THAT(std::string(ParseCollateralJson(AsBytes("{}"), "").status().message()), HasSubstr("'tcb_info'"));
   EXPECT_THAT(std::string(ParseCollateralJson(AsBytes("[]"), "").status().message()), HasSubstr("not a JSON object"));

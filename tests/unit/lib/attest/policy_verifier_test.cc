@@ -30,9 +30,9 @@ AppraisalPolicy AnyGenuine() {
   policy.sev_snp.emplace().unpinned = Unpinned::kAccepted;
   policy.sev_snp->minimum_tcb[sev_snp::Product::kMilan] = {};
   policy.sev_snp->missing_revocation_list = sev_snp::MissingList::kAccepted;
-  policy.intel_collateral = {AttestationVectorPath("dcapqvl_sgx_quote_v3.collateral.json"),
-                             AttestationVectorPath("dcapqvl_tdx_quote.collateral.json")};
-  policy.amd_collateral = {AttestationVectorPath("virtee_vcek_milan.der")};
+  policy.intel_collateral = {{AttestationVectorPath("dcapqvl_sgx_quote_v3.collateral.json")},
+                             {AttestationVectorPath("dcapqvl_tdx_quote.collateral.json")}};
+  policy.amd_collateral = {{AttestationVectorPath("virtee_vcek_milan.der")}};
   return policy;
 }
 
@@ -100,11 +100,69 @@ TEST(PolicyVerifierTest, RefusesSimulatedEvidenceUnderItsOwnNameAndRelabelled) {
 
 TEST(PolicyVerifierTest, CollateralThatCannotBeReadIsNamed) {
   AppraisalPolicy policy = AnyGenuine();
-  policy.intel_collateral = {"/nowhere/intel"};
+  policy.intel_collateral = {{"/nowhere/intel"}};
   EXPECT_THAT(std::string(PolicyVerifier::Load(policy).status().message()), HasSubstr("/nowhere/intel"));
   policy = AnyGenuine();
-  policy.amd_collateral = {AttestationVectorPath("README.md")};
+  policy.amd_collateral = {{AttestationVectorPath("README.md")}};
   EXPECT_THAT(std::string(PolicyVerifier::Load(policy).status().message()), HasSubstr("README.md"));
+}
+
+TEST(CollateralServicesTest, OnlyEncryptedAddressesAndThisMachinesAreServices) {
+  for (const char* good :
+       {"https://api.trustedservices.intel.com", "https://pccs.example:8081/a/b", "https://[2001:db8::1]:1",
+        "http://127.0.0.1", "http://localhost:8081/x", "http://[::1]:80"}) {
+    EXPECT_TRUE(CheckServiceUrl(good).ok()) << good;
+  }
+  const std::pair<const char*, const char*> bad[] = {
+      {"", "is no address"},
+      {"intel.example", "is no address"},
+      {"ftp://intel.example", "is no address"},
+      {"file:///etc/passwd", "is no address"},
+      {"HTTP://intel.example", "is no address"},
+      {"https://", "names no host"},
+      {"https:///path", "names no host"},
+      {"https://:443", "names no host"},
+      {"https://a:", "names no host"},
+      {"https://a:b", "names no host"},
+      {"https://[::1", "names no host"},
+      {"https://user@host", "holds a character"},
+      {"https://host/?a", "holds a character"},
+      {"https://host/#a", "holds a character"},
+      {"https://ho st", "holds a character"},
+      {"http://pccs.example", "is not encrypted"},
+      {"http://127.0.0.1.example", "is not encrypted"},
+      {"http://127.0.0.2", "is not encrypted"},
+      {"http://localhost.example:80", "is not encrypted"},
+      {"http://user@127.0.0.1", "holds a character"},
+  };
+  for (const auto& [url, error] : bad) {
+    EXPECT_THAT(std::string(CheckServiceUrl(url).message()), HasSubstr(error)) << url;
+    AppraisalPolicy policy = AnyGenuine();
+    policy.services.cache_directory = "/cache";
+    policy.services.amd_url = url;
+    EXPECT_EQ(CheckAppraisalPolicy(policy).ok(), std::string(url).empty()) << url;
+  }
+}
+
+TEST(CollateralServicesTest, WhatIsFetchedNeedsAFolder) {
+  AppraisalPolicy policy = AnyGenuine();
+  policy.services.intel_url = "https://intel.example";
+  EXPECT_THAT(std::string(CheckAppraisalPolicy(policy).message()), HasSubstr("collateral.cache_directory"));
+  policy.services.cache_directory = "/cache";
+  EXPECT_TRUE(CheckAppraisalPolicy(policy).ok());
+  policy.services.intel_url = "";
+  policy.services.intel_root_crl_url = "https://intel.example/root";
+  EXPECT_THAT(std::string(CheckAppraisalPolicy(policy).message()), HasSubstr("goes with collateral.intel_url"));
+}
+
+TEST(CollateralServicesTest, TheRootsListIsBesideTheRestButAtIntelItself) {
+  CollateralServices services;
+  services.intel_url = "https://api.trustedservices.intel.com/";
+  EXPECT_EQ(RootCrlUrl(services), "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der");
+  services.intel_url = "https://pccs.example/x/";
+  EXPECT_EQ(RootCrlUrl(services), "https://pccs.example/x/sgx/certification/v4/rootcacrl");
+  services.intel_root_crl_url = "https://other.example/r";
+  EXPECT_EQ(RootCrlUrl(services), "https://other.example/r");
 }
 
 TEST(PolicyVerifierTest, APolicyThatAcceptsNothingIsRefused) {
