@@ -3,6 +3,8 @@
 
 // What an operator sees of a request: metrics, phases, traces. Real processes.
 #include <fstream>
+#include <set>
+#include <sstream>
 
 #include <gtest/gtest.h>
 
@@ -30,6 +32,7 @@ std::unique_ptr<Cluster> StartCluster(const std::string& policy) {
   options.models = {testing::BuiltInModel(testing::ReadyPolicy(policy))};
   options.enclave_yaml = kMetrics;
   options.accelerator_yaml = kMetrics;
+  options.server_yaml = kMetrics;
   auto cluster = Cluster::Start(options);
   EXPECT_TRUE(cluster.ok()) << cluster.status();
   return cluster.ok() ? *std::move(cluster) : nullptr;
@@ -144,6 +147,66 @@ TEST(ObservabilityTest, TheAnswerSaysWhereItsTimeWentWhenAskedAndLooksTheSameFro
   ASSERT_TRUE(refused.ok());
   EXPECT_FALSE(refused->status.ok());
   EXPECT_TRUE(refused->phases.has_value());
+}
+
+// The names of a text that are ours, without what a histogram adds to its own.
+std::set<std::string> NamesIn(const std::string& text) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz_";
+  std::set<std::string> names;
+  for (size_t at = text.find("shoji_"); at != std::string::npos; at = text.find("shoji_", at + 1)) {
+    std::string name = text.substr(at, text.find_first_not_of(kLetters, at) - at);
+    for (const std::string suffix : {"_bucket", "_sum", "_count"}) {
+      if (name.ends_with(suffix)) {
+        name.resize(name.size() - suffix.size());
+      }
+    }
+    names.insert(name);
+  }
+  return names;
+}
+
+TEST(ObservabilityTest, TheDashboardAndTheAlertsAskForMetricsThatThereAre) {
+  const std::unique_ptr<Cluster> cluster = StartCluster("slalom");
+  ASSERT_NE(cluster, nullptr);
+  RawClient client(cluster->address());
+  ASSERT_TRUE(client.Attest(kModel).ok());
+  ASSERT_TRUE(client.Roundtrip(channel::RequestKind::kPicture, kPicture, kModel).ok());
+  const std::set<std::string> there =
+      NamesIn(PageOf(cluster->server()) + PageOf(cluster->enclave()) + PageOf(cluster->accelerator(0)));
+  there.insert("shoji_server_token_requests_total");  // of tokens with a name, which this cluster has none of
+  for (const std::string file : {"grafana-dashboard.json", "alerts.yaml"}) {
+    std::stringstream text;
+    text << std::ifstream(std::string(SHOJI_SOURCE_DIR) + "/deploy/monitoring/" + file).rdbuf();
+    const std::set<std::string> asked = NamesIn(text.str());
+    EXPECT_GT(asked.size(), 10U) << file;
+    for (const std::string& name : asked) {
+      EXPECT_TRUE(there.contains(name)) << file << " asks for " << name;
+    }
+  }
+  if (!HasPromtool()) {
+    GTEST_SKIP() << "promtool is not installed (Debian's prometheus): the rules were not checked with it";
+  }
+  const testing::CommandResult rules = testing::RunCommand(
+      {"promtool", "check", "rules", std::string(SHOJI_SOURCE_DIR) + "/deploy/monitoring/alerts.yaml"});
+  EXPECT_EQ(rules.exit_code, 0) << rules.out << rules.err;
+  EXPECT_EQ(Lint(PageOf(cluster->server())), "");
+}
+
+// From the client's metadata to the last process, outside of everything that is sealed.
+TEST(ObservabilityTest, ATraceIsInTheLogOfEveryProcessThatWorkedOnTheRequest) {
+  const std::unique_ptr<Cluster> cluster = StartCluster("layer-partition");
+  ASSERT_NE(cluster, nullptr);
+  RawClient client(cluster->address());
+  ASSERT_TRUE(client.Attest(kModel).ok());
+  client.SetTraceParent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  ASSERT_TRUE(client.Roundtrip(channel::RequestKind::kPicture, kPicture, kModel).ok());
+  client.SetTraceParent("00-DEADBEEF77b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  ASSERT_TRUE(client.Roundtrip(channel::RequestKind::kPicture, kPicture, kModel).ok());
+  constexpr char kTrace[] = "trace=4bf92f3577b34da6a3ce929d0e0e4736";
+  for (testing::Process* process : {&cluster->server(), &cluster->enclave(), &cluster->accelerator(0)}) {
+    EXPECT_TRUE(testing::WaitFor([&] { return process->Log().find(kTrace) != std::string::npos; })) << process->Log();
+    EXPECT_EQ(process->Log().find("DEADBEEF"), std::string::npos) << "what is not valid goes nowhere";
+  }
 }
 
 TEST(ObservabilityTest, ReloadsAreCounted) {

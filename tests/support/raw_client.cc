@@ -134,6 +134,9 @@ absl::StatusOr<channel::SealedAnswer> RawClient::SendUntil(const channel::Sealed
 
 absl::StatusOr<channel::SealedAnswer> RawClient::Send(grpc::ClientContext& context,
                                                       const channel::SealedRequest& request) {
+  if (!traceparent_.empty()) {
+    context.AddMetadata("traceparent", traceparent_);
+  }
   if (request.purpose == channel::Purpose::kRelease) {
     return SendAs<v1::ReleaseKeyRequest, v1::ReleaseKeyResponse>(request, [&](const auto& message, auto& response) {
       return inference_->ReleaseKey(&context, message, &response);

@@ -41,6 +41,9 @@ class RawClient {
     return std::exchange(initiator_, std::move(session));
   }
 
+  // Goes with every request from then on.
+  void SetTraceParent(std::string traceparent) { traceparent_ = std::move(traceparent); }
+
   const attest::Manifest& manifest() const { return manifest_; }
   const channel::Initiator& initiator() const { return *initiator_; }
   channel::Initiator& initiator() { return *initiator_; }
@@ -63,6 +66,7 @@ class RawClient {
 
   const std::unique_ptr<v1::AttestationService::Stub> attestation_;
   const std::unique_ptr<v1::InferenceService::Stub> inference_;
+  std::string traceparent_;
   attest::Manifest manifest_;
   digest::Sha256Digest manifest_digest_ = {};
   std::unique_ptr<channel::Initiator> initiator_;
