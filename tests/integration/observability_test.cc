@@ -171,7 +171,7 @@ TEST(ObservabilityTest, TheDashboardAndTheAlertsAskForMetricsThatThereAre) {
   RawClient client(cluster->address());
   ASSERT_TRUE(client.Attest(kModel).ok());
   ASSERT_TRUE(client.Roundtrip(channel::RequestKind::kPicture, kPicture, kModel).ok());
-  const std::set<std::string> there =
+  std::set<std::string> there =
       NamesIn(PageOf(cluster->server()) + PageOf(cluster->enclave()) + PageOf(cluster->accelerator(0)));
   there.insert("shoji_server_token_requests_total");  // of tokens with a name, which this cluster has none of
   for (const std::string file : {"grafana-dashboard.json", "alerts.yaml"}) {
