@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <grpcpp/client_context.h>
@@ -14,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "lib/rpc/status.h"
+#include "tests/support/scrape.h"
 #include "tests/unit/server/front_end_fixture.h"
 
 namespace shoji::server {
@@ -104,6 +106,53 @@ TEST_F(FrontEndIntakeTest, BodiesThatNeverComeAreCutOffForThoseThatDo) {
     outcome = Infer();
   }
   EXPECT_EQ(ReasonOf(slow.front()->End()), Reason::kOverloaded);
+}
+
+TEST_F(FrontEndIntakeTest, AnswersThatNobodyTakesAreCutOffForNewRequests) {
+  config().limits.max_message_bytes = size_t{1} << 20;
+  config().limits.max_buffered_bytes = 4 * config().limits.max_message_bytes;
+  config().metrics.address.emplace();
+  config().metrics.address->host = "127.0.0.1";
+  StartReady();
+  v1::InferRequest request;
+  request.set_key_id(KeyOf(0));
+  request.set_ciphertext(std::string(1'000'000, 'x'));  // answered with as much, of which a window's worth is sent
+  std::vector<std::unique_ptr<SlowCall>> slow;
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // the window stays as small as it is at first
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  for (size_t i = 0; i < 4; ++i) {
+    slow.push_back(std::make_unique<SlowCall>(
+        grpc::CreateCustomChannel(front_end().addresses().front().ToString(), grpc::InsecureChannelCredentials(),
+                                  arguments),
+        kInfer));
+    ASSERT_TRUE(slow.back()->Send(request.SerializeAsString()));
+    while (enclave().num_infers() <= i) {
+      std::this_thread::yield();
+    }
+  }
+  Outcome outcome = Infer();
+  while (outcome.reason() == Reason::kOverloaded) {
+    outcome = Infer();
+  }
+  EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+  const auto page = testing::Scrape(*front_end().metrics_address());
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(testing::SeriesIn(*page, "shoji_server_cut_off_total"), 1);
+  EXPECT_GT(testing::SeriesIn(*page, "shoji_server_held_bytes"), 2'000'000);
+}
+
+TEST_F(FrontEndIntakeTest, AFullQueueRefusesACallBeforeItsBodyIsSent) {
+  config().limits.max_in_flight = 1;
+  config().limits.max_queue = 0;
+  StartReady();
+  enclave().Hold();
+  std::future<Outcome> held = InferInBackground({});
+  enclave().AwaitHeld(1);
+  SlowCall call(Connect(), kInfer);
+  EXPECT_EQ(ReasonOf(call.End()), Reason::kOverloaded);
+  enclave().Let();
+  EXPECT_TRUE(held.get().status.ok());
 }
 
 TEST_F(FrontEndIntakeTest, HealthIsAnsweredWhileNoOtherBodyHasRoom) {
