@@ -46,6 +46,33 @@ absl::StatusOr<std::shared_ptr<const Tensor>> BiasRow(const Builder& builder, Va
   return c;
 }
 
+kernels::blocked::DenseArgs BoundDense(kernels::blocked::DenseArgs args, std::span<const float* const> in, float* y,
+                                       const std::vector<kernels::Activation>& activations) {
+  args.x = in[0];
+  args.weights = in[1];
+  args.finish = {in.size() > 2 ? in[2] : nullptr, nullptr, activations.data(), activations.size()};
+  args.y = y;
+  return args;
+}
+
+// A few outputs at a time for all runs, so that their weights come from memory once. Outputs are independent of each
+// other, and those that the kernel takes together stay together: the bits are those of one run.
+void RunDenseBatch(const kernels::blocked::Ops& ops, const kernels::blocked::DenseArgs& args,
+                   const std::vector<kernels::Activation>& activations, std::span<const NativeKernel::Call> calls) {
+  constexpr size_t kChunkFloats = size_t{1} << 16;
+  constexpr size_t kMultiple = 64;  // of all that the kernel takes together
+  const size_t chunk = std::max<size_t>(kChunkFloats / args.inputs / kMultiple, 1) * kMultiple;
+  for (size_t begin = 0; begin < args.outputs; begin += chunk) {
+    for (const NativeKernel::Call& call : calls) {
+      kernels::blocked::DenseArgs part = BoundDense(args, call.inputs, call.output + begin, activations);
+      part.outputs = std::min(chunk, args.outputs - begin);
+      part.weights += begin * args.inputs;
+      part.finish.bias = part.finish.bias == nullptr ? nullptr : part.finish.bias + begin;
+      ops.dense(part);
+    }
+  }
+}
+
 // The same as LowerInnerProduct for one row, with B as it lies in the model: it is read once, and packing it would take
 // longer than that.
 absl::Status LowerMatrixVector(Builder& builder, size_t node_index, const kernels::GemmGeometry& g,
@@ -77,13 +104,13 @@ absl::Status LowerMatrixVector(Builder& builder, size_t node_index, const kernel
   NativeKernel kernel;
   kernel.run = [ops, args, activations = chain.activations](std::span<const float* const> in, float* y,
                                                             std::span<uint8_t>) {
-    kernels::blocked::DenseArgs bound = args;
-    bound.x = in[0];
-    bound.weights = in[1];
-    bound.finish = {in.size() > 2 ? in[2] : nullptr, nullptr, activations.data(), activations.size()};
-    bound.y = y;
-    ops->dense(bound);
+    ops->dense(BoundDense(args, in, y, activations));
   };
+  if (!args.by_input) {
+    kernel.run_batch = [ops, args, activations = chain.activations](std::span<const NativeKernel::Call> calls) {
+      RunDenseBatch(*ops, args, activations, calls);
+    };
+  }
   ASSIGN_OR_RETURN(const Place output, builder.NewPlainPlace(chain.output));
   builder.AddNativeStep(node.name, std::move(kernel), inputs, output);
   FinishChain(builder, chain, output);

@@ -32,6 +32,7 @@ class CompiledProgram : public Program {
   std::unique_ptr<Workspace> NewWorkspace() const override;
   absl::StatusOr<std::vector<Tensor>> Run(std::span<const Tensor* const> inputs, Workspace& workspace,
                                           const StopCheck& stop) const override;
+  absl::Status RunBatch(std::span<BatchRun> runs, const StopCheck& stop) const override;
 
  private:
   absl::Status CheckInputs(std::span<const Tensor* const> inputs) const;
@@ -77,19 +78,30 @@ absl::Status CompiledProgram::CheckInputs(std::span<const Tensor* const> inputs)
 
 absl::StatusOr<std::vector<Tensor>> CompiledProgram::Run(std::span<const Tensor* const> inputs, Workspace& workspace,
                                                          const StopCheck& stop) const {
-  RETURN_IF_ERROR(CheckInputs(inputs));
-  auto* bound = dynamic_cast<BoundWorkspace*>(&workspace);
-  if (bound == nullptr || &bound->compiled() != compiled_.get()) {
-    return absl::InvalidArgumentError("the workspace is one of another program");
-  }
-  std::vector<Tensor> outputs;
-  outputs.reserve(compiled_->outputs.size());
-  for (const TensorType& type : compiled_->outputs) {
-    outputs.emplace_back(type.type, type.shape);
+  BatchRun run = {inputs, &workspace};
+  RETURN_IF_ERROR(RunBatch({&run, 1}, stop));
+  return std::move(run.outputs);
+}
+
+absl::Status CompiledProgram::RunBatch(std::span<BatchRun> runs, const StopCheck& stop) const {
+  std::vector<BoundWorkspace*> workspaces;
+  workspaces.reserve(runs.size());
+  for (BatchRun& run : runs) {
+    RETURN_IF_ERROR(CheckInputs(run.inputs));
+    auto* bound = dynamic_cast<BoundWorkspace*>(run.workspace);
+    if (bound == nullptr || &bound->compiled() != compiled_.get()) {
+      return absl::InvalidArgumentError("the workspace is one of another program");
+    }
+    workspaces.push_back(bound);
+    run.outputs.clear();
+    run.outputs.reserve(compiled_->outputs.size());
+    for (const TensorType& type : compiled_->outputs) {
+      run.outputs.emplace_back(type.type, type.shape);
+    }
+    bound->Begin(run.inputs, run.outputs);
   }
   const kernels::onednn::ScopedThreads threads(compiled_->num_threads);
-  RETURN_IF_ERROR(bound->Run(inputs, outputs, stop));
-  return outputs;
+  return BoundWorkspace::Run(workspaces, stop);
 }
 
 absl::Status LowerNode(Builder& builder, size_t node, Backend backend) {

@@ -80,6 +80,14 @@ class Program {
   absl::StatusOr<std::vector<Tensor>> Run(std::span<const Tensor* const> inputs, Workspace& workspace) const {
     return Run(inputs, workspace, StopCheck());
   }
+  // Several runs step by step, so that the weights of a step are read from memory once and not once a run. The bits of
+  // each are those of a Run of its own. `runs` have a workspace each; an error is all of theirs.
+  struct BatchRun {
+    std::span<const Tensor* const> inputs;
+    Workspace* workspace = nullptr;
+    std::vector<Tensor> outputs = {};  // set by RunBatch
+  };
+  virtual absl::Status RunBatch(std::span<BatchRun> runs, const StopCheck& stop) const = 0;
 
  protected:
   Program() = default;

@@ -46,6 +46,13 @@ using PlainKernel = std::function<void(std::span<const std::span<const float>> i
 struct NativeKernel {
   std::function<void(std::span<const float* const> inputs, float* output, std::span<uint8_t> scratch)> run;
   size_t scratch_bytes = 0;
+  // `run` for several runs of the program, with the same bits, for kernels whose weights do not stay in a cache from
+  // one run to the next. Empty: one after the other.
+  struct Call {
+    std::span<const float* const> inputs;
+    float* output = nullptr;
+  };
+  std::function<void(std::span<const Call> calls)> run_batch = nullptr;
 };
 
 struct Operand {

@@ -139,8 +139,7 @@ void BoundWorkspace::Apply(const Patch& patch) {
   }
 }
 
-absl::Status BoundWorkspace::Run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
-                                 const StopCheck& stop) {
+void BoundWorkspace::Begin(std::span<const Tensor* const> inputs, std::span<Tensor> outputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     input_addresses_[i] = inputs[i]->values<float>().data();
   }
@@ -150,22 +149,46 @@ absl::Status BoundWorkspace::Run(std::span<const Tensor* const> inputs, std::spa
   for (const Patch& patch : patches_) {
     Apply(patch);
   }
-  for (size_t i = 0; i < steps_.size(); ++i) {
+}
+
+absl::Status BoundWorkspace::RunStep(size_t step) {
+  if (const auto* primitive = std::get_if<BoundPrimitive>(&steps_[step])) {
+    if (const absl::Status status = primitive->Run(*stream_); !status.ok()) {
+      return absl::InternalError("at " + compiled_->steps[step].name + ": " + std::string(status.message()));
+    }
+    return absl::OkStatus();
+  }
+  if (const auto* native = std::get_if<BoundNative>(&steps_[step])) {
+    native->kernel->run(native->inputs, native->output, native->scratch);
+    return absl::OkStatus();
+  }
+  const auto& plain = std::get<BoundPlain>(steps_[step]);
+  (*plain.kernel)(plain.inputs, plain.output);
+  return absl::OkStatus();
+}
+
+absl::Status BoundWorkspace::Run(std::span<BoundWorkspace* const> workspaces, const StopCheck& stop) {
+  if (workspaces.empty()) {
+    return absl::OkStatus();
+  }
+  std::vector<NativeKernel::Call> calls;
+  for (size_t i = 0; i < workspaces.front()->steps_.size(); ++i) {
     if (stop) {
       RETURN_IF_ERROR(stop());
     }
-    if (const auto* primitive = std::get_if<BoundPrimitive>(&steps_[i])) {
-      if (const absl::Status status = primitive->Run(*stream_); !status.ok()) {
-        return absl::InternalError("at " + compiled_->steps[i].name + ": " + std::string(status.message()));
+    const auto* native = std::get_if<BoundNative>(&workspaces.front()->steps_[i]);
+    if (workspaces.size() > 1 && native != nullptr && native->kernel->run_batch) {
+      calls.clear();
+      for (const BoundWorkspace* workspace : workspaces) {
+        const auto& own = std::get<BoundNative>(workspace->steps_[i]);
+        calls.push_back({own.inputs, own.output});
       }
+      native->kernel->run_batch(calls);
       continue;
     }
-    if (const auto* native = std::get_if<BoundNative>(&steps_[i])) {
-      native->kernel->run(native->inputs, native->output, native->scratch);
-      continue;
+    for (BoundWorkspace* workspace : workspaces) {
+      RETURN_IF_ERROR(workspace->RunStep(i));
     }
-    const auto& plain = std::get<BoundPlain>(steps_[i]);
-    (*plain.kernel)(plain.inputs, plain.output);
   }
   return absl::OkStatus();
 }

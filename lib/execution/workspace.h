@@ -46,8 +46,11 @@ class BoundWorkspace : public Workspace {
   const CompiledGraph& compiled() const { return *compiled_; }
   std::span<const uint8_t> contents() const { return arena_.bytes(); }
 
-  // Runs every step between the given tensors, whose types are right, or those before `stop` says no.
-  absl::Status Run(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, const StopCheck& stop);
+  // The tensors of the next run, whose types are right.
+  void Begin(std::span<const Tensor* const> inputs, std::span<Tensor> outputs);
+  // Runs every step, or those before `stop` says no, each for all of `workspaces`, which are different ones of one
+  // program and have had their Begin.
+  static absl::Status Run(std::span<BoundWorkspace* const> workspaces, const StopCheck& stop);
 
  private:
   struct BoundPlain {
@@ -77,6 +80,7 @@ class BoundWorkspace : public Workspace {
   float* Address(const Operand& operand) const;
   uint8_t* BufferAddress(BufferId buffer) const;
   void Apply(const Patch& patch);
+  absl::Status RunStep(size_t step);
 
   std::shared_ptr<const CompiledGraph> compiled_;
   Arena arena_;

@@ -100,8 +100,7 @@ void LinearRunner::SetScratch(bool has_pool) {
 
 size_t LinearRunner::scratch_bytes() const { return scratch_.total; }
 
-template <typename Consume>
-void LinearRunner::ForChunks(std::span<const uint8_t> input, std::span<uint8_t> scratch, const Consume& consume) const {
+ring::LinearInput LinearRunner::KernelInput(std::span<const uint8_t> input, std::span<uint8_t> scratch) const {
   const kernels::ConvGeometry& g = layer_.geometry;
   ring::LinearInput limbs;
   limbs.limbs = input;
@@ -115,6 +114,13 @@ void LinearRunner::ForChunks(std::span<const uint8_t> input, std::span<uint8_t> 
     }
     limbs.limbs = scratch.subspan(0, ring::LimbBytes(g, 1));
   }
+  return limbs;
+}
+
+template <typename Consume>
+void LinearRunner::ForChunks(std::span<const uint8_t> input, std::span<uint8_t> scratch, const Consume& consume) const {
+  const kernels::ConvGeometry& g = layer_.geometry;
+  const ring::LinearInput limbs = KernelInput(input, scratch);
   const std::span<uint8_t> kernel_scratch = scratch.subspan(scratch_.kernel, kernel_->scratch_bytes(1));
   for (int64_t begin = 0; begin < g.output[0]; begin += rows_per_chunk_) {
     const ring::RowRange rows = {begin, std::min(begin + rows_per_chunk_, g.output[0])};
@@ -163,12 +169,56 @@ void LinearRunner::ToFloats(std::span<const uint32_t> words, float* out) const {
 void LinearRunner::Run(std::span<const uint8_t> input, std::span<uint8_t> output, std::span<uint8_t> scratch) const {
   SHOJI_CHECK(layer_.quantized_output);
   const size_t row = ring::ActivationRowBytes(layer_.geometry.output[1], layer_.geometry.out_channels);
-  uint8_t* bytes = pool_.has_value() ? scratch.data() + scratch_.bytes : output.data();
+  uint8_t* bytes = BytesOf(output, scratch);
   ForChunks(input, scratch, [&](ring::RowRange rows, std::span<const uint32_t> words) {
     ToBytes(words, bytes + static_cast<size_t>(rows.begin) * row);
   });
+  Finish(output, scratch);
+}
+
+// Where the layer's own result goes.
+uint8_t* LinearRunner::BytesOf(std::span<uint8_t> output, std::span<uint8_t> scratch) const {
+  return pool_.has_value() ? scratch.data() + scratch_.bytes : output.data();
+}
+
+void LinearRunner::Finish(std::span<uint8_t> output, std::span<uint8_t> scratch) const {
   if (pool_.has_value()) {
-    bytes_.max_pool(*pool_, 0, pool_->output[0], bytes, output.data());
+    bytes_.max_pool(*pool_, 0, pool_->output[0], scratch.data() + scratch_.bytes, output.data());
+  }
+}
+
+std::span<const uint32_t> LinearRunner::AllWords(std::span<uint8_t> scratch) const {
+  const std::span<uint8_t> words = scratch.subspan(scratch_.words, ring::WordsBytes(layer_.geometry, kRing));
+  return {reinterpret_cast<const uint32_t*>(words.data()), words.size() / sizeof(uint32_t)};
+}
+
+template <typename Value>
+void LinearRunner::RunKernels(std::span<const BatchRun<Value>> runs) const {
+  SHOJI_CHECK(RunsBatches());
+  std::vector<ring::LinearKernel::BatchRun> kernel_runs;
+  kernel_runs.reserve(runs.size());
+  for (const BatchRun<Value>& run : runs) {
+    const ring::LinearInput input = KernelInput(run.input, run.scratch);
+    kernel_runs.push_back({input, run.scratch.subspan(scratch_.words, ring::WordsBytes(layer_.geometry, kRing)),
+                           run.scratch.subspan(scratch_.kernel, kernel_->scratch_bytes(1))});
+  }
+  kernel_->RunBatch(kRing, kernel_runs);
+}
+
+void LinearRunner::RunBatch(std::span<const BatchRun<uint8_t>> runs) const {
+  SHOJI_CHECK(layer_.quantized_output);
+  RunKernels(runs);
+  for (const BatchRun<uint8_t>& run : runs) {
+    ToBytes(AllWords(run.scratch), BytesOf(run.output, run.scratch));
+    Finish(run.output, run.scratch);
+  }
+}
+
+void LinearRunner::RunBatch(std::span<const BatchRun<float>> runs) const {
+  SHOJI_CHECK(!layer_.quantized_output);
+  RunKernels(runs);
+  for (const BatchRun<float>& run : runs) {
+    ToFloats(AllWords(run.scratch), run.output.data());
   }
 }
 

@@ -38,6 +38,19 @@ class LinearRunner {
   void Run(std::span<const uint8_t> input, std::span<float> output, std::span<uint8_t> scratch,
            const OnPixels& on_pixels = nullptr) const;
 
+  // Whether RunBatch reads weights less often than a Run for each input: layers that are computed in one piece, which
+  // those of one position are.
+  bool RunsBatches() const { return rows_per_chunk_ >= layer_.geometry.output[0]; }
+  // Run to bytes, or to float32, for several inputs, with the same bits. Requires RunsBatches().
+  template <typename Value>
+  struct BatchRun {
+    std::span<const uint8_t> input;
+    std::span<Value> output;
+    std::span<uint8_t> scratch;  // of its own
+  };
+  void RunBatch(std::span<const BatchRun<uint8_t>> runs) const;
+  void RunBatch(std::span<const BatchRun<float>> runs) const;
+
  private:
   // How the scratch memory is used: each part at its offset.
   struct Scratch {
@@ -51,6 +64,13 @@ class LinearRunner {
   LinearRunner(const LinearLayer& layer, kernels::ring::Isa isa);
   void SetFactors();
   void SetScratch(bool has_pool);
+  // The input as the kernel wants it: as it is, or copied into scratch memory.
+  kernels::ring::LinearInput KernelInput(std::span<const uint8_t> input, std::span<uint8_t> scratch) const;
+  void Finish(std::span<uint8_t> output, std::span<uint8_t> scratch) const;
+  uint8_t* BytesOf(std::span<uint8_t> output, std::span<uint8_t> scratch) const;
+  template <typename Value>
+  void RunKernels(std::span<const BatchRun<Value>> runs) const;
+  std::span<const uint32_t> AllWords(std::span<uint8_t> scratch) const;
   template <typename Consume>
   void ForChunks(std::span<const uint8_t> input, std::span<uint8_t> scratch, const Consume& consume) const;
   void ToBytes(std::span<const uint32_t> words, uint8_t* out) const;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 
@@ -27,10 +28,13 @@ class CompiledProgram : public Program {
   std::unique_ptr<Frame> NewFrame() const override { return std::make_unique<ArenaFrame>(compiled_->layout); }
   absl::Status Begin(std::span<const Tensor* const> inputs, Frame& frame) const override;
   absl::Status RunStep(size_t step, Frame& frame) const override;
+  absl::Status RunStepBatch(size_t step, std::span<Frame* const> frames) const override;
   std::vector<Tensor> Finish(Frame& frame) const override;
   const kernels::ring::LinearKernel& kernel(size_t step) const override;
 
  private:
+  template <typename Value>
+  void RunLinearBatch(size_t step, std::span<Frame* const> frames) const;
   // Aborts for a frame of another program.
   ArenaFrame& Own(Frame& frame) const;
   absl::Status CheckInputs(std::span<const Tensor* const> inputs) const;
@@ -114,6 +118,40 @@ absl::Status CompiledProgram::RunStep(size_t step, Frame& frame) const {
       own.bytes(linear->input), own.floats(linear->output), own.raw(work.scratch),
       [&](size_t begin, size_t end) { next->chain->Run(own, begin, end, own.floats(next->chain_scratch)); });
   own.SetDoneAhead(step + 1);
+  return absl::OkStatus();
+}
+
+template <typename Value>
+void CompiledProgram::RunLinearBatch(size_t step, std::span<Frame* const> frames) const {
+  const auto& linear = std::get<LinearStep>(compiled_->steps[step].kind);
+  const Work& work = compiled_->work[step];
+  std::vector<LinearRunner::BatchRun<Value>> runs;
+  runs.reserve(frames.size());
+  for (Frame* frame : frames) {
+    ArenaFrame& own = Own(*frame);
+    if constexpr (std::is_same_v<Value, uint8_t>) {
+      runs.push_back({own.bytes(linear.input), own.bytes(linear.output), own.raw(work.scratch)});
+    } else {
+      runs.push_back({own.bytes(linear.input), own.floats(linear.output), own.raw(work.scratch)});
+    }
+  }
+  work.runner->RunBatch(std::span<const LinearRunner::BatchRun<Value>>(runs));
+}
+
+absl::Status CompiledProgram::RunStepBatch(size_t step, std::span<Frame* const> frames) const {
+  SHOJI_CHECK(step < compiled_->steps.size());
+  const auto* linear = std::get_if<LinearStep>(&compiled_->steps[step].kind);
+  if (frames.size() < 2 || linear == nullptr || !compiled_->work[step].runner->RunsBatches()) {
+    for (Frame* frame : frames) {
+      RETURN_IF_ERROR(RunStep(step, *frame));
+    }
+    return absl::OkStatus();
+  }
+  if (linear->layer.quantized_output) {
+    RunLinearBatch<uint8_t>(step, frames);
+  } else {
+    RunLinearBatch<float>(step, frames);  // what follows is then a step of its own
+  }
   return absl::OkStatus();
 }
 

@@ -113,6 +113,8 @@ class Program {
   // the same bits; then Finish. Inputs and outputs are those of the graph, float32.
   virtual absl::Status Begin(std::span<const Tensor* const> inputs, Frame& frame) const = 0;
   virtual absl::Status RunStep(size_t step, Frame& frame) const = 0;
+  // The same for several runs, so that the step's weights are read from memory once and not once a run.
+  virtual absl::Status RunStepBatch(size_t step, std::span<Frame* const> frames) const = 0;
   virtual std::vector<Tensor> Finish(Frame& frame) const = 0;
 
   // The int8 kernel of a linear step: for those who make pads, check, or recompute.

@@ -79,7 +79,7 @@ void BlockedKernel::Run(Ring ring, const LinearInput& input, RowRange rows, std:
   InputBlocks blocks(geometry_, ops_, input.num_limbs, tile_pixels_);
   blocks.Begin(input, scratch);
   ForEachBlock(geometry_, blocks, rows, [&](const Block& block) {
-    RunBlock(ring, blocks, block,
+    RunBlock(ring, blocks, block, weights_.panels(),
              words.data() + static_cast<size_t>(block.rows.begin - rows.begin) * WordRowBytes(geometry_, ring));
   });
   if (geometry_.group > 1 && geometry_.out_channels % 4 != 0) {
@@ -87,8 +87,38 @@ void BlockedKernel::Run(Ring ring, const LinearInput& input, RowRange rows, std:
   }
 }
 
+// Panel by panel where the input of the whole layer is one block: a panel stays in the cache for all inputs.
+void BlockedKernel::RunBatch(Ring ring, std::span<const BatchRun> runs) const {
+  const Block all = {{0, geometry_.output[0]}, {0, geometry_.output[1]}};
+  std::vector<InputBlocks> blocks;
+  blocks.reserve(runs.size());
+  for (const BatchRun& run : runs) {
+    CheckSizes(*this, ring, run.input, {0, geometry_.output[0]}, run.words, run.scratch);
+    const InputBlocks& added = blocks.emplace_back(geometry_, ops_, run.input.num_limbs, tile_pixels_);
+    if (added.rows_per_block() < all.rows.end || added.columns_per_block() < all.columns.end) {
+      LinearKernel::RunBatch(ring, runs);
+      return;
+    }
+  }
+  for (size_t i = 0; i < runs.size(); ++i) {
+    blocks[i].Begin(runs[i].input, runs[i].scratch);
+    blocks[i].Load(all);
+  }
+  for (const Panel& panel : weights_.panels()) {
+    for (size_t i = 0; i < runs.size(); ++i) {
+      RunBlock(ring, blocks[i], all, {&panel, 1}, runs[i].words.data());
+    }
+  }
+  if (geometry_.group > 1 && geometry_.out_channels % 4 != 0) {
+    for (const BatchRun& run : runs) {
+      ZeroPadding(geometry_, ring, run.words);
+    }
+  }
+}
+
 // `words` is where the block's first row begins.
-void BlockedKernel::RunBlock(Ring ring, const InputBlocks& blocks, const Block& block, uint8_t* words) const {
+void BlockedKernel::RunBlock(Ring ring, const InputBlocks& blocks, const Block& block, std::span<const Panel> panels,
+                             uint8_t* words) const {
   const Window& window = geometry_.window;
   const size_t pixel_words = PaddedChannels(geometry_.out_channels) * WordBytes(ring);
   // A kernel row over adjacent positions, all their channels, is one run of memory: one long tap.
@@ -104,7 +134,7 @@ void BlockedKernel::RunBlock(Ring ring, const InputBlocks& blocks, const Block& 
   args.pixel_bytes = static_cast<size_t>(window.strides[1]) * blocks.pixel_bytes();
   args.word_bytes = WordBytes(ring);
   args.pixel_words_bytes = pixel_words;
-  for (const Panel& panel : weights_.panels()) {
+  for (const Panel& panel : panels) {
     args.weights = weights_.WeightsOf(panel);
     args.vectors = panel.vectors;
     args.channels = panel.channels;

@@ -30,9 +30,11 @@ class BlockedKernel final : public LinearKernel {
   size_t scratch_bytes(size_t num_limbs) const override;
   void Run(Ring ring, const LinearInput& input, RowRange rows, std::span<uint8_t> words,
            std::span<uint8_t> scratch) const override;
+  void RunBatch(Ring ring, std::span<const BatchRun> runs) const override;
 
  private:
-  void RunBlock(Ring ring, const InputBlocks& blocks, const Block& block, uint8_t* words) const;
+  void RunBlock(Ring ring, const InputBlocks& blocks, const Block& block, std::span<const Panel> panels,
+                uint8_t* words) const;
 
   const ConvGeometry geometry_;
   const Ops& ops_;

@@ -113,6 +113,12 @@ Isa BestIsa() {
   return Isa::kPortable;
 }
 
+void LinearKernel::RunBatch(Ring ring, std::span<const BatchRun> runs) const {
+  for (const BatchRun& run : runs) {
+    Run(ring, run.input, {0, geometry().output[0]}, run.words, run.scratch);
+  }
+}
+
 absl::StatusOr<std::unique_ptr<LinearKernel>> LinearKernel::Create(const ConvGeometry& geometry,
                                                                    std::span<const int8_t> weights, Isa isa,
                                                                    int num_threads) {

@@ -71,6 +71,15 @@ class LinearKernel {
   // abort.
   virtual void Run(Ring ring, const LinearInput& input, RowRange rows, std::span<uint8_t> words,
                    std::span<uint8_t> scratch) const = 0;
+
+  // All rows of several inputs, with the bits of Run. Where a layer is more weights than values, these are read from
+  // memory once for all inputs.
+  struct BatchRun {
+    LinearInput input;
+    std::span<uint8_t> words;
+    std::span<uint8_t> scratch;  // scratch_bytes of its own
+  };
+  virtual void RunBatch(Ring ring, std::span<const BatchRun> runs) const;
 };
 
 // Runs adversarial cases (255 and 254 against +-127 with sums beyond 2^24, all limbs, paddings, groups, strides) on

@@ -46,6 +46,57 @@ GraphBuilder ResidualNetwork() {
   return b;
 }
 
+// A classifier whose dense layers take one row.
+GraphBuilder DenseNetwork() {
+  GraphBuilder b;
+  graph::GemmAttributes gemm;
+  gemm.trans_b = true;
+  ValueId v = b.Input(Shape({1, 300}));
+  v = b.Node(Op::kGemm, {v, b.Weight(Shape({1031, 300})), b.Weight(Shape({1031}))}, Shape({1, 1031}), gemm);
+  v = b.Node(Op::kRelu, {v}, b.shape(v));
+  gemm.trans_b = false;
+  b.Output(b.Node(Op::kGemm, {v, b.Weight(Shape({1031, 70}))}, Shape({1, 70}), gemm));
+  return b;
+}
+
+TEST(ProgramTest, RunsThatGoTogetherHaveTheBitsThatEachHasAlone) {
+  for (GraphBuilder builder : {ResidualNetwork(), DenseNetwork()}) {
+    const auto program = Program::Compile(builder.graph(), {});
+    ASSERT_TRUE(program.ok()) << program.status();
+    std::vector<Tensor> inputs;
+    std::vector<Tensor> expected;
+    std::mt19937 random(5);
+    std::uniform_real_distribution<float> values(-1, 1);
+    for (int i = 0; i < 5; ++i) {
+      Tensor& input = inputs.emplace_back(DataType::kFloat32, (*program)->inputs()[0].shape);
+      std::generate(input.mutable_values<float>().begin(), input.mutable_values<float>().end(),
+                    [&] { return values(random); });
+      const Tensor* const view = &input;
+      const auto workspace = (*program)->NewWorkspace();
+      expected.push_back(std::move((*program)->Run({&view, 1}, *workspace).value()[0]));
+    }
+    std::vector<const Tensor*> views;
+    std::vector<std::unique_ptr<Workspace>> workspaces;
+    std::vector<Program::BatchRun> runs;
+    for (const Tensor& input : inputs) {
+      views.push_back(&input);
+      workspaces.push_back((*program)->NewWorkspace());
+    }
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      runs.push_back({{&views[i], 1}, workspaces[i].get()});
+    }
+    ASSERT_TRUE((*program)->RunBatch(runs, StopCheck()).ok());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      ASSERT_EQ(runs[i].outputs.size(), 1U);
+      EXPECT_TRUE(std::equal(expected[i].bytes().begin(), expected[i].bytes().end(), runs[i].outputs[0].bytes().begin(),
+                             runs[i].outputs[0].bytes().end()))
+          << "run " << i;
+    }
+    runs[4].workspace = nullptr;
+    EXPECT_TRUE(absl::IsInvalidArgument((*program)->RunBatch(runs, StopCheck())));
+  }
+}
+
 TEST(ProgramTest, ResidualNetworkGivesTheReferencesAnswer) { ExpectBackendsAgree(ResidualNetwork().graph()); }
 
 // A node of a random kind that reads random values of one spatial size.

@@ -6,9 +6,12 @@
 #include "lib/quantization/linear_runner.h"
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <new>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -116,6 +119,33 @@ void ExpectAsDefined(LinearLayer layer, const std::optional<kernels::PoolGeometr
   }
 }
 
+// RunBatch of three inputs, to bytes and to float32, against Run of each.
+void ExpectTogetherAsAlone(LinearLayer layer, const std::optional<kernels::PoolGeometry>& max_pool) {
+  const std::array<std::vector<uint8_t>, 3> inputs = {RandomInput(layer.geometry, 1), RandomInput(layer.geometry, 2),
+                                                      RandomInput(layer.geometry, 3)};
+  const kernels::Extents output = max_pool.has_value() ? max_pool->output : layer.geometry.output;
+  const size_t size =
+      static_cast<size_t>(output[0] * output[1]) * kernels::ring::PaddedChannels(layer.geometry.out_channels);
+  const auto expect = [&]<typename Value>(const LinearRunner& runner, Value /*type*/) {
+    ASSERT_TRUE(runner.RunsBatches());
+    std::vector<std::vector<Value>> alone(3, std::vector<Value>(size));
+    std::vector<std::vector<Value>> together = alone;
+    std::vector<std::unique_ptr<Aligned>> scratch;
+    std::vector<LinearRunner::BatchRun<Value>> runs;
+    for (size_t i = 0; i < 3; ++i) {
+      scratch.push_back(std::make_unique<Aligned>(runner.scratch_bytes()));
+      runner.Run(inputs[i], alone[i], scratch[i]->bytes());
+      runs.push_back({inputs[i], together[i], scratch[i]->bytes()});
+    }
+    runner.RunBatch(std::span<const LinearRunner::BatchRun<Value>>(runs));
+    EXPECT_EQ(together, alone);
+  };
+  layer.quantized_output = true;
+  expect(*LinearRunner::Create(layer, max_pool, kernels::ring::BestIsa()).value(), uint8_t{0});
+  layer.quantized_output = false;
+  expect(*LinearRunner::Create(layer, std::nullopt, kernels::ring::BestIsa()).value(), 0.0F);
+}
+
 kernels::ConvGeometry SquareConv(int64_t side, int64_t in, int64_t out) {
   kernels::ConvGeometry g;
   g.in_channels = in;
@@ -124,6 +154,20 @@ kernels::ConvGeometry SquareConv(int64_t side, int64_t in, int64_t out) {
   g.window.kernel = {3, 3};
   g.window.pads = {1, 1, 1, 1};
   return g;
+}
+
+TEST(LinearRunnerTest, SeveralInputsTogetherHaveTheBitsOfEach) {
+  ExpectTogetherAsAlone(RandomLayer(SquareConv(8, 5, 9), 33, 1), std::nullopt);
+  kernels::PoolGeometry pool;
+  pool.channels = 9;
+  pool.input = {8, 8};
+  pool.output = {4, 4};
+  pool.window.kernel = pool.window.strides = {2, 2};
+  ExpectTogetherAsAlone(RandomLayer(SquareConv(8, 16, 9), 33, 1), pool);
+  kernels::ConvGeometry dense;
+  dense.in_channels = 700;
+  dense.out_channels = 150;
+  ExpectTogetherAsAlone(RandomLayer(dense, 90, 2), std::nullopt);
 }
 
 TEST(LinearRunnerTest, RowsThatAreNoMultipleOf64BytesAreComputed) {

@@ -67,6 +67,34 @@ TEST_P(RingKernelTest, RandomShapesGiveTheExactSums) {
   }
 }
 
+TEST_P(RingKernelTest, SeveralInputsTogetherGiveTheSumsOfEach) {
+  std::mt19937 generator(20260707);
+  std::vector<ConvGeometry> geometries = {MakeGeometry(513, 200, 1, {1, 1}),
+                                          MakeGeometry(96, 130, 1, {7, 7}, kSame3x3)};
+  for (int i = 0; i < 30; ++i) {
+    geometries.push_back(RandomGeometry(generator));
+  }
+  for (const ConvGeometry& geometry : geometries) {
+    for (const Form& form : kForms) {
+      const std::array<RandomLayer, 3> layers = {RandomLayer(geometry, form.num_limbs, 1),
+                                                 RandomLayer(geometry, form.num_limbs, 2),
+                                                 RandomLayer(geometry, form.num_limbs, 3)};
+      const std::unique_ptr<LinearKernel> kernel = Create(layers[0]);
+      std::vector<std::vector<uint8_t>> words(3, std::vector<uint8_t>(WordsBytes(geometry, form.ring), 0xA5));
+      std::vector<std::vector<uint8_t>> scratch(3, std::vector<uint8_t>(kernel->scratch_bytes(form.num_limbs), 0xA5));
+      std::vector<LinearKernel::BatchRun> runs;
+      for (size_t i = 0; i < 3; ++i) {
+        runs.push_back({layers[i].input(form.padding), words[i], scratch[i]});
+      }
+      kernel->RunBatch(form.ring, runs);
+      for (size_t i = 0; i < 3; ++i) {
+        ASSERT_EQ(words[i], Reference(geometry, layers[0].weights, form.ring, layers[i].input(form.padding)))
+            << Describe(geometry) << ", input " << i;
+      }
+    }
+  }
+}
+
 TEST_P(RingKernelTest, EveryTileWidthGivesTheExactSums) {
   for (int64_t width = 1; width <= 30; ++width) {
     ExpectExact(MakeGeometry(4, 68, 1, {2, width}, kSame3x3), static_cast<unsigned>(width));
