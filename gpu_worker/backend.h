@@ -4,6 +4,7 @@
 // What an accelerator computes with. One implementation a folder: cpu/ always, cuda/ where a toolkit is found.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -34,6 +35,9 @@ class Model {
   // Outputs in the order of the graph's outputs. INVALID_ARGUMENT when the number, types or shapes of `inputs` are not
   // the graph's; what `stop` says when it ended the run, at the latest before the next operator.
   virtual absl::StatusOr<std::vector<Tensor>> Run(std::vector<Tensor> inputs, const StopCheck& stop) = 0;
+  // The same for `batch` requests, with the bits that each has alone: their inputs, and then their outputs, one request
+  // after the other. Here: a Run each. The number of inputs is a multiple of `batch`.
+  virtual absl::StatusOr<std::vector<Tensor>> RunBatch(std::vector<Tensor> inputs, size_t batch, const StopCheck& stop);
   // What it holds on to while it is loaded: its constants and the memory of one run.
   virtual uint64_t memory_bytes() const = 0;
 };
@@ -54,6 +58,12 @@ class LinearModel {
   // `limbs` and `words` have exactly the bytes of these shapes. What `stop` says when it ended the run, at the latest
   // before the next rows of the output; what stands in `words` then is nobody's business.
   virtual absl::Status Run(ByteSpan limbs, std::span<uint8_t> words, const StopCheck& stop) = 0;
+  // The same for several requests. Here: a Run each.
+  struct BatchRun {
+    ByteSpan limbs;
+    std::span<uint8_t> words;
+  };
+  virtual absl::Status RunBatch(std::span<const BatchRun> runs, const StopCheck& stop);
   // What it holds on to while it is loaded: its weights and the memory of one run, input and output included.
   virtual uint64_t memory_bytes() const = 0;
 };

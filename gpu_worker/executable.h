@@ -16,6 +16,11 @@
 
 namespace shoji::accelerator {
 
+// The most requests that one Execute may be for.
+inline constexpr size_t kMaxBatch = 64;
+// Those that `execute` is for; INVALID_ARGUMENT when there are too many.
+absl::StatusOr<size_t> BatchOf(const internal::v1::Execute& execute);
+
 // Thread-safe: any number of runs at the same time.
 class Executable {
  public:
@@ -24,8 +29,9 @@ class Executable {
   Executable& operator=(const Executable&) = delete;
   virtual ~Executable() = default;
 
-  // INVALID_ARGUMENT for inputs that are malformed or not the sub-model's, RESOURCE_EXHAUSTED for one of more than
-  // `max_bytes`, or what `stop` says. `reply` is empty before and worth nothing after an error.
+  // `execute.batch()` is in range. INVALID_ARGUMENT for inputs that are malformed, not the sub-model's or not those of
+  // so many requests, RESOURCE_EXHAUSTED for one of more than `max_bytes`, or what `stop` says. `reply` is empty before
+  // and worth nothing after an error.
   virtual absl::Status Run(internal::v1::Execute execute, size_t max_bytes, const StopCheck& stop,
                            internal::v1::ExecuteReply& reply) = 0;
   // What it holds on to while it is loaded.

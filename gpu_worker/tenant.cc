@@ -282,7 +282,8 @@ absl::Status Tenant::Execute(uint64_t id, pb::Execute execute, SteadyTime receiv
   if (entry == models_.end() || entry->second.model == nullptr) {
     return absl::NotFoundError("no sub-model of this digest is uploaded and loaded");
   }
-  if (executions_.size() >= quotas_.num_executions) {
+  ASSIGN_OR_RETURN(const size_t batch, BatchOf(execute));
+  if (batch > quotas_.num_executions - std::min(quotas_.num_executions, num_executed_)) {
     return absl::ResourceExhaustedError("over the quota of " + std::to_string(quotas_.num_executions) +
                                         " executions in flight a tenant (quotas.executions)");
   }
@@ -294,8 +295,9 @@ absl::Status Tenant::Execute(uint64_t id, pb::Execute execute, SteadyTime receiv
   RETURN_IF_ERROR(environment_.queue.Submit(
       id_, [self = shared_from_this(), id, model = entry->second.model, received,
             message = std::move(execute)]() mutable { self->Run(id, *model, std::move(message), received); }));
-  executions_[id] = bytes;
+  executions_[id] = {bytes, batch};
   execution_bytes_ += bytes;
+  num_executed_ += batch;
   return absl::OkStatus();
 }
 
@@ -383,6 +385,7 @@ void Tenant::Close() {
     loads_.clear();
     executions_.clear();
     execution_bytes_ = 0;
+    num_executed_ = 0;
   }
   environment_.queue.Drop(id_);
 }
@@ -390,7 +393,8 @@ void Tenant::Close() {
 void Tenant::Send(pb::AttachResponse answer) {
   loads_.erase(answer.id());
   if (const auto found = executions_.find(answer.id()); found != executions_.end()) {
-    execution_bytes_ -= found->second;
+    execution_bytes_ -= found->second.bytes;
+    num_executed_ -= found->second.batch;
     executions_.erase(found);
   }
   if (sink_ != nullptr) {

@@ -35,7 +35,7 @@ struct TenantQuotas {
   uint64_t model_bytes = uint64_t{1} << 30;  // of all its sub-models, as declared at upload, uploads under way included
   uint64_t memory = uint64_t{8} << 30;       // of all its sub-models, as Executable::memory_bytes says
   size_t num_models = 512;
-  size_t num_executions = 32;                      // from receipt to answer
+  size_t num_executions = 32;                      // from receipt to answer; one for each request of a batch
   uint64_t execution_bytes = uint64_t{256} << 20;  // of their inputs together
   size_t message_bytes = size_t{64} << 20;         // of one answer; what is received is bounded by the carrier
 };
@@ -96,6 +96,11 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
     internal::v1::SubModelFormat format = internal::v1::ONNX;
     Bytes data;
   };
+  // An execution from receipt to answer.
+  struct InFlight {
+    uint64_t bytes = 0;  // of its message
+    size_t batch = 1;
+  };
   struct Entry {
     uint64_t size = 0;
     uint64_t memory = 0;
@@ -144,8 +149,9 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   uint64_t model_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of uploads_ and models_
   uint64_t memory_ ABSL_GUARDED_BY(mu_) = 0;       // of models_
   std::set<uint64_t> loads_ ABSL_GUARDED_BY(mu_);
-  std::map<uint64_t, uint64_t> executions_ ABSL_GUARDED_BY(mu_);  // with the size of each one's message
-  uint64_t execution_bytes_ ABSL_GUARDED_BY(mu_) = 0;             // their sum
+  std::map<uint64_t, InFlight> executions_ ABSL_GUARDED_BY(mu_);
+  uint64_t execution_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of their messages together
+  size_t num_executed_ ABSL_GUARDED_BY(mu_) = 0;       // requests that they are for
   uint64_t num_failed_uploads_ ABSL_GUARDED_BY(mu_) = 0;
 };
 

@@ -3,6 +3,9 @@
 
 #include "gpu_worker/cpu/cpu_backend.h"
 
+#include <algorithm>
+#include <iterator>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,20 +30,55 @@ class CpuModel final : public Model {
       : program_(std::move(program)), max_idle_(max_idle) {}
 
   absl::StatusOr<std::vector<Tensor>> Run(std::vector<Tensor> inputs, const StopCheck& stop) override {
+    return RunBatch(std::move(inputs), 1, stop);
+  }
+
+  // Step by step, a few requests at a time: more workspaces than that gain nothing, and a tenant does not choose how
+  // many there are.
+  absl::StatusOr<std::vector<Tensor>> RunBatch(std::vector<Tensor> inputs, size_t batch,
+                                               const StopCheck& stop) override {
+    constexpr size_t kMost = 8;
+    constexpr size_t kMostBytes = size_t{256} << 20;
+    const size_t together = std::clamp<size_t>(kMostBytes / std::max<size_t>(1, program_->workspace_bytes()), 1, kMost);
     std::vector<const Tensor*> views;
     views.reserve(inputs.size());
     for (const Tensor& input : inputs) {
       views.push_back(&input);
     }
-    std::unique_ptr<execution::Workspace> workspace = Take();
-    absl::StatusOr<std::vector<Tensor>> outputs = program_->Run(views, *workspace, stop);
-    Return(std::move(workspace));
+    const size_t each = views.size() / batch;
+    std::vector<Tensor> outputs;
+    for (size_t begin = 0; begin < batch; begin += together) {
+      const size_t count = std::min(together, batch - begin);
+      RETURN_IF_ERROR(RunTogether(std::span(views).subspan(begin * each, count * each), count, stop, outputs));
+    }
     return outputs;
   }
 
   uint64_t memory_bytes() const override { return program_->constant_bytes() + program_->workspace_bytes(); }
 
  private:
+  // Adds the outputs of `count` requests to `outputs`.
+  absl::Status RunTogether(std::span<const Tensor* const> views, size_t count, const StopCheck& stop,
+                           std::vector<Tensor>& outputs) {
+    const size_t each = views.size() / count;
+    std::vector<std::unique_ptr<execution::Workspace>> workspaces;
+    std::vector<execution::Program::BatchRun> runs;
+    for (size_t i = 0; i < count; ++i) {
+      workspaces.push_back(Take());
+      runs.push_back({views.subspan(i * each, each), workspaces.back().get()});
+    }
+    const absl::Status ran = program_->RunBatch(runs, stop);
+    for (std::unique_ptr<execution::Workspace>& workspace : workspaces) {
+      Return(std::move(workspace));
+    }
+    RETURN_IF_ERROR(ran);
+    for (execution::Program::BatchRun& run : runs) {
+      outputs.insert(outputs.end(), std::make_move_iterator(run.outputs.begin()),
+                     std::make_move_iterator(run.outputs.end()));
+    }
+    return absl::OkStatus();
+  }
+
   std::unique_ptr<execution::Workspace> Take() {
     {
       const absl::MutexLock lock(&mu_);

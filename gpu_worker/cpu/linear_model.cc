@@ -91,6 +91,30 @@ class CpuLinearModel final : public LinearModel {
     return progress.stopped;
   }
 
+  // Layers of one row, which read each of their weights once for each row, read them once for all requests.
+  absl::Status RunBatch(std::span<const BatchRun> runs, const StopCheck& stop) override {
+    constexpr size_t kTogether = 8;  // what is lent of scratch memory at a time
+    if (output_shape_[0] > 1) {
+      return LinearModel::RunBatch(runs, stop);
+    }
+    for (size_t begin = 0; begin < runs.size(); begin += kTogether) {
+      RETURN_IF_ERROR(stop ? stop() : absl::OkStatus());
+      std::vector<std::vector<uint8_t>> scratch;
+      std::vector<LinearKernel::BatchRun> together;
+      for (const BatchRun& run : runs.subspan(begin, std::min(kTogether, runs.size() - begin))) {
+        SHOJI_CHECK(run.limbs.size() == input_shape_.num_elements());
+        SHOJI_CHECK(run.words.size() == output_shape_.num_elements());
+        scratch.push_back(TakeScratch());
+        together.push_back({{run.limbs, num_limbs_, padding_}, run.words, scratch.back()});
+      }
+      kernel_->RunBatch(ring_, together);
+      for (std::vector<uint8_t>& lent : scratch) {
+        ReturnScratch(std::move(lent));
+      }
+    }
+    return absl::OkStatus();
+  }
+
   uint64_t memory_bytes() const override {
     return kernel_->weight_bytes() + num_threads_ * kernel_->scratch_bytes(num_limbs_) + input_shape_.num_elements() +
            output_shape_.num_elements();

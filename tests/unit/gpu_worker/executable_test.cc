@@ -101,6 +101,50 @@ TEST_F(ExecutableTest, AnOpenSegmentTakesAndReturnsTensors) {
   EXPECT_TRUE(absl::IsResourceExhausted((*segment)->Run(With(input), 7, GoOn, reply))) << "8 bytes";
 }
 
+TEST_F(ExecutableTest, ABatchIsAnsweredOneRequestAfterTheOther) {
+  const auto segment = LoadExecutable(backend_, pb::ONNX, AsBytes("add 3"));
+  ASSERT_TRUE(segment.ok()) << segment.status();
+  pb::Execute execute = With(Tensor::Of<float>(Shape({2}), std::vector<float>{1, 2}));
+  rpc::WriteTensor(Tensor::Of<float>(Shape({2}), std::vector<float>{10, 20}), *execute.add_inputs());
+  execute.set_batch(2);
+  pb::ExecuteReply reply;
+  ASSERT_TRUE((*segment)->Run(execute, kMaxBytes, GoOn, reply).ok());
+  ASSERT_EQ(reply.outputs_size(), 2);
+  EXPECT_THAT(rpc::ParseTensor(reply.outputs(1), kMaxBytes)->values<float>(), ::testing::ElementsAre(13, 23));
+
+  const auto layer = LoadLayer();
+  pb::Execute limbs = With(Limbs(7));
+  rpc::WriteTensor(Limbs(9), *limbs.add_inputs());
+  limbs.set_batch(2);
+  reply.Clear();
+  ASSERT_TRUE((*layer)->Run(limbs, kMaxBytes, GoOn, reply).ok());
+  ASSERT_EQ(reply.outputs_size(), 2);
+  EXPECT_THAT(rpc::ParseTensor(reply.outputs(0), kMaxBytes)->bytes(), ::testing::Each(8));
+  EXPECT_THAT(rpc::ParseTensor(reply.outputs(1), kMaxBytes)->bytes(), ::testing::Each(10));
+}
+
+TEST_F(ExecutableTest, ABatchThatItsInputsAreNotIsRefused) {
+  const auto segment = LoadExecutable(backend_, pb::ONNX, AsBytes("add 3"));
+  const auto layer = LoadLayer();
+  pb::Execute odd = With(Tensor::Of<float>(Shape({2}), std::vector<float>{1, 2}));
+  odd.set_batch(2);
+  pb::Execute huge = odd;
+  huge.set_batch(kMaxBatch + 1);
+  pb::Execute fewer = With(Limbs(7));
+  fewer.set_batch(2);
+  pb::Execute more = fewer;
+  more.set_batch(1);
+  *more.add_inputs() = more.inputs(0);
+  pb::ExecuteReply reply;
+  for (const pb::Execute& execute : {odd, huge}) {
+    EXPECT_TRUE(absl::IsInvalidArgument((*segment)->Run(execute, kMaxBytes, GoOn, reply)));
+  }
+  for (const pb::Execute& execute : {fewer, more}) {
+    EXPECT_TRUE(absl::IsInvalidArgument((*layer)->Run(execute, kMaxBytes, GoOn, reply)));
+  }
+  EXPECT_EQ(backend_.num_runs, 0);
+}
+
 TEST_F(ExecutableTest, BytesOfAnotherFormatDoNotLoad) {
   EXPECT_TRUE(absl::IsInvalidArgument(LoadExecutable(backend_, pb::LINEAR_LAYER, AsBytes("add 3")).status()));
   const std::string layer = testing::SmallLayer().SerializeAsString();

@@ -367,6 +367,33 @@ TEST_F(TenantTest, RefusesExecutionsOverTheQuotaAtOnce) {
   EXPECT_TRUE(answers.Next().has_execute_reply());
 }
 
+TEST_F(TenantTest, EachRequestOfABatchCountsAsAnExecution) {
+  Answers answers;
+  const auto tenant = Attach(answers, {.num_executions = 3});
+  Upload(*tenant, 1, "add 1");
+  ExpectUploaded(answers, 1);
+  const auto batch = [](uint64_t id, uint32_t size) {
+    pb::AttachRequest request = Execute(id, "add 1");
+    for (uint32_t i = 1; i < size; ++i) {
+      *request.mutable_execute()->add_inputs() = request.execute().inputs(0);
+    }
+    request.mutable_execute()->set_batch(size);
+    return request;
+  };
+  backend_.run_gate.Close();
+  ASSERT_TRUE(tenant->Handle(batch(2, 2)).ok());
+  ASSERT_TRUE(tenant->Handle(batch(3, 2)).ok());
+  ExpectFailure(answers, 3, absl::StatusCode::kResourceExhausted, "quotas.executions");
+  ASSERT_TRUE(tenant->Handle(Execute(4, "add 1")).ok());
+  backend_.run_gate.Open();
+  EXPECT_TRUE(answers.Next().has_execute_reply());
+  EXPECT_TRUE(answers.Next().has_execute_reply());
+  ASSERT_TRUE(tenant->Handle(batch(5, 3)).ok());
+  EXPECT_EQ(answers.Next().execute_reply().outputs_size(), 3);
+  ASSERT_TRUE(tenant->Handle(batch(6, 1000)).ok());
+  ExpectFailure(answers, 6, absl::StatusCode::kInvalidArgument, "at most 64");
+}
+
 TEST_F(TenantTest, RefusesExecutionsOverTheBytesQuotaAtOnce) {
   Answers answers;
   const auto tenant = Attach(answers);
