@@ -3,7 +3,9 @@
 
 // shoji-enclave, the trusted process.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -194,15 +196,18 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
   AcceleratorRegistry accelerators(std::move(members));
   Quarantine quarantine(clock, {config.quarantine.first, config.quarantine.max, LogTermsTo(logger)});
   PadFiller filler(static_cast<size_t>(config.filler_threads));
-  const ModelContext context{.accelerators = accelerators,
-                             .readiness = readiness,
-                             .slots = slots,
-                             .clock = clock,
-                             .quarantine = quarantine,
-                             .filler = filler,
-                             .events = LogEventsTo(logger),
-                             .threads_per_run = config.threads_per_run,
-                             .offload_timeout = config.offload_timeout};
+  const ModelContext context{
+      .accelerators = accelerators,
+      .readiness = readiness,
+      .slots = slots,
+      .clock = clock,
+      .quarantine = quarantine,
+      .filler = filler,
+      .events = LogEventsTo(logger),
+      .threads_per_run = config.threads_per_run,
+      // Half of what a message may have: the rest is for what goes around the tensors.
+      .max_batch_bytes = std::min<uint64_t>(ModelContext::kMaxBatchBytes, config.max_message_bytes / 2),
+      .offload_timeout = config.offload_timeout};
   ReleasedKeys keys;
   const ModelLoader loader(context, keys, logger);
   ASSIGN_OR_RETURN(Served served, loader.Load(config));

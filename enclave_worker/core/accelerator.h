@@ -30,11 +30,13 @@ enum class SubModelFormat : uint8_t {
 
 // What goes with the inputs of an execution.
 struct Execution {
-  Execution(SteadyTime until, std::string_view trace = {})  // NOLINT(google-explicit-constructor): mostly that is all
-      : deadline(until), traceparent(trace) {}
+  Execution(SteadyTime until, std::string_view trace = {},  // NOLINT(google-explicit-constructor): mostly that is all
+            size_t requests = 1)
+      : deadline(until), traceparent(trace), batch(requests) {}
 
   SteadyTime deadline;
   std::string_view traceparent;  // of the request, public; may be empty
+  size_t batch = 1;              // requests whose inputs it holds, one after the other
 };
 
 // One accelerator. Thread-safe; many executions may be in flight.
@@ -65,10 +67,11 @@ class Accelerator {
   // Frees it here and there.
   virtual void Unregister(const digest::Sha256Digest& digest) = 0;
 
-  // Runs a registered sub-model on `inputs` and returns its outputs, as the accelerator sent them: the number of
-  // tensors, their types, shapes and byte lengths are consistent in themselves, and it is the caller that compares them
-  // with what the plan expects. UNAVAILABLE (not connected, connection lost), DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED
-  // (its quota), INVALID_ARGUMENT (its answer was malformed), INTERNAL.
+  // Runs a registered sub-model on `inputs`, those of `execution.batch` requests one request after the other, and
+  // returns its outputs in the same order, as the accelerator sent them: the number of tensors, their types, shapes and
+  // byte lengths are consistent in themselves, and it is the caller that compares them with what the plan expects.
+  // UNAVAILABLE (not connected, connection lost), DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED (its quota), INVALID_ARGUMENT
+  // (its answer was malformed), INTERNAL.
   virtual absl::StatusOr<std::vector<Tensor>> Execute(const digest::Sha256Digest& digest,
                                                       std::span<const Tensor* const> inputs,
                                                       const Execution& execution) = 0;

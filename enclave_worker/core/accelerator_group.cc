@@ -13,11 +13,18 @@
 namespace shoji::enclave {
 namespace {
 
-bool HasForm(const std::vector<Tensor>& outputs, std::span<const partition::CrossingTensor> expected) {
-  return std::equal(outputs.begin(), outputs.end(), expected.begin(), expected.end(),
-                    [](const Tensor& output, const partition::CrossingTensor& type) {
-                      return output.type() == type.type && output.shape() == type.shape;
-                    });
+// Whether `outputs` are those of `batch` requests, each of which has the form of `expected`.
+bool HasForm(const std::vector<Tensor>& outputs, std::span<const partition::CrossingTensor> expected, size_t batch) {
+  if (outputs.size() != batch * expected.size()) {
+    return false;
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const partition::CrossingTensor& type = expected[i % expected.size()];
+    if (outputs[i].type() != type.type || outputs[i].shape() != type.shape) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -70,7 +77,7 @@ absl::StatusOr<std::vector<Tensor>> AcceleratorGroup::Try(const Call& call, Atte
   const SteadyTime::duration share = (call.deadline - now) / call.attempt_share;
   const SteadyTime end = now + std::min<SteadyTime::duration>(share, options_.attempt_timeout);
   absl::StatusOr<std::vector<Tensor>> outputs = attempt(accelerator, end);
-  if (outputs.ok() && HasForm(*outputs, call.expected)) {
+  if (outputs.ok() && HasForm(*outputs, call.expected, call.batch)) {
     return outputs;
   }
   const bool lost = absl::IsUnavailable(outputs.status());
@@ -127,9 +134,13 @@ absl::StatusOr<std::vector<Tensor>> AcceleratorGroup::Execute(const digest::Sha2
                                                               std::span<const partition::CrossingTensor> expected,
                                                               const Execution& execution) const {
   Avoided nobody;
-  const Call call{.digest = digest, .expected = expected, .deadline = execution.deadline, .avoided = nobody};
+  const Call call{.digest = digest,
+                  .expected = expected,
+                  .batch = execution.batch,
+                  .deadline = execution.deadline,
+                  .avoided = nobody};
   absl::StatusOr<Answer> answer = Run(call, [&](Accelerator& accelerator, SteadyTime end) {
-    return accelerator.Execute(digest, inputs, {end, execution.traceparent});
+    return accelerator.Execute(digest, inputs, {end, execution.traceparent, execution.batch});
   });
   if (!answer.ok()) {
     return answer.status();
@@ -140,8 +151,12 @@ absl::StatusOr<std::vector<Tensor>> AcceleratorGroup::Execute(const digest::Sha2
 absl::StatusOr<AcceleratorGroup::Answer> AcceleratorGroup::ExecuteOn(
     const digest::Sha256Digest& digest, const MakeInputs& make_inputs,
     std::span<const partition::CrossingTensor> expected, const Execution& execution, Avoided& avoided) const {
-  const Call call{
-      .digest = digest, .expected = expected, .deadline = execution.deadline, .attempt_share = 2, .avoided = avoided};
+  const Call call{.digest = digest,
+                  .expected = expected,
+                  .batch = execution.batch,
+                  .deadline = execution.deadline,
+                  .attempt_share = 2,
+                  .avoided = avoided};
   return Run(call, [&](Accelerator& accelerator, SteadyTime end) {
     const std::vector<Tensor> inputs = make_inputs(accelerator);
     std::vector<const Tensor*> views;
@@ -149,7 +164,7 @@ absl::StatusOr<AcceleratorGroup::Answer> AcceleratorGroup::ExecuteOn(
     for (const Tensor& input : inputs) {
       views.push_back(&input);
     }
-    return accelerator.Execute(digest, views, {end, execution.traceparent});
+    return accelerator.Execute(digest, views, {end, execution.traceparent, execution.batch});
   });
 }
 

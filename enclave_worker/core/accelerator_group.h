@@ -57,8 +57,9 @@ class AcceleratorGroup {
   AcceleratorGroup& operator=(const AcceleratorGroup&) = delete;
 
   // Runs the sub-model registered as `digest` with every accelerator of the group, on the least loaded that serves it
-  // first. The outputs have the number, types and shapes of `expected`; an accelerator that answers otherwise has
-  // failed. Errors: Reason::kDeadline, Reason::kNoAccelerator when none answered in time.
+  // first. The outputs have the number, types and shapes of `expected`, once for each request of the execution's batch;
+  // an accelerator that answers otherwise has failed. Errors: Reason::kDeadline, Reason::kNoAccelerator when none
+  // answered in time.
   absl::StatusOr<std::vector<Tensor>> Execute(const digest::Sha256Digest& digest, std::span<const Tensor* const> inputs,
                                               std::span<const partition::CrossingTensor> expected,
                                               const Execution& execution) const;
@@ -83,6 +84,7 @@ class AcceleratorGroup {
   struct Call {
     const digest::Sha256Digest& digest;
     std::span<const partition::CrossingTensor> expected;
+    size_t batch = 1;
     SteadyTime deadline;
     int attempt_share = 1;  // an attempt gets 1/attempt_share of the time that is left
     Avoided& avoided;

@@ -103,6 +103,10 @@ absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedReques
   if (request.purpose != channel::Purpose::kInference) {
     return ErrorOf(Reason::kInternal);
   }
+  // By the name alone: requests that wait for others hear that one is on its way while it is decrypted.
+  const std::shared_ptr<const Served> current = this->served();
+  const Model* const expected = FindModel(*current, request.model);
+  Batcher::Arrival arrival = expected == nullptr ? Batcher::Arrival() : expected->Arrive();
   std::optional<PhaseTimer> opening(std::in_place, *options_.clock, run, channel::Phase::kOpen);
   ASSIGN_OR_RETURN(const channel::OpenedRequest opened, responder_->Open(request));
   const auto served = std::static_pointer_cast<const Served>(opened.context);
@@ -122,8 +126,8 @@ absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedReques
   if (!live.ok()) {
     return Seal(opened, live.status(), {}, model->output_bytes(), run);
   }
-  RETURN_IF_ERROR(model->Run(*live, run));
-  ASSIGN_OR_RETURN(const crypto::PlaintextBytes outputs, OutputsOf(*model, *live));
+  ASSIGN_OR_RETURN(const SecretTensors made, model->Infer(*std::move(live), run, std::move(arrival)));
+  ASSIGN_OR_RETURN(const crypto::PlaintextBytes outputs, OutputsOf(*model, made));
   return Seal(opened, absl::OkStatus(), outputs.Expose(), model->output_bytes(), run);
 }
 

@@ -71,8 +71,8 @@ class Enclave {
                                                 const crypto::HpkeEnc& enc, ByteSpan sealed_hello);
 
   // One request, blocking. An error that depends on the plaintext comes back sealed, as an answer; the others carry a
-  // Reason: those of channel::Responder::Open, UNKNOWN_MODEL, WRONG_LENGTH, NO_ACCELERATOR, DEADLINE, INTERNAL. `run`
-  // holds the time that the request has waited already, and all phases afterwards.
+  // Reason: those of channel::Responder::Open, UNKNOWN_MODEL, WRONG_LENGTH, NO_ACCELERATOR, DEADLINE, INTERNAL; or it
+  // is CANCELLED. `run` holds the time that the request has waited already, and all phases afterwards.
   absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& request, RunContext& run);
 
   // A sealed model's key from its owner, blocking: where the model is awaited it is served from then on, under a new

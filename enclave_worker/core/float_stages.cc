@@ -3,6 +3,8 @@
 
 #include "enclave_worker/core/float_stages.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <utility>
 #include <vector>
 
@@ -30,24 +32,57 @@ class EnclaveStage final : public Stage {
   const std::vector<partition::CrossingTensor>& inputs() const override { return segment_.inputs; }
 
   absl::Status Run(SecretTensors& live, RunContext& run) const override {
-    ASSIGN_OR_RETURN(const std::vector<const Tensor*> inputs, FindInputs(segment_.inputs, live));
-    {
-      const PhaseTimer timer(context_.clock, run, channel::Phase::kQueue);
-      RETURN_IF_ERROR(context_.slots.Acquire(run.deadline));
+    BatchItem item = {live, run, absl::OkStatus()};
+    RunBatch({&item, 1});
+    return item.status;
+  }
+
+  void RunBatch(std::span<BatchItem> items) const override {
+    if (TakeSlot(AliveOf(items))) {
+      Compute(AliveOf(items));
+      context_.slots.Release();
     }
-    absl::StatusOr<std::vector<Tensor>> outputs = [&] {
-      const PhaseTimer timer(context_.clock, run, channel::Phase::kCompute);
-      ScratchPool<execution::Workspace>::Lease lease = workspaces_.Borrow();
-      return program_->Run(inputs, *lease);
-    }();
-    context_.slots.Release();
-    if (!outputs.ok()) {
-      return ErrorOf(Reason::kInternal);
-    }
-    return PutOutputs(segment_.outputs, *std::move(outputs), live);
   }
 
  private:
+  using Lease = ScratchPool<execution::Workspace>::Lease;
+
+  bool TakeSlot(const std::vector<BatchItem*>& items) const {
+    if (items.empty()) {
+      return false;
+    }
+    const BatchTimer timer(context_.clock, RunsOf(items), channel::Phase::kQueue);
+    const bool taken = context_.slots.Acquire(LatestDeadlineOf(items)).ok();
+    FailExpired(items, context_.clock.SteadyNow());
+    return taken;
+  }
+
+  // Together, so that weights are read once.
+  void Compute(const std::vector<BatchItem*>& items) const {
+    const BatchTimer timer(context_.clock, RunsOf(items), channel::Phase::kCompute);
+    std::vector<BatchItem*> running;
+    std::vector<std::vector<const Tensor*>> inputs;
+    for (BatchItem* item : items) {
+      absl::StatusOr<std::vector<const Tensor*>> found = FindInputs(segment_.inputs, item->live);
+      item->status = found.status();
+      if (found.ok()) {
+        running.push_back(item);
+        inputs.push_back(*std::move(found));
+      }
+    }
+    std::vector<std::unique_ptr<Lease>> leases;
+    std::vector<execution::Program::BatchRun> runs;
+    for (const std::vector<const Tensor*>& of_one : inputs) {
+      leases.push_back(std::unique_ptr<Lease>(new Lease(workspaces_.Borrow())));
+      runs.push_back({of_one, &**leases.back()});
+    }
+    const bool ran = program_->RunBatch(runs, execution::StopCheck()).ok();
+    for (size_t i = 0; i < running.size(); ++i) {
+      running[i]->status =
+          ran ? PutOutputs(segment_.outputs, std::move(runs[i].outputs), running[i]->live) : ErrorOf(Reason::kInternal);
+    }
+  }
+
   const std::unique_ptr<execution::Program> program_;
   const partition::Segment segment_;
   const ModelContext& context_;
@@ -58,21 +93,28 @@ class OpenStage final : public Stage {
  public:
   OpenStage(const partition::Segment& segment, const digest::Sha256Digest& digest,
             std::vector<AcceleratorRegistry::Registration> registrations, std::unique_ptr<AcceleratorGroup> group,
-            const Clock& clock)
+            const ModelContext& context)
       : segment_(segment),
         digest_(digest),
         registrations_(std::move(registrations)),
         group_(std::move(group)),
-        clock_(clock) {}
+        context_(context) {}
 
   const std::vector<partition::CrossingTensor>& inputs() const override { return segment_.inputs; }
 
   absl::Status Run(SecretTensors& live, RunContext& run) const override {
-    ASSIGN_OR_RETURN(const std::vector<const Tensor*> inputs, OpenSegmentInputs(segment_, live));
-    const PhaseTimer timer(clock_, run, channel::Phase::kOffloadWait);
-    ASSIGN_OR_RETURN(std::vector<Tensor> outputs,
-                     group_->Execute(digest_, inputs, segment_.outputs, {run.deadline, run.traceparent}));
-    return PutOutputs(segment_.outputs, std::move(outputs), live);
+    BatchItem item = {live, run, absl::OkStatus()};
+    RunBatch({&item, 1});
+    return item.status;
+  }
+
+  void RunBatch(std::span<BatchItem> items) const override {
+    const std::vector<BatchItem*> alive = AliveOf(items);
+    const BatchTimer timer(context_.clock, RunsOf(alive), channel::Phase::kOffloadWait);
+    const size_t most = MaxBatch();
+    for (size_t begin = 0; begin < alive.size(); begin += most) {
+      RunTogether(std::span(alive).subspan(begin, std::min(most, alive.size() - begin)));
+    }
   }
 
   std::string NotReadyBecause() const override {
@@ -80,11 +122,60 @@ class OpenStage final : public Stage {
   }
 
  private:
+  // Requests that may go in one message.
+  size_t MaxBatch() const {
+    const auto bytes_of = [](const std::vector<partition::CrossingTensor>& tensors) {
+      uint64_t bytes = 1;
+      for (const partition::CrossingTensor& tensor : tensors) {
+        bytes += tensor.shape.num_elements() * SizeOf(tensor.type);
+      }
+      return bytes;
+    };
+    const uint64_t fit = context_.max_batch_bytes / std::max(bytes_of(segment_.inputs), bytes_of(segment_.outputs));
+    const size_t num_tensors = std::max<size_t>({1, segment_.inputs.size(), segment_.outputs.size()});
+    return static_cast<size_t>(std::clamp<uint64_t>(fit, 1, std::max<size_t>(1, kMaxBatchTensors / num_tensors)));
+  }
+
+  // One message and one answer. Whoever has an earlier deadline than the others is told of it when it has come.
+  void RunTogether(std::span<BatchItem* const> items) const {
+    std::vector<BatchItem*> running;
+    std::vector<const Tensor*> inputs;
+    for (BatchItem* item : items) {
+      absl::StatusOr<std::vector<const Tensor*>> of_one = OpenSegmentInputs(segment_, item->live);
+      item->status = of_one.status();
+      if (of_one.ok()) {
+        running.push_back(item);
+        inputs.insert(inputs.end(), of_one->begin(), of_one->end());
+      }
+    }
+    if (running.empty()) {
+      return;
+    }
+    // A trace names one request.
+    absl::StatusOr<std::vector<Tensor>> outputs =
+        group_->Execute(digest_, inputs, segment_.outputs,
+                        {LatestDeadlineOf(running), running.front()->run.traceparent, running.size()});
+    for (size_t i = 0; i < running.size(); ++i) {
+      running[i]->status = outputs.status();
+      if (outputs.ok()) {
+        std::vector<Tensor> own;
+        for (size_t k = 0; k < segment_.outputs.size(); ++k) {
+          own.push_back(std::move((*outputs)[i * segment_.outputs.size() + k]));
+        }
+        running[i]->status = PutOutputs(segment_.outputs, std::move(own), running[i]->live);
+      }
+    }
+    FailExpired(running, context_.clock.SteadyNow());
+  }
+
+  // As many tensors as an answer may have.
+  static constexpr size_t kMaxBatchTensors = 256;
+
   const partition::Segment segment_;
   const digest::Sha256Digest digest_;
   const std::vector<AcceleratorRegistry::Registration> registrations_;
   const std::unique_ptr<AcceleratorGroup> group_;
-  const Clock& clock_;
+  const ModelContext& context_;
 };
 
 }  // namespace
@@ -114,7 +205,7 @@ absl::StatusOr<std::unique_ptr<Stage>> CreateOpenStage(graph::Graph part, const 
   }
   auto group = std::make_unique<AcceleratorGroup>(std::move(members), context.readiness, context.clock,
                                                   AcceleratorGroup::Options());
-  return std::make_unique<OpenStage>(segment, digest, std::move(registrations), std::move(group), context.clock);
+  return std::make_unique<OpenStage>(segment, digest, std::move(registrations), std::move(group), context);
 }
 
 }  // namespace shoji::enclave

@@ -3,6 +3,7 @@
 
 #include "enclave_worker/core/layer_offload.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -19,7 +20,9 @@ namespace shoji::enclave {
 namespace {
 
 using kernels::ring::Bits;
+using kernels::ring::LimbBytes;
 using kernels::ring::WordRowBytes;
+using kernels::ring::WordsBytes;
 
 // Two operators see one share each; lib/partition has made sure that there are two.
 constexpr size_t kNumShareSides = 2;
@@ -156,15 +159,25 @@ absl::Status LayerOffload::AddSide(const std::vector<partition::AcceleratorIdent
   return absl::OkStatus();
 }
 
-absl::StatusOr<LayerAnswer> LayerOffload::Send(size_t side, const std::function<OutgoingLayer()>& message,
-                                               const Execution& execution, AcceleratorGroup::Avoided& avoided) const {
+size_t LayerOffload::max_batch() const {
+  const uint64_t largest =
+      std::max(LimbBytes(layer_.geometry, NumLimbs(layer_, form())), WordsBytes(layer_.geometry, layer_.ring));
+  return static_cast<size_t>(std::max<uint64_t>(1, context_.max_batch_bytes / largest));
+}
+
+absl::StatusOr<std::vector<LayerAnswer>> LayerOffload::Send(size_t side,
+                                                            const std::function<OutgoingLayer(size_t)>& message,
+                                                            const Execution& execution,
+                                                            AcceleratorGroup::Avoided& avoided) const {
   absl::Status released;
   const auto make_inputs = [&](const Accelerator&) {
     std::vector<Tensor> inputs;
-    absl::StatusOr<Tensor> input = LayerInput(options_.segment, message());
-    released = input.status();
-    if (input.ok()) {
-      inputs.push_back(*std::move(input));
+    for (size_t i = 0; i < execution.batch; ++i) {
+      absl::StatusOr<Tensor> input = LayerInput(options_.segment, message(i));
+      released.Update(input.status());
+      if (input.ok()) {
+        inputs.push_back(*std::move(input));
+      }
     }
     return inputs;
   };
@@ -172,7 +185,11 @@ absl::StatusOr<LayerAnswer> LayerOffload::Send(size_t side, const std::function<
       sides_[side]->ExecuteOn(digest_, make_inputs, expected_, execution, avoided);
   RETURN_IF_ERROR(released);
   RETURN_IF_ERROR(answer.status());
-  return LayerAnswer{std::move(answer->outputs[0]), answer->from};
+  std::vector<LayerAnswer> answers;
+  for (Tensor& output : answer->outputs) {
+    answers.push_back({std::move(output), answer->from});
+  }
+  return answers;
 }
 
 void LayerOffload::Accuse(const Accelerator& from) const {

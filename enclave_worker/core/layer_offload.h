@@ -66,10 +66,13 @@ class LayerOffload {
   // promise too little (quantization::kMaxLogCheckErrorBound). An answer must pass all.
   const std::vector<std::unique_ptr<ChallengeKeeper>>& keepers() const { return keepers_; }
 
-  // One message to the accelerators of operator number `side` (0 for pads and `verified`), and the answer's words.
-  // `message` makes it anew for each attempt, which must give the same bytes. Errors carry a Reason.
-  absl::StatusOr<LayerAnswer> Send(size_t side, const std::function<OutgoingLayer()>& message,
-                                   const Execution& execution, AcceleratorGroup::Avoided& avoided) const;
+  // Requests that may go in one message.
+  size_t max_batch() const;
+  // The messages of `execution.batch` requests to the accelerators of operator number `side` (0 for pads and
+  // `verified`), all in one, and the words that one of them answered for each. `message(i)` makes that of request i
+  // anew for each attempt, which must give the same bytes. Errors carry a Reason.
+  absl::StatusOr<std::vector<LayerAnswer>> Send(size_t side, const std::function<OutgoingLayer(size_t)>& message,
+                                                const Execution& execution, AcceleratorGroup::Avoided& avoided) const;
 
   // Says that `from` answered wrongly.
   void Accuse(const Accelerator& from) const;

@@ -67,6 +67,10 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Create(ModelSource source, const M
     return InModel(source.name, added);
   }
   model->FindDeadTensors();
+  if (source.batching.max_batch > 1) {
+    model->batcher_ = std::make_unique<Batcher>(
+        source.batching, context.clock, [made = model.get()](std::span<BatchItem> items) { made->RunBatch(items); });
+  }
   return model;
 }
 
@@ -275,6 +279,9 @@ ModelCounts Model::counts() const {
   for (const StageInOrder& stage : stages_) {
     stage.stage->AddCounts(counts);
   }
+  if (batcher_ != nullptr) {
+    counts.batches = batcher_->counts();
+  }
   return counts;
 }
 
@@ -286,6 +293,29 @@ absl::Status Model::Run(SecretTensors& live, RunContext& run) const {
     }
   }
   return absl::OkStatus();
+}
+
+Batcher::Arrival Model::Arrive() const {
+  return batcher_ == nullptr ? Batcher::Arrival() : Batcher::Arrival(*batcher_);
+}
+
+absl::StatusOr<SecretTensors> Model::Infer(SecretTensors inputs, RunContext& run, Batcher::Arrival arrival) const {
+  if (batcher_ != nullptr) {
+    return batcher_->Run(std::move(inputs), run, std::move(arrival));
+  }
+  RETURN_IF_ERROR(Run(inputs, run));
+  return inputs;
+}
+
+void Model::RunBatch(std::span<BatchItem> items) const {
+  for (const StageInOrder& stage : stages_) {
+    stage.stage->RunBatch(items);
+    for (BatchItem& item : items) {
+      for (const std::string& name : stage.dead_afterwards) {
+        item.live.Drop(name);
+      }
+    }
+  }
 }
 
 }  // namespace shoji::enclave

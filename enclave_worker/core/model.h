@@ -8,10 +8,12 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "enclave_worker/core/batcher.h"
 #include "enclave_worker/core/model_context.h"
 #include "enclave_worker/core/run_context.h"
 #include "enclave_worker/core/sealed_source.h"
@@ -37,6 +39,7 @@ struct ModelSource {
   partition::PartitionPolicy policy;
   std::optional<quantization::ActivationRanges> ranges;  // calibrated; none: no segment computes in int8
   std::optional<SealedSource> sealed;                    // of a model that came sealed; its terms bind the policy
+  BatchingOptions batching;
 };
 
 // Immutable and thread-safe once made; any number of runs at the same time.
@@ -72,6 +75,13 @@ class Model {
   // Runs every segment on `live`, which holds the model's inputs, and leaves the model's outputs in it. What no later
   // segment reads is wiped on the way. Errors carry a Reason: NO_ACCELERATOR, DEADLINE, INTERNAL.
   absl::Status Run(SecretTensors& live, RunContext& run) const;
+  // One request as it comes: in a batch with others where its operator wants that. `arrival`:
+  // from Arrive(), or empty. Returns the outputs; errors as Run's, and CANCELLED.
+  absl::StatusOr<SecretTensors> Infer(SecretTensors inputs, RunContext& run, Batcher::Arrival arrival) const;
+  // Says that a request for this model is on its way; call before it is decrypted.
+  Batcher::Arrival Arrive() const;
+  // Run for several requests together: each has the answer that it would have alone, or its own error.
+  void RunBatch(std::span<BatchItem> items) const;
 
  private:
   Model() = default;
@@ -101,6 +111,7 @@ class Model {
   size_t input_bytes_ = 0;
   size_t output_bytes_ = 0;
   std::vector<StageInOrder> stages_;
+  std::unique_ptr<Batcher> batcher_;  // null: each request alone
 };
 
 }  // namespace shoji::enclave

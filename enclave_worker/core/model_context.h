@@ -17,6 +17,8 @@ namespace shoji::enclave {
 
 // What every model of a process shares; outlives them.
 struct ModelContext {
+  static constexpr uint64_t kMaxBatchBytes = uint64_t{16} << 20;
+
   AcceleratorRegistry& accelerators;
   const ReadinessSignal& readiness;  // that all the accelerators notify
   ComputeSlots& slots;
@@ -25,6 +27,9 @@ struct ModelContext {
   PadFiller& filler;
   EventSink events;
   int threads_per_run = 1;
+  // The most that one message to an accelerator, or its answer, may hold of several requests' tensors. More go in
+  // several messages; one request alone is never held to it.
+  uint64_t max_batch_bytes = kMaxBatchBytes;
   // The longest that one layer waits for an accelerator before the enclave computes it; never more than half of what is
   // left until the request's deadline.
   std::chrono::nanoseconds offload_timeout = std::chrono::seconds(5);

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace shoji::enclave {
 
@@ -17,7 +18,8 @@ struct ModelCounts {
   uint64_t pool_empty = 0;  // claims that found no pad
   bool offloads = false;    // a blinded or verified layer
   uint64_t checks_failed = 0;
-  uint64_t offloads_missed = 0;  // layers that nobody answered usably
+  uint64_t offloads_missed = 0;   // layers that nobody answered usably
+  std::vector<uint64_t> batches;  // where requests are brought together: at i, batches of i + 1 of them
 };
 
 }  // namespace shoji::enclave

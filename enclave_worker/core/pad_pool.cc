@@ -40,12 +40,11 @@ PadPool::PadPool(std::vector<PadLayer> layers, const Options& options, size_t ma
     : layers_(std::move(layers)), options_(options), max_pads_(max_pads), pad_bytes_(pad_bytes), clock_(clock) {}
 
 absl::StatusOr<std::unique_ptr<Pad>> PadPool::Claim(SteadyTime deadline) {
-  std::unique_ptr<Pad> pad;
   const absl::MutexLock lock(&mu_);
   if (ready_.empty()) {
     ++num_empty_;
     if (options_.on_empty == partition::OnPoolEmpty::kEnclave) {
-      return pad;
+      return std::unique_ptr<Pad>();
     }
     if (options_.on_empty == partition::OnPoolEmpty::kReject) {
       return ErrorOf(Reason::kOverloaded);
@@ -56,7 +55,16 @@ absl::StatusOr<std::unique_ptr<Pad>> PadPool::Claim(SteadyTime deadline) {
       return ErrorOf(Reason::kDeadline);
     }
   }
-  pad = std::move(ready_.back());
+  return TakeReady();
+}
+
+std::unique_ptr<Pad> PadPool::TryClaim() {
+  const absl::MutexLock lock(&mu_);
+  return ready_.empty() ? nullptr : TakeReady();
+}
+
+std::unique_ptr<Pad> PadPool::TakeReady() {
+  std::unique_ptr<Pad> pad = std::move(ready_.back());
   ready_.pop_back();
   ++num_claimed_;
   return pad;

@@ -80,6 +80,9 @@ class PadPool {
   // A pad that nobody else has had or will have. When there is none: null under `enclave`, waits until `deadline` under
   // `wait` (DEADLINE), OVERLOADED under `reject`.
   absl::StatusOr<std::unique_ptr<Pad>> Claim(SteadyTime deadline);
+  // A pad if there is one, else null whatever the policy.
+  std::unique_ptr<Pad> TryClaim();
+  partition::OnPoolEmpty on_empty() const { return options_.on_empty; }
 
   // Makes one pad, unless the pool is full or stopped: whether it did. `stop` is asked between layers.
   bool MakeOne(const std::function<bool()>& stop);
@@ -102,6 +105,7 @@ class PadPool {
   PadPool(std::vector<PadLayer> layers, const Options& options, size_t max_pads, uint64_t pad_bytes,
           const Clock& clock);
   void Release();
+  std::unique_ptr<Pad> TakeReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::vector<PadLayer> layers_;
   const Options options_;

@@ -15,6 +15,7 @@
 #include "enclave_worker/core/layer_offload.h"
 #include "enclave_worker/core/pad_filler.h"
 #include "enclave_worker/core/pad_pool.h"
+#include "enclave_worker/core/region_batch.h"
 #include "enclave_worker/core/region_run.h"
 #include "enclave_worker/core/scratch_pool.h"
 #include "lib/base/reason.h"
@@ -59,13 +60,24 @@ class QuantizedStage final : public Stage {
 
   const std::vector<CrossingTensor>& inputs() const override { return inputs_; }
   absl::Status Run(SecretTensors& live, RunContext& run) const override;
+  void RunBatch(std::span<BatchItem> items) const override;
   std::string NotReadyBecause() const override;
   void AddCounts(ModelCounts& counts) const override;
 
  private:
   absl::Status AddPool(const partition::MaskingPolicy& masking);
-  bool Begin(std::span<const Tensor* const> inputs, quantization::Frame& frame, RunContext& run) const;
+  struct Claimed {
+    BatchItem* item = nullptr;
+    std::unique_ptr<Pad> pad;  // null: there is no pool, or none was left and the policy lets the enclave compute
+  };
+  using Lease = ScratchPool<quantization::Frame>::Lease;
+
   absl::StatusOr<std::unique_ptr<Pad>> ClaimPad(SteadyTime deadline) const;
+  // Pads for as many of `waiting` as can start together, taken off it; those that the policy rejects have failed.
+  std::vector<Claimed> ClaimPads(std::vector<BatchItem*>& waiting) const;
+  void RunClaimed(std::vector<Claimed> claimed) const;
+  bool TakeSlot(std::span<BatchItem* const> items) const;
+  absl::Status Begin(BatchItem& item, quantization::Frame& frame) const;
 
   const std::string model_;
   const std::vector<CrossingTensor> inputs_;
@@ -142,9 +154,9 @@ void QuantizedStage::AddCounts(ModelCounts& counts) const {
   }
 }
 
-bool QuantizedStage::Begin(std::span<const Tensor* const> inputs, quantization::Frame& frame, RunContext& run) const {
-  const PhaseTimer timer(context_.clock, run, channel::Phase::kCompute);
-  return program_->Begin(inputs, frame).ok();
+absl::Status QuantizedStage::Begin(BatchItem& item, quantization::Frame& frame) const {
+  ASSIGN_OR_RETURN(const std::vector<const Tensor*> inputs, FindInputs(inputs_, item.live));
+  return program_->Begin(inputs, frame).ok() ? absl::OkStatus() : ErrorOf(Reason::kInternal);
 }
 
 std::string QuantizedStage::NotReadyBecause() const {
@@ -176,30 +188,104 @@ absl::StatusOr<std::unique_ptr<Pad>> QuantizedStage::ClaimPad(SteadyTime deadlin
   return pad;
 }
 
-absl::Status QuantizedStage::Run(SecretTensors& live, RunContext& run) const {
-  ASSIGN_OR_RETURN(const std::vector<const Tensor*> inputs, FindInputs(inputs_, live));
-  std::unique_ptr<Pad> pad;
-  {
-    const PhaseTimer timer(context_.clock, run, channel::Phase::kQueue);
-    // Before a compute slot is taken: whoever waits for a pad leaves the processor to those who make them.
-    ASSIGN_OR_RETURN(pad, ClaimPad(run.deadline));
-    RETURN_IF_ERROR(context_.slots.Acquire(run.deadline));
+// Whoever finds the pool empty has no part in what the others find: those with pads start together, and he waits, if
+// that is what the policy says, while they run.
+std::vector<QuantizedStage::Claimed> QuantizedStage::ClaimPads(std::vector<BatchItem*>& waiting) const {
+  const bool others_wait = pool_ != nullptr && pool_->on_empty() == partition::OnPoolEmpty::kWait;
+  std::vector<Claimed> claimed;
+  std::vector<BatchItem*> left;
+  for (BatchItem* item : waiting) {
+    std::unique_ptr<Pad> pad = pool_ == nullptr ? nullptr : pool_->TryClaim();
+    if (pool_ != nullptr && pad == nullptr) {
+      if (others_wait) {
+        left.push_back(item);
+        continue;
+      }
+      absl::StatusOr<std::unique_ptr<Pad>> late = ClaimPad(item->run.deadline);
+      if (!late.ok()) {
+        item->status = late.status();
+        continue;
+      }
+      pad = *std::move(late);
+    }
+    claimed.push_back({item, std::move(pad)});
   }
-  ScratchPool<quantization::Frame>::Lease frame = frames_.Borrow();
+  if (claimed.empty() && !left.empty()) {
+    BatchItem* const first = left.front();
+    left.erase(left.begin());
+    absl::StatusOr<std::unique_ptr<Pad>> pad = ClaimPad(first->run.deadline);
+    first->status = pad.status();
+    if (pad.ok()) {
+      claimed.push_back({first, *std::move(pad)});
+    }
+  }
+  waiting = std::move(left);
+  return claimed;
+}
+
+bool QuantizedStage::TakeSlot(std::span<BatchItem* const> items) const {
+  const BatchTimer timer(context_.clock, RunsOf(items), channel::Phase::kQueue);
+  const bool taken = context_.slots.Acquire(LatestDeadlineOf(items)).ok();
+  FailExpired(items, context_.clock.SteadyNow());
+  return taken;
+}
+
+void QuantizedStage::RunClaimed(std::vector<Claimed> claimed) const {
+  std::vector<BatchItem*> items;
+  for (const Claimed& one : claimed) {
+    items.push_back(one.item);
+  }
+  if (items.empty() || !TakeSlot(items)) {
+    return;
+  }
   const RegionParts parts = {*program_,      offloads_,      pool_.get(),
                              context_.slots, context_.clock, context_.threads_per_run};
-  RegionRun region(parts, *frame, std::move(pad), run);
-  absl::Status status = Begin(inputs, *frame, run) ? region.Execute() : ErrorOf(Reason::kInternal);
-  std::vector<Tensor> outputs;
-  if (status.ok()) {
-    const PhaseTimer timer(context_.clock, run, channel::Phase::kCompute);
-    outputs = program_->Finish(*frame);
+  RegionBatch batch(parts);
+  std::vector<std::unique_ptr<Lease>> frames;
+  {
+    const BatchTimer timer(context_.clock, RunsOf(items), channel::Phase::kCompute);
+    for (Claimed& one : claimed) {
+      frames.push_back(std::unique_ptr<Lease>(new Lease(frames_.Borrow())));
+      if (one.item->status.ok()) {
+        one.item->status = Begin(*one.item, **frames.back());
+      }
+      if (one.item->status.ok()) {
+        batch.Add(*one.item, **frames.back(), std::move(one.pad));
+      }
+    }
   }
-  if (region.holds_slot()) {
+  batch.Execute();
+  {
+    const BatchTimer timer(context_.clock, RunsOf(items), channel::Phase::kCompute);
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (items[i]->status.ok()) {
+        items[i]->status = PutOutputs(outputs_, program_->Finish(**frames[i]), items[i]->live);
+      }
+    }
+  }
+  if (batch.holds_slot()) {
     context_.slots.Release();
   }
-  RETURN_IF_ERROR(status);
-  return PutOutputs(outputs_, std::move(outputs), live);
+}
+
+absl::Status QuantizedStage::Run(SecretTensors& live, RunContext& run) const {
+  BatchItem item = {live, run, absl::OkStatus()};
+  RunBatch({&item, 1});
+  return item.status;
+}
+
+void QuantizedStage::RunBatch(std::span<BatchItem> items) const {
+  std::vector<BatchItem*> waiting = AliveOf(items);
+  while (!waiting.empty()) {
+    std::vector<Claimed> claimed;
+    {
+      // Before a compute slot is taken: whoever waits for a pad leaves the processor to those who make them.
+      const BatchTimer timer(context_.clock, RunsOf(waiting), channel::Phase::kQueue);
+      claimed = ClaimPads(waiting);
+    }
+    const BatchTimer timer(context_.clock, RunsOf(waiting), channel::Phase::kQueue);  // of those who wait for the rest
+    RunClaimed(std::move(claimed));
+  }
 }
 
 }  // namespace

@@ -4,22 +4,18 @@
 #include "enclave_worker/core/region_run.h"
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 #include <variant>
 
 #include "enclave_worker/core/received_rows.h"
 #include "enclave_worker/core/row_threads.h"
 #include "lib/base/check.h"
-#include "lib/base/reason.h"
-#include "lib/base/status_macros.h"
 #include "lib/crypto/constant_time.h"
 #include "lib/crypto/plaintext_bytes.h"
 #include "lib/kernels/ring/layout.h"
 
 namespace shoji::enclave {
 
-using channel::Phase;
 using kernels::ring::ActivationRowBytes;
 using kernels::ring::LimbBytes;
 using kernels::ring::WordBytes;
@@ -66,8 +62,9 @@ std::vector<std::vector<Sum>> SumsFor(size_t num_bands, const Checks& checks) {
 
 }  // namespace
 
-RegionRun::RegionRun(const RegionParts& parts, quantization::Frame& frame, std::unique_ptr<Pad> pad, RunContext& run)
-    : parts_(parts), frame_(frame), pad_(std::move(pad)), run_(run) {
+RegionRun::RegionRun(const RegionParts& parts, quantization::Frame& frame, std::unique_ptr<Pad> pad,
+                     AvoidedSides& avoided)
+    : parts_(parts), frame_(frame), pad_(std::move(pad)), avoided_(avoided) {
   const bool shares = std::any_of(parts.offloads.begin(), parts.offloads.end(),
                                   [](const auto& offload) { return offload != nullptr && offload->uses_shares(); });
   if (shares) {
@@ -89,46 +86,34 @@ const PadKey* RegionRun::KeyFor(const LayerOffload& offload) const {
   return offload.uses_pads() ? &pad_->key() : &*share_key_;
 }
 
-absl::Status RegionRun::Execute() {
-  for (size_t step = 0; step < parts_.program.steps().size(); ++step) {
-    RETURN_IF_ERROR(RunStep(step));
-  }
-  return absl::OkStatus();
+void RegionRun::Prepare(size_t step) {
+  prepared_ = next_ != nullptr && next_->step == step ? std::move(next_) : PrepareFromFrame(step);
+  next_ = nullptr;
 }
 
-absl::Status RegionRun::RunStep(size_t step) {
-  const LayerOffload* offload = OffloadOf(step);
-  if (offload != nullptr) {
-    std::unique_ptr<Prepared> prepared =
-        next_ != nullptr && next_->step == step ? std::move(next_) : PrepareFromFrame(step);
-    next_ = nullptr;
-    parts_.slots.Release();
-    holds_slot_ = false;
-    absl::StatusOr<Answers> answers = Exchange(step, *prepared);
-    {
-      const PhaseTimer timer(parts_.clock, run_, Phase::kQueue);
-      RETURN_IF_ERROR(parts_.slots.Acquire(run_.deadline));
-    }
-    holds_slot_ = true;
-    const bool received = answers.ok() && Receive(step, *answers, *prepared);
-    if (answers.ok() && answers->random.has_value()) {  // the two together are what the layer made
-      answers->random->words.Wipe();
-    }
-    if (received) {
-      return absl::OkStatus();
-    }
+OutgoingLayer RegionRun::TakeMessage(size_t step) {
+  if (!prepared_->message.has_value()) {
+    return MessageFromFrame(step, OffloadOf(step)->form());
+  }
+  OutgoingLayer first = *std::move(prepared_->message);
+  prepared_->message.reset();
+  return first;
+}
+
+OutgoingLayer RegionRun::RandomMessage(size_t step) const {
+  return MessageFromFrame(step, OutgoingLayer::Form::kRandom);
+}
+
+bool RegionRun::Receive(size_t step, LayerAnswers& answers) {
+  const bool received = Unmask(step, answers);
+  if (answers.random.has_value()) {  // the two together are what the layer made
+    answers.random->words.Wipe();
+  }
+  if (!received) {
     // What was built for the next layer from a wrong answer was not sent; it is built anew from the right one.
     next_ = nullptr;
-    if (!answers.ok()) {
-      offload->Miss();
-    }
   }
-  return RunHere(step);
-}
-
-absl::Status RegionRun::RunHere(size_t step) {
-  const PhaseTimer timer(parts_.clock, run_, Phase::kCompute);
-  return parts_.program.RunStep(step, frame_).ok() ? absl::OkStatus() : ErrorOf(Reason::kInternal);
+  return received;
 }
 
 std::unique_ptr<RegionRun::Prepared> RegionRun::StartMessage(size_t step) const {
@@ -142,7 +127,6 @@ std::unique_ptr<RegionRun::Prepared> RegionRun::StartMessage(size_t step) const 
 }
 
 std::unique_ptr<RegionRun::Prepared> RegionRun::PrepareFromFrame(size_t step) const {
-  const PhaseTimer timer(parts_.clock, run_, Phase::kMask);
   std::unique_ptr<Prepared> prepared = StartMessage(step);
   const LinearStep& linear = LinearOf(parts_.program, step);
   const kernels::ConvGeometry& geometry = linear.layer.geometry;
@@ -180,36 +164,6 @@ OutgoingLayer RegionRun::MessageFromFrame(size_t step, OutgoingLayer::Form form)
   return message;
 }
 
-absl::StatusOr<RegionRun::Answers> RegionRun::Exchange(size_t step, Prepared& prepared) {
-  const PhaseTimer timer(parts_.clock, run_, Phase::kOffloadWait);
-  const Execution execution(run_.deadline, run_.traceparent);
-  const LayerOffload& offload = *OffloadOf(step);
-  const auto message = [&] {
-    if (!prepared.message.has_value()) {
-      return MessageFromFrame(step, offload.form());
-    }
-    OutgoingLayer first = *std::move(prepared.message);
-    prepared.message.reset();
-    return first;
-  };
-  Answers answers;
-  if (!offload.uses_shares()) {
-    ASSIGN_OR_RETURN(answers.masked, offload.Send(0, message, execution, avoided_[0]));
-    return answers;
-  }
-  // Both at a time. Neither operator waits for, or hears of, the other.
-  absl::StatusOr<LayerAnswer> random = absl::UnknownError("not sent");
-  {
-    const std::jthread other([&] {
-      random = offload.Send(
-          1, [&] { return MessageFromFrame(step, OutgoingLayer::Form::kRandom); }, execution, avoided_[1]);
-    });
-    ASSIGN_OR_RETURN(answers.masked, offload.Send(0, message, execution, avoided_[0]));
-  }
-  ASSIGN_OR_RETURN(answers.random, std::move(random));
-  return answers;
-}
-
 std::optional<size_t> RegionRun::FusedNext(size_t step) const {
   const LinearStep& linear = LinearOf(parts_.program, step);
   if (!linear.layer.quantized_output || OffloadOf(step + 1) == nullptr ||
@@ -219,15 +173,15 @@ std::optional<size_t> RegionRun::FusedNext(size_t step) const {
   return step + 1;
 }
 
-ByteSpan RegionRun::PadWords(const LayerOffload& offload, const Answers& answers) const {
+ByteSpan RegionRun::PadWords(const LayerOffload& offload, const LayerAnswers& answers) const {
   if (offload.uses_pads()) {
     return pad_->product(offload.index());
   }
   return answers.random.has_value() ? answers.random->words.bytes() : ByteSpan();
 }
 
-bool RegionRun::Receive(size_t step, const Answers& answers, Prepared& prepared) {
-  const PhaseTimer timer(parts_.clock, run_, Phase::kVerify);
+bool RegionRun::Unmask(size_t step, const LayerAnswers& answers) {
+  Prepared& prepared = *prepared_;
   const LayerOffload& offload = *OffloadOf(step);
   const LinearStep& linear = LinearOf(parts_.program, step);
   const std::optional<size_t> next_step = FusedNext(step);
@@ -258,17 +212,17 @@ bool RegionRun::Receive(size_t step, const Answers& answers, Prepared& prepared)
       next->checks[i].input.Add(input_sums[band][i]);
     }
   }
-  if (!Judge(step, prepared, answers)) {
+  if (!Judge(step, answers)) {
     return false;
   }
   next_ = std::move(next);
   return true;
 }
 
-bool RegionRun::Judge(size_t step, Prepared& prepared, const Answers& answers) {
+bool RegionRun::Judge(size_t step, const LayerAnswers& answers) {
   bool right = true;
   bool wrong = false;
-  for (Check& check : prepared.checks) {
+  for (Check& check : prepared_->checks) {
     const ChallengeKeeper::Verdict verdict = check.keeper.Judge(*check.draw, check.output, check.input);
     right = right && verdict == ChallengeKeeper::Verdict::kRight;
     wrong = wrong || verdict == ChallengeKeeper::Verdict::kWrong;
@@ -279,7 +233,7 @@ bool RegionRun::Judge(size_t step, Prepared& prepared, const Answers& answers) {
   return right;
 }
 
-void RegionRun::AccuseLiars(size_t step, const Answers& answers) {
+void RegionRun::AccuseLiars(size_t step, const LayerAnswers& answers) {
   const LayerOffload& offload = *OffloadOf(step);
   if (!answers.random.has_value()) {
     avoided_[0].insert(answers.masked.from);

@@ -4,7 +4,10 @@
 // What goes with one request through a model, besides its tensors.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "lib/base/clock.h"
 #include "lib/channel/phase_times.h"
@@ -18,6 +21,8 @@ struct RunContext {
   SteadyTime deadline;
   std::string traceparent;     // the caller's own, valid or empty; public
   channel::PhaseTimes phases;  // grows on the way
+  // Whether the caller has gone; asked, if there is one, while the request waits for others to run with.
+  std::function<bool()> is_cancelled;
 };
 
 // Adds the time that it lives to a phase. Thread-compatible.
@@ -33,6 +38,28 @@ class PhaseTimer {
  private:
   const Clock& clock_;
   RunContext& run_;
+  const channel::Phase phase_;
+  const SteadyTime started_;
+};
+
+// The same for requests that run together: each has been through what all of them take. Thread-compatible.
+class BatchTimer {
+ public:
+  // All outlive it.
+  BatchTimer(const Clock& clock, std::vector<RunContext*> runs, channel::Phase phase)
+      : clock_(clock), runs_(std::move(runs)), phase_(phase), started_(clock.SteadyNow()) {}
+  BatchTimer(const BatchTimer&) = delete;
+  BatchTimer& operator=(const BatchTimer&) = delete;
+  ~BatchTimer() {
+    const SteadyTime::duration took = clock_.SteadyNow() - started_;
+    for (RunContext* run : runs_) {
+      run->phases[phase_] += took;
+    }
+  }
+
+ private:
+  const Clock& clock_;
+  const std::vector<RunContext*> runs_;
   const channel::Phase phase_;
   const SteadyTime started_;
 };

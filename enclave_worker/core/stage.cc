@@ -3,11 +3,53 @@
 
 #include "enclave_worker/core/stage.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lib/base/reason.h"
 
 namespace shoji::enclave {
+
+std::vector<BatchItem*> AliveOf(std::span<BatchItem> items) {
+  std::vector<BatchItem*> alive;
+  for (BatchItem& item : items) {
+    if (item.status.ok()) {
+      alive.push_back(&item);
+    }
+  }
+  return alive;
+}
+
+std::vector<RunContext*> RunsOf(std::span<BatchItem* const> items) {
+  std::vector<RunContext*> runs;
+  runs.reserve(items.size());
+  for (BatchItem* item : items) {
+    runs.push_back(&item->run);
+  }
+  return runs;
+}
+
+SteadyTime LatestDeadlineOf(std::span<BatchItem* const> items) {
+  SteadyTime latest = SteadyTime::min();
+  for (const BatchItem* item : items) {
+    latest = std::max(latest, item->run.deadline);
+  }
+  return latest;
+}
+
+void FailExpired(std::span<BatchItem* const> items, SteadyTime now) {
+  for (BatchItem* item : items) {
+    if (item->status.ok() && now >= item->run.deadline) {
+      item->status = ErrorOf(Reason::kDeadline);
+    }
+  }
+}
+
+void Stage::RunBatch(std::span<BatchItem> items) const {
+  for (BatchItem* item : AliveOf(items)) {
+    item->status = Run(item->live, item->run);
+  }
+}
 
 absl::StatusOr<std::vector<const Tensor*>> FindInputs(const std::vector<partition::CrossingTensor>& wanted,
                                                       const SecretTensors& live) {

@@ -4,6 +4,7 @@
 // One stretch of a model that runs in one way. A model is a list of them.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,20 @@
 
 namespace shoji::enclave {
 
+// One request of a batch.
+struct BatchItem {
+  SecretTensors& live;
+  RunContext& run;
+  absl::Status status;  // not OK: it has failed and takes no further part
+};
+
+// Those of `items` that have not failed.
+std::vector<BatchItem*> AliveOf(std::span<BatchItem> items);
+std::vector<RunContext*> RunsOf(std::span<BatchItem* const> items);
+SteadyTime LatestDeadlineOf(std::span<BatchItem* const> items);
+// DEADLINE for those whose deadline has come.
+void FailExpired(std::span<BatchItem* const> items, SteadyTime now);
+
 // Immutable once made. Thread-safe: any number of runs at the same time.
 class Stage {
  public:
@@ -27,6 +42,9 @@ class Stage {
 
   // Reads its inputs from `live` and puts its outputs there. Errors carry a Reason.
   virtual absl::Status Run(SecretTensors& live, RunContext& run) const = 0;
+  // Run for every item that has not failed, with the outputs that each would have alone, and the same errors: what
+  // becomes of one depends on no other's tensors. Here: one after the other.
+  virtual void RunBatch(std::span<BatchItem> items) const;
   // The reason why a run started now would fail; empty: none known.
   virtual std::string NotReadyBecause() const { return ""; }
   // Adds what it has counted.

@@ -49,9 +49,21 @@ absl::StatusOr<std::string> ReadableFileOrNone(const config::Fields& fields, std
   return fields.Has(key) ? ReadableFile(fields, key) : std::string();
 }
 
+absl::Status ReadBatching(const config::Fields& model, BatchingOptions& batching) {
+  const std::optional<config::Node> node = model.Find("batching");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"max_batch", "max_delay"}));
+  ASSIGN_OR_RETURN(batching.max_batch, fields.Uint64Or("max_batch", batching.max_batch, 1, BatchingOptions::kMaxBatch));
+  ASSIGN_OR_RETURN(batching.max_delay, fields.DurationOr("max_delay", batching.max_delay, std::chrono::microseconds(1),
+                                                         std::chrono::seconds(1)));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ModelConfig> ReadModel(const config::Node& node) {
   ASSIGN_OR_RETURN(const config::Fields fields,
-                   node.Map({"name", "file", "labels", "preprocessing", "policy", "ranges"}));
+                   node.Map({"name", "file", "labels", "preprocessing", "policy", "ranges", "batching"}));
   ModelConfig model;
   model.where = node.Where();
   ASSIGN_OR_RETURN(model.name, fields.String("name"));
@@ -64,6 +76,7 @@ absl::StatusOr<ModelConfig> ReadModel(const config::Node& node) {
       model.ranges.empty() && ::access(beside.c_str(), R_OK) == 0) {
     model.ranges = beside;
   }
+  RETURN_IF_ERROR(ReadBatching(fields, model.batching));
   return model;
 }
 
@@ -230,6 +243,14 @@ absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
   RETURN_IF_ERROR(ReadMasking(top, config));
   RETURN_IF_ERROR(ReadSessions(top, config.sessions));
   RETURN_IF_ERROR(ReadWork(top, config));
+  for (const ModelConfig& model : config.models) {
+    if (model.batching.max_batch > config.num_workers) {
+      return absl::InvalidArgumentError(model.where + ": batching.max_batch is " +
+                                        std::to_string(model.batching.max_batch) +
+                                        ", but only work.requests_in_flight = " + std::to_string(config.num_workers) +
+                                        " requests are taken at a time; lower the one or raise the other");
+    }
+  }
   if (config.sessions.max_live_sessions + 2 * config.num_workers > channel::ResponderOptions::kMaxLiveSessions) {
     return top.node().Error("sessions.max_live and twice work.requests_in_flight are " +
                             std::to_string(config.sessions.max_live_sessions + 2 * config.num_workers) +
@@ -247,6 +268,7 @@ absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
 absl::StatusOr<ModelSource> LoadSourceWithoutModel(const ModelConfig& config) {
   ModelSource source;
   source.name = config.name;
+  source.batching = config.batching;
   if (!config.labels.empty()) {
     ASSIGN_OR_RETURN(source.labels, ReadFile(config.labels, kMaxLabelBytes));
   }

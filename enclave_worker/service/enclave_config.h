@@ -31,6 +31,7 @@ struct ModelConfig {
   std::string preprocessing;  // empty: none
   std::string policy;         // empty: partition::DefaultPolicy
   std::string ranges;         // calibrated; empty: none
+  BatchingOptions batching;
 };
 
 struct AcceleratorConfig {

@@ -3,6 +3,7 @@
 
 #include "enclave_worker/service/enclave_metrics.h"
 
+#include <limits>
 #include <utility>
 
 #include "lib/base/reason.h"
@@ -43,6 +44,28 @@ void AddSessions(const EnclaveSources& sources, std::vector<MetricFamily>& out) 
   out.push_back(With(GaugeFamily("shoji_enclave_key_age_seconds", "Age of the current key."), Seconds(counts.key_age)));
 }
 
+// `counts`: at i, how many had the size i + 1.
+void AddSizes(const std::vector<uint64_t>& counts, const std::string& model, MetricFamily& family) {
+  prometheus::ClientMetric& metric = family.metric.emplace_back();
+  metric.label = {{"model", model}};
+  prometheus::ClientMetric::Histogram& histogram = metric.histogram;
+  const auto add_bucket = [&](double bound) {
+    prometheus::ClientMetric::Bucket& bucket = histogram.bucket.emplace_back();
+    bucket.upper_bound = bound;
+    for (size_t i = 0; i < counts.size() && AsDouble(i + 1) <= bound; ++i) {
+      bucket.cumulative_count += counts[i];
+    }
+  };
+  for (const double bound : metrics::CountBuckets()) {
+    add_bucket(bound);
+  }
+  add_bucket(std::numeric_limits<double>::infinity());
+  for (size_t i = 0; i < counts.size(); ++i) {
+    histogram.sample_count += counts[i];
+    histogram.sample_sum += AsDouble(counts[i]) * AsDouble(i + 1);
+  }
+}
+
 void AddModels(const PublicState& state, std::vector<MetricFamily>& out) {
   MetricFamily available = GaugeFamily("shoji_enclave_pads_available", "Pads ready to be claimed.");
   MetricFamily made = CounterFamily("shoji_enclave_pads_made_total", "Pads made since the model was loaded.");
@@ -54,6 +77,10 @@ void AddModels(const PublicState& state, std::vector<MetricFamily>& out) {
   MetricFamily missed =
       CounterFamily("shoji_enclave_missed_offloads_total",
                     "Layers that no accelerator answered usably, computed here, since the model was loaded.");
+  MetricFamily batches = {.name = "shoji_enclave_batch_size",
+                          .help = "Requests that went through a model together, since it was loaded.",
+                          .type = prometheus::MetricType::Histogram,
+                          .metric = {}};
   for (const std::shared_ptr<const Model>& model : state.served->models) {
     const ModelCounts counts = model->counts();
     const metrics::Labels labels = {{"model", model->name()}};
@@ -67,8 +94,11 @@ void AddModels(const PublicState& state, std::vector<MetricFamily>& out) {
       AddValue(failed, AsDouble(counts.checks_failed), labels);
       AddValue(missed, AsDouble(counts.offloads_missed), labels);
     }
+    if (!counts.batches.empty()) {
+      AddSizes(counts.batches, model->name(), batches);
+    }
   }
-  for (MetricFamily* family : {&available, &made, &claimed, &empty, &failed, &missed}) {
+  for (MetricFamily* family : {&available, &made, &claimed, &empty, &failed, &missed, &batches}) {
     if (!family->metric.empty()) {
       out.push_back(std::move(*family));
     }

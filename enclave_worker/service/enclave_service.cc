@@ -302,10 +302,14 @@ grpc::ServerUnaryReactor* EnclaveService::Impl::Infer(grpc::CallbackServerContex
     const uint64_t sequence = request->sequence();
     RunContext run(deadline);
     run.traceparent = rpc::TraceParentOf(*context);
+    run.is_cancelled = [context] { return context->IsCancelled(); };
     run.phases[channel::Phase::kQueue] = options_.clock.SteadyNow() - received;
     const absl::Status status = RunInfer(*request, run, *response);
     // The request is gone with this; what is logged after it delays nobody.
     reactor->Finish(rpc::ToGrpcStatus(status));
+    if (absl::IsCancelled(status)) {
+      return;
+    }
     if (options_.metrics != nullptr) {
       options_.metrics->Answered(status, run, options_.clock.SteadyNow() - received);
     }

@@ -168,6 +168,9 @@ void Cluster::WriteConfigs() const {
       if (!model.ranges.empty()) {
         enclave << "    ranges: " << model.ranges << "\n";
       }
+      if (!model.batching.empty()) {
+        enclave << "    batching: " << model.batching << "\n";
+      }
     }
     enclave << "accelerators:" << (options_.num_accelerators == 0 ? " []\n" : "\n");
     for (size_t a = 0; a < static_cast<size_t>(options_.num_accelerators); ++a) {

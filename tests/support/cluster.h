@@ -26,6 +26,7 @@ struct ClusterModel {
   std::string preprocessing;  // path; empty: none
   std::string policy;         // YAML text
   std::string ranges = {};    // path; empty: beside the model, or none
+  std::string batching = {};  // YAML; empty: none
 };
 
 struct ClusterOptions {

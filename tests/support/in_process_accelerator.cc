@@ -64,7 +64,7 @@ absl::StatusOr<std::vector<Tensor>> InProcessAccelerator::RunLinear(accelerator:
 
 absl::StatusOr<std::vector<Tensor>> InProcessAccelerator::Execute(const digest::Sha256Digest& digest,
                                                                   std::span<const Tensor* const> inputs,
-                                                                  const enclave::Execution& /*execution*/) {
+                                                                  const enclave::Execution& execution) {
   std::shared_ptr<accelerator::LinearModel> linear;
   std::shared_ptr<accelerator::Model> open;
   Tamper tamper;
@@ -82,7 +82,12 @@ absl::StatusOr<std::vector<Tensor>> InProcessAccelerator::Execute(const digest::
     }
   }
   if (linear != nullptr) {
-    return RunLinear(*linear, *inputs[0], tamper);
+    std::vector<Tensor> outputs;
+    for (const Tensor* input : inputs) {
+      ASSIGN_OR_RETURN(std::vector<Tensor> made, RunLinear(*linear, *input, tamper));
+      outputs.push_back(std::move(made[0]));
+    }
+    return outputs;
   }
   if (open == nullptr) {
     return absl::InternalError("not registered");
@@ -91,7 +96,7 @@ absl::StatusOr<std::vector<Tensor>> InProcessAccelerator::Execute(const digest::
   for (const Tensor* input : inputs) {
     copies.push_back(input->Clone());
   }
-  return open->Run(std::move(copies), {});
+  return open->RunBatch(std::move(copies), execution.batch, {});
 }
 
 }  // namespace shoji::testing

@@ -20,7 +20,7 @@ namespace shoji::testing {
 // misbehave. For tests of the core; real processes are in cluster.h. Thread-safe.
 class InProcessAccelerator final : public enclave::Accelerator {
  public:
-  // Sees the one input of an execution of a linear layer and may change its one output; a status that is not OK is what
+  // Sees the one input of a request for a linear layer and may change its one output; a status that is not OK is what
   // the execution returns.
   using Tamper = std::function<absl::Status(const Tensor& input, Tensor& output)>;
 

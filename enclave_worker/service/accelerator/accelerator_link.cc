@@ -193,6 +193,9 @@ absl::StatusOr<Outputs> AcceleratorLink::Execute(const digest::Sha256Digest& dig
   execute.set_traceparent(std::string(execution.traceparent));
   execute.set_digest(ToString(digest));
   execute.set_timeout_micros(TimeoutMicros(execution.deadline, now));
+  if (execution.batch > 1) {
+    execute.set_batch(static_cast<uint32_t>(execution.batch));
+  }
   for (const Tensor* input : inputs) {
     rpc::WriteTensor(*input, *execute.add_inputs());
   }

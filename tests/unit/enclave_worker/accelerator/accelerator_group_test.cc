@@ -136,6 +136,27 @@ class AcceleratorGroupTest : public ::testing::Test {
   std::vector<partition::CrossingTensor> expected_ = {{.name = "y", .type = DataType::kFloat32, .shape = Shape({1})}};
 };
 
+std::vector<Tensor> TwoAnswers(const Shape& second) {
+  std::vector<Tensor> outputs = Good();
+  outputs.emplace_back(DataType::kFloat32, second);
+  return outputs;
+}
+
+TEST_F(AcceleratorGroupTest, ABatchMustBeAnsweredForEveryRequestInTheRightForm) {
+  const AcceleratorGroup group({&a_, &b_}, readiness_, clock_, AcceleratorGroup::Options());
+  b_.SetLoad(1);
+  const Execution execution(clock_.SteadyNow() + std::chrono::seconds(60), "", 2);
+  for (const bool too_few : {true, false}) {
+    a_.Say(too_few ? Good() : TwoAnswers(Shape({2})));
+    b_.Say(TwoAnswers(Shape({1})));
+    const auto outputs = group.Execute(kDigest, {}, expected_, execution);
+    ASSERT_TRUE(outputs.ok()) << outputs.status();
+    EXPECT_EQ(outputs->size(), 2U);
+  }
+  EXPECT_EQ(a_.num_calls(), 2);
+  EXPECT_EQ(b_.num_calls(), 2);
+}
+
 TEST_F(AcceleratorGroupTest, ChoosesTheLeastLoaded) {
   a_.SetLoad(3);
   b_.SetLoad(2);

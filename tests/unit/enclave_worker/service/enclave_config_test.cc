@@ -150,6 +150,26 @@ TEST_F(EnclaveConfigTest, QuarantineAndFillersHaveDefaultsAndCanBeSet) {
   EXPECT_EQ(set.filler_threads, 3);
 }
 
+TEST_F(EnclaveConfigTest, BatchingIsOffUnlessAModelAsksForIt) {
+  EXPECT_EQ(Load(kOneModel).value().models[0].batching.max_batch, 1U);
+  const EnclaveConfig set =
+      Load("models:\n  - {name: m, file: m.onnx, batching: {max_batch: 8, max_delay: 5ms}}\n").value();
+  EXPECT_EQ(set.models[0].batching.max_batch, 8U);
+  EXPECT_EQ(set.models[0].batching.max_delay, std::chrono::milliseconds(5));
+}
+
+TEST_F(EnclaveConfigTest, BadBatchingNamesTheKey) {
+  const auto error_of = [&](const std::string& batching, const std::string& rest = "") {
+    return ErrorOf("models: [{name: m, file: m.onnx, batching: " + batching + "}]\n" + rest);
+  };
+  EXPECT_THAT(error_of("{max_batch: 0}"), HasSubstr("key 'models[0].batching.max_batch'"));
+  EXPECT_THAT(error_of("{max_batch: 65}"), HasSubstr("key 'models[0].batching.max_batch'"));
+  EXPECT_THAT(error_of("{max_delay: 2s}"), HasSubstr("key 'models[0].batching.max_delay'"));
+  EXPECT_THAT(error_of("{max_size: 2}"), HasSubstr("key 'models[0].batching.max_size'"));
+  EXPECT_THAT(error_of("{max_batch: 8}", "work: {requests_in_flight: 4}\n"),
+              AllOf(HasSubstr("key 'models[0]'"), HasSubstr("work.requests_in_flight = 4")));
+}
+
 TEST_F(EnclaveConfigTest, BadQuarantineAndMaskingNameTheKey) {
   const std::string model = kOneModel;
   EXPECT_THAT(ErrorOf(model + "quarantine: {first: 2h}\n"),
