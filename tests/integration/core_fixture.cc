@@ -17,6 +17,15 @@ namespace {
 
 constexpr auto kPatience = std::chrono::minutes(5);
 
+// The model's outputs, as bits.
+Bytes OutputsIn(const Model& model, const SecretTensors& live) {
+  Bytes out;
+  for (const auto& output : model.manifest().outputs) {
+    Append(out, live.Find(output.name)->bytes());
+  }
+  return out;
+}
+
 }  // namespace
 
 Tensor RandomInput(const graph::Graph& graph, std::mt19937& random) {
@@ -106,6 +115,12 @@ AcceleratorRegistry::Member CoreFixture::Connect(const std::string& name, const 
   return member;
 }
 
+std::unique_ptr<Model> CoreFixture::LoadIfItFits(const NamedModel& model, const partition::PartitionPolicy& policy) {
+  SpanSource onnx(model.onnx);
+  absl::StatusOr<graph::Graph> graph = partition::ArrangeFor(policy, graph::ImportModel(onnx).value().graph);
+  return graph.ok() && Resolve(policy, *graph, registry_->identities()).ok() ? Load(model, policy) : nullptr;
+}
+
 std::unique_ptr<Model> CoreFixture::Load(const NamedModel& model, const partition::PartitionPolicy& policy) {
   ModelSource source;
   source.name = model.name;
@@ -124,14 +139,27 @@ std::unique_ptr<Model> CoreFixture::Load(const NamedModel& model, const partitio
 absl::StatusOr<Bytes> CoreFixture::Answer(const Model& model, const Tensor& input) {
   SecretTensors live;
   live.Put(model.manifest().inputs[0].name, input.Clone());
-  if (absl::Status ran = model.Run(live, clock_.SteadyNow() + kPatience); !ran.ok()) {
+  RunContext run(clock_.SteadyNow() + kPatience);
+  if (absl::Status ran = model.Run(live, run); !ran.ok()) {
     return ran;
   }
-  Bytes out;
-  for (const auto& output : model.manifest().outputs) {
-    Append(out, live.Find(output.name)->bytes());
+  return OutputsIn(model, live);
+}
+
+std::vector<absl::StatusOr<Bytes>> CoreFixture::AnswerTogether(const Model& model, const std::vector<Tensor>& inputs) {
+  std::vector<SecretTensors> live(inputs.size());
+  std::vector<RunContext> runs(inputs.size(), RunContext(clock_.SteadyNow() + kPatience));
+  std::vector<BatchItem> items;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    live[i].Put(model.manifest().inputs[0].name, inputs[i].Clone());
+    items.push_back({live[i], runs[i], absl::OkStatus()});
   }
-  return out;
+  model.RunBatch(items);
+  std::vector<absl::StatusOr<Bytes>> answers;
+  for (const BatchItem& item : items) {
+    answers.push_back(item.status.ok() ? absl::StatusOr<Bytes>(OutputsIn(model, item.live)) : item.status);
+  }
+  return answers;
 }
 
 }  // namespace shoji::enclave

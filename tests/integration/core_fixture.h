@@ -54,8 +54,12 @@ class CoreFixture : public ::testing::Test {
 
   // Ready, with every layer uploaded to every accelerator that serves it; null after a failed expectation.
   std::unique_ptr<Model> Load(const NamedModel& model, const partition::PartitionPolicy& policy);
+  // Null without a failed expectation where the model has not what the policy names.
+  std::unique_ptr<Model> LoadIfItFits(const NamedModel& model, const partition::PartitionPolicy& policy);
   // The model's outputs, as bits.
   absl::StatusOr<Bytes> Answer(const Model& model, const Tensor& input);
+  // The same for several inputs that go through the model together.
+  std::vector<absl::StatusOr<Bytes>> AnswerTogether(const Model& model, const std::vector<Tensor>& inputs);
 
   // Events of the core but for empty pools.
   size_t NumEvents() const { return num_events_; }

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "lib/policy_file/policy_file.h"
 #include "tests/integration/core_fixture.h"
 #include "tests/support/reference_data.h"
 
@@ -96,6 +97,51 @@ partition::PartitionPolicy InTheEnclave(partition::PartitionPolicy policy) {
 
 using MasterTest = CoreFixture;
 
+TEST_F(MasterTest, RequestsTogetherHaveTheBitsThatEachHasAloneUnderEveryReadyPolicy) {
+  Start(std::vector<AcceleratorProcess>(kNumAccelerators), {});
+  std::mt19937 random(20260708);  // NOLINT(cert-msc51-cpp): the same inputs in every run
+  std::vector<std::string> files = ModelFiles();
+  files.resize(std::min<size_t>(files.size(), 3));
+  size_t num_policies = 0;
+  for (const std::string& file : files) {
+    const NamedModel model = ReadModel(file);
+    std::vector<Tensor> inputs;
+    for (size_t i = 0; i < 8; ++i) {
+      inputs.push_back(RandomInput(model.graph, random));
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(std::string(SHOJI_SOURCE_DIR) + "/config/policies")) {
+      if (entry.path().extension() != ".yaml") {
+        continue;
+      }
+      SCOPED_TRACE(file + " under " + entry.path().filename().string());
+      auto policy = policy_file::LoadPolicy(entry.path().string());
+      ASSERT_TRUE(policy.ok()) << policy.status();
+      std::unique_ptr<Model> loaded = LoadIfItFits(model, partition::ForModel(*std::move(policy), model.name));
+      if (loaded == nullptr) {
+        continue;  // a policy for networks of other layers
+      }
+      ++num_policies;
+      std::vector<Bytes> alone;
+      for (const Tensor& input : inputs) {
+        alone.push_back(Answer(*loaded, input).value());
+      }
+      for (const size_t size : {size_t{2}, size_t{3}, size_t{8}}) {
+        std::vector<Tensor> some;
+        for (size_t i = 0; i < size; ++i) {
+          some.push_back(inputs[i].Clone());
+        }
+        const std::vector<absl::StatusOr<Bytes>> together = AnswerTogether(*loaded, some);
+        for (size_t i = 0; i < size; ++i) {
+          ASSERT_TRUE(together[i].ok()) << together[i].status();
+          ASSERT_EQ(*together[i], alone[i]) << "request " << i << " of " << size;
+        }
+      }
+    }
+  }
+  EXPECT_GE(num_policies, 4U);
+  EXPECT_EQ(NumEvents(), 0U);
+}
+
 TEST_F(MasterTest, BlindedAndVerifiedGiveTheBitsOfTheEnclave) {
   Start(std::vector<AcceleratorProcess>(kNumAccelerators), {});
   std::vector<NamedModel> models;
@@ -112,13 +158,21 @@ TEST_F(MasterTest, BlindedAndVerifiedGiveTheBitsOfTheEnclave) {
     const std::unique_ptr<Model> inside = Load(model, InTheEnclave(policy));
     ASSERT_TRUE(offloaded != nullptr && inside != nullptr);
     num_offloaded += offloaded->plan().digest == inside->plan().digest ? 0 : kInputsPerPolicy;
+    std::vector<Tensor> inputs;
+    std::vector<Bytes> alone;
     for (size_t i = 0; i < kInputsPerPolicy; ++i, ++done) {
-      const Tensor input = RandomInput(model.graph, random);
+      const Tensor& input = inputs.emplace_back(RandomInput(model.graph, random));
       const absl::StatusOr<Bytes> expected = Answer(*inside, input);
       const absl::StatusOr<Bytes> answer = Answer(*offloaded, input);
       ASSERT_TRUE(expected.ok()) << expected.status();
       ASSERT_TRUE(answer.ok()) << answer.status();
       ASSERT_EQ(*answer, *expected);
+      alone.push_back(*answer);
+    }
+    const std::vector<absl::StatusOr<Bytes>> together = AnswerTogether(*offloaded, inputs);
+    for (size_t i = 0; i < together.size(); ++i) {
+      ASSERT_TRUE(together[i].ok()) << together[i].status();
+      ASSERT_EQ(*together[i], alone[i]) << "in a batch";
     }
   }
   std::cout << models.size() << " models, " << SHOJI_MASTER_TRIPLES << " triples, " << num_offloaded
