@@ -141,9 +141,9 @@ void ExpectTogetherAsAlone(LinearLayer layer, const std::optional<kernels::PoolG
     EXPECT_EQ(together, alone);
   };
   layer.quantized_output = true;
-  expect(*LinearRunner::Create(layer, max_pool, kernels::ring::BestIsa()).value(), uint8_t{0});
+  expect(*LinearRunner::Create(layer, max_pool, {.isa = kernels::ring::BestIsa()}).value(), uint8_t{0});
   layer.quantized_output = false;
-  expect(*LinearRunner::Create(layer, std::nullopt, kernels::ring::BestIsa()).value(), 0.0F);
+  expect(*LinearRunner::Create(layer, std::nullopt, {.isa = kernels::ring::BestIsa()}).value(), 0.0F);
 }
 
 kernels::ConvGeometry SquareConv(int64_t side, int64_t in, int64_t out) {
