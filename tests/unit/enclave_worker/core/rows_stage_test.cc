@@ -98,7 +98,8 @@ class RowsStageTest : public ::testing::TestWithParam<std::string> {
     }
     SecretTensors live;
     live.Put("x", Input());
-    const absl::Status ran = (*model)->Run(live, clock_.SteadyNow() + std::chrono::hours(1));
+    RunContext run(clock_.SteadyNow() + std::chrono::hours(1));
+    const absl::Status ran = (*model)->Run(live, run);
     EXPECT_TRUE(ran.ok()) << ran;
     const std::span<const float> values = live.Find("y")->values<float>();
     return {values.begin(), values.end()};

@@ -70,7 +70,8 @@ class SealedModelFileTest : public ::testing::Test {
                          .labels = "",
                          .preprocessing = "",
                          .policy = "",
-                         .ranges = ""};
+                         .ranges = "",
+                         .batching = {}};
   digest::Sha256Digest digest_ = {};
   std::optional<sealed_model::FileKey> key_;
 };
