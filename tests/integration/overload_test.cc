@@ -228,7 +228,6 @@ TEST_F(OverloadTest, ThreeTimesSaturationCostsLittleGoodputRefusesFastAndLeavesN
   const std::vector<Sample> after = Run(kPace / 2, seconds(2));
   const double late_p99 = Percentile(MillisOf(after, grpc::StatusCode::OK), 0.99);
   EXPECT_EQ(NumOk(after), static_cast<double>(after.size()));
-  EXPECT_LT(end - overload.back().sent, seconds(2));
 
   std::printf(
       "goodput/peak %.3f, refused %zu of %zu p50 %.2f ms p99 %.2f ms, answered p99 %.0f ms, advice up to %lld ms, "
@@ -236,6 +235,7 @@ TEST_F(OverloadTest, ThreeTimesSaturationCostsLittleGoodputRefusesFastAndLeavesN
       goodput, refused.size(), overload.size(), Percentile(refused, 0.5), refused_p99, ok_p99,
       static_cast<long long>(max_retry_after.count()), calm_p99, late_p99, PeakKib());
   if (kMeasuresTime) {
+    EXPECT_LT(end - overload.back().sent, seconds(2));
     EXPECT_GE(goodput, 0.85);
     EXPECT_LE(refused_p99, 20 * SHOJI_OVERLOAD_SLACK);
     EXPECT_LE(late_p99, std::max(4 * calm_p99, 100.0));
