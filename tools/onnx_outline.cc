@@ -10,9 +10,12 @@
 #include <array>
 #include <cerrno>
 #include <functional>
+#include <iterator>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 
+#include "absl/strings/numbers.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl.h"
 #include "google/protobuf/wire_format_lite.h"
@@ -36,7 +39,10 @@ constexpr int kNodeOpType = 4;
 constexpr int kNodeAttribute = 5;
 constexpr int kAttributeTensor = 5;
 constexpr int kTensorName = 8;
+constexpr int kTensorExternalData = 13;
 constexpr int kTensorDataLocation = 14;
+constexpr int kEntryKey = 1;
+constexpr int kEntryValue = 2;
 constexpr uint32_t kExternal = 1;
 
 constexpr size_t kMaxNodes = 100'000;
@@ -107,6 +113,8 @@ class Reader {
       outline_.nodes.push_back({node.name.empty() && !node.outputs.empty() ? node.outputs.front() : node.name,
                                 layer && !folds && std::any_of(node.inputs.begin(), node.inputs.end(), is_constant)});
     }
+    outline_.external = std::move(initializers_);
+    std::move(attributes_.begin(), attributes_.end(), std::back_inserter(outline_.external));
     return std::move(outline_);
   }
 
@@ -129,7 +137,7 @@ class Reader {
     }
     if (number == kGraphInitializer) {
       std::string name;
-      malformed = !ReadTensor(name);
+      malformed = !ReadTensor(name, initializers_);
       constants_.insert(std::move(name));
       return true;
     }
@@ -157,7 +165,7 @@ class Reader {
         malformed = !ReadNested(in_, [this](int n, auto t, bool& bad) {
           std::string name;
           const bool tensor = n == kAttributeTensor && t == kLengthDelimited;
-          bad = tensor && !ReadTensor(name);
+          bad = tensor && !ReadTensor(name, attributes_);
           return tensor;
         });
         return true;
@@ -166,24 +174,61 @@ class Reader {
     }
   }
 
-  bool ReadTensor(std::string& name) {
-    return ReadNested(in_, [&](int number, auto type, bool& malformed) {
+  bool ReadTensor(std::string& name, std::vector<ExternalTensor>& external) {
+    ExternalTensor place;
+    bool is_external = false;
+    const bool good = ReadNested(in_, [&](int number, auto type, bool& malformed) {
       if (number == kTensorName && type == kLengthDelimited) {
         malformed = !ReadText(in_, name);
+        return true;
+      }
+      if (number == kTensorExternalData && type == kLengthDelimited) {
+        malformed = !ReadPlace(place);
         return true;
       }
       if (number == kTensorDataLocation && type == WireFormatLite::WIRETYPE_VARINT) {
         uint32_t location = 0;
         malformed = !in_.ReadVarint32(&location);
-        outline_.has_external_data = outline_.has_external_data || location == kExternal;
+        is_external = location == kExternal;
         return true;
       }
       return false;
     });
+    if (is_external) {
+      external.push_back(std::move(place));
+    }
+    return good;
+  }
+
+  // One entry of a tensor's external_data.
+  bool ReadPlace(ExternalTensor& place) {
+    std::string key;
+    std::string value;
+    const bool good = ReadNested(in_, [&](int number, auto type, bool& malformed) {
+      if (type != kLengthDelimited || (number != kEntryKey && number != kEntryValue)) {
+        return false;
+      }
+      malformed = !ReadText(in_, number == kEntryKey ? key : value);
+      return true;
+    });
+    if (!good || (key != "offset" && key != "length")) {
+      place.file = key == "location" ? value : place.file;
+      return good;
+    }
+    uint64_t number = 0;
+    const bool is_number = absl::SimpleAtoi(value, &number);
+    if (key == "offset") {
+      place.offset = number;
+    } else {
+      place.length = number;
+    }
+    return is_number;
   }
 
   CodedInputStream& in_;
   OnnxOutline outline_;
+  std::vector<ExternalTensor> initializers_;
+  std::vector<ExternalTensor> attributes_;
   std::vector<Node> nodes_;
   std::unordered_set<std::string> constants_;
 };

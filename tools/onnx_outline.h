@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,16 @@ struct OutlineNode {
   bool has_weights = false;  // a convolution, Gemm or MatMul with a constant operand
 };
 
+// A tensor that lies in another file.
+struct ExternalTensor {
+  std::string file;
+  uint64_t offset = 0;
+  std::optional<uint64_t> length;  // none: the rest of the file
+};
+
 struct OnnxOutline {
-  std::vector<OutlineNode> nodes;  // in the file's order
-  bool has_external_data = false;  // tensors in other files
+  std::vector<OutlineNode> nodes;        // in the file's order
+  std::vector<ExternalTensor> external;  // initializers first, in the file's order
 };
 
 // INVALID_ARGUMENT when the file is no ONNX model, or has more than 100,000 nodes; it checks nothing else.

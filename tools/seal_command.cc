@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/base/bytes.h"
 #include "lib/base/file.h"
 #include "lib/base/regular_file.h"
 #include "lib/base/status_macros.h"
@@ -81,21 +83,13 @@ absl::Status InFile(const absl::Status& status, const std::string& path) {
   return {status.code(), path + ": " + std::string(status.message())};
 }
 
-absl::StatusOr<sealed_model::Terms> MakeTerms(const SealOptions& options) {
-  absl::StatusOr<OnnxOutline> outline = ReadOnnxOutline(options.model);
-  RETURN_IF_ERROR(outline.status());
-  if (outline->has_external_data) {
-    return absl::UnimplementedError(
-        options.model +
-        ": keeps tensors in other files; only a model in one file can be sealed (`onnx.save` "
-        "with save_as_external_data=False writes one)");
-  }
-  if (outline->nodes.empty()) {
+absl::StatusOr<sealed_model::Terms> MakeTerms(const SealOptions& options, const OnnxOutline& outline) {
+  if (outline.nodes.empty()) {
     return absl::InvalidArgumentError(options.model + ": has no nodes");
   }
   sealed_model::Terms terms;
   terms.label = options.label.empty() ? std::filesystem::path(options.model).stem().string() : options.label;
-  absl::StatusOr<ConfidentialNodes> nodes = ChooseNodes(options, *outline);
+  absl::StatusOr<ConfidentialNodes> nodes = ChooseNodes(options, outline);
   if (!nodes.ok()) {
     return InFile(nodes.status(), options.model);
   }
@@ -118,28 +112,98 @@ std::string RangesOf(const SealOptions& options) {
   return ::access(beside.c_str(), R_OK) == 0 ? beside : "";
 }
 
-absl::StatusOr<digest::Sha256Digest> DigestOf(const std::string& path) {
+// Digests bytes [begin, end) of `file`.
+absl::Status DigestPiece(const RegularFile& file, uint64_t begin, uint64_t end, digest::Sha256Stream& digest) {
   constexpr uint64_t kPiece = uint64_t{1} << 20;
-  ASSIGN_OR_RETURN(const RegularFile file, RegularFile::Open(path));
-  digest::Sha256Stream digest;
-  Bytes buffer(static_cast<size_t>(std::min(kPiece, file.size())));
-  for (uint64_t at = 0; at < file.size();) {
+  Bytes buffer(static_cast<size_t>(std::min(kPiece, end - begin)));
+  for (uint64_t at = begin; at < end;) {
     const std::span<uint8_t> piece =
-        std::span(buffer).first(static_cast<size_t>(std::min<uint64_t>(buffer.size(), file.size() - at)));
+        std::span(buffer).first(static_cast<size_t>(std::min<uint64_t>(buffer.size(), end - at)));
     RETURN_IF_ERROR(file.ReadAt(at, piece));
     digest.Update(piece);
     at += piece.size();
+  }
+  return absl::OkStatus();
+}
+
+// The files that a model consists of, each open.
+struct ModelFiles {
+  RegularFile onnx;
+  std::vector<std::string> names;  // of the external ones, each once
+  std::vector<RegularFile> external;
+};
+
+absl::StatusOr<ModelFiles> OpenModel(const std::string& path, const OnnxOutline& outline) {
+  ASSIGN_OR_RETURN(RegularFile onnx, RegularFile::Open(path));
+  ModelFiles files = {std::move(onnx), {}, {}};
+  const std::filesystem::path folder_path = std::filesystem::path(path).parent_path();
+  ASSIGN_OR_RETURN(const Folder folder, Folder::Open(folder_path.empty() ? "." : folder_path.string()));
+  for (const ExternalTensor& tensor : outline.external) {
+    if (std::find(files.names.begin(), files.names.end(), tensor.file) != files.names.end()) {
+      continue;
+    }
+    absl::StatusOr<RegularFile> file = folder.OpenBelow(tensor.file);
+    if (!file.ok()) {
+      return InFile(file.status(), path + ": external data");
+    }
+    files.names.push_back(tensor.file);
+    files.external.push_back(*std::move(file));
+    if (files.names.size() > sealed_model::kMaxExternalParts) {
+      return absl::InvalidArgumentError(path + ": keeps tensors in more than " +
+                                        std::to_string(sealed_model::kMaxExternalParts) +
+                                        " other files; `onnx.save` with all_tensors_to_one_file=True writes one");
+    }
+  }
+  return files;
+}
+
+// As docs/protocol.md, section 2, defines it.
+absl::StatusOr<digest::Sha256Digest> DigestOf(const ModelFiles& files, const OnnxOutline& outline) {
+  digest::Sha256Stream of_file;
+  RETURN_IF_ERROR(DigestPiece(files.onnx, 0, files.onnx.size(), of_file));
+  const digest::Sha256Digest onnx = of_file.Finish();
+  if (outline.external.empty()) {
+    return onnx;
+  }
+  digest::Sha256Stream digest;
+  digest.Update(AsBytes("shoji model with external data v1"));
+  digest.Update(onnx);
+  for (const ExternalTensor& tensor : outline.external) {
+    const auto at = std::find(files.names.begin(), files.names.end(), tensor.file) - files.names.begin();
+    const RegularFile& file = files.external[static_cast<size_t>(at)];
+    const uint64_t rest = file.size() - std::min(tensor.offset, file.size());
+    const uint64_t length = tensor.length.value_or(rest);
+    if (length > rest) {
+      return absl::InvalidArgumentError(file.path() + " is shorter than a tensor in it");
+    }
+    Bytes prefix;
+    AppendUint64(prefix, length);
+    digest.Update(prefix);
+    RETURN_IF_ERROR(DigestPiece(file, tensor.offset, tensor.offset + length, digest));
   }
   return digest.Finish();
 }
 
 // That the ranges at `path` were taken from the model: once they are sealed nobody can put them right.
-absl::Status CheckRanges(const std::string& path, const std::string& model) {
+absl::Status CheckRanges(const std::string& path, const ModelFiles& files, const OnnxOutline& outline) {
   ASSIGN_OR_RETURN(const ranges_file::RangesFile ranges, ranges_file::LoadRanges(path));
-  ASSIGN_OR_RETURN(const digest::Sha256Digest digest, DigestOf(model));
+  ASSIGN_OR_RETURN(const digest::Sha256Digest digest, DigestOf(files, outline));
   if (ranges.model != digest) {
-    return absl::FailedPreconditionError(path + ": the ranges are of another model than " + model +
+    return absl::FailedPreconditionError(path + ": the ranges are of another model than " + files.onnx.path() +
                                          "; calibrate it anew, or name the right file with --ranges");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOut(const std::string& out, const ModelFiles& files) {
+  std::error_code error;
+  if (std::filesystem::equivalent(files.onnx.path(), out, error)) {
+    return absl::InvalidArgumentError("--out is the model itself");
+  }
+  for (const RegularFile& file : files.external) {
+    if (std::filesystem::equivalent(file.path(), out, error)) {
+      return absl::InvalidArgumentError("--out is a file in which the model keeps tensors");
+    }
   }
   return absl::OkStatus();
 }
@@ -154,26 +218,27 @@ std::string Describe(const sealed_model::Header& header, const digest::Sha256Dig
   for (const sealed_model::Part& part : header.parts) {
     std::string name = sealed_model::NameOf(part.kind);
     name.resize(14, ' ');
-    out += "  " + name + std::to_string(part.size) + " bytes\n";
+    out += "  " + name + std::to_string(part.size) + " bytes" + (part.name.empty() ? "" : ", " + part.name) + "\n";
   }
   return out;
 }
 
 absl::StatusOr<std::string> RunSeal(const SealOptions& options) {
-  ASSIGN_OR_RETURN(const sealed_model::Terms terms, MakeTerms(options));
-  ASSIGN_OR_RETURN(RegularFile model_file, RegularFile::Open(options.model));
-  FileSource model(std::move(model_file));
-  std::optional<FileSource> ranges;
+  ASSIGN_OR_RETURN(const OnnxOutline outline, ReadOnnxOutline(options.model));
+  ASSIGN_OR_RETURN(const sealed_model::Terms terms, MakeTerms(options, outline));
+  ASSIGN_OR_RETURN(ModelFiles files, OpenModel(options.model, outline));
+  RETURN_IF_ERROR(CheckOut(options.out, files));
+  std::deque<FileSource> sources;
   std::vector<sealed_model::Content> contents;
   if (const std::string path = RangesOf(options); !path.empty()) {
-    RETURN_IF_ERROR(CheckRanges(path, options.model));
+    RETURN_IF_ERROR(CheckRanges(path, files, outline));
     ASSIGN_OR_RETURN(RegularFile file, RegularFile::Open(path));
-    ranges.emplace(std::move(file));
-    contents.push_back({sealed_model::PartKind::kRanges, *ranges});
+    contents.push_back({sealed_model::PartKind::kRanges, sources.emplace_back(std::move(file))});
   }
-  contents.push_back({sealed_model::PartKind::kModel, model});
-  if (std::error_code error; std::filesystem::equivalent(options.model, options.out, error)) {
-    return absl::InvalidArgumentError("--out is the model itself");
+  contents.push_back({sealed_model::PartKind::kModel, sources.emplace_back(std::move(files.onnx))});
+  for (size_t i = 0; i < files.names.size(); ++i) {
+    contents.push_back(
+        {sealed_model::PartKind::kExternalData, sources.emplace_back(std::move(files.external[i])), files.names[i]});
   }
   ASSIGN_OR_RETURN(const sealed_model::OwnerKey key, TakeKey(options));
   ASSIGN_OR_RETURN(const sealed_model::Receipt receipt, sealed_model::Seal(terms, key, contents, options.out));
@@ -200,7 +265,9 @@ void AddSeal(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<SealOptions>();
   CLI::App* command =
       app.add_subcommand("seal", "Encrypt a model, so that only an enclave that you release it to runs it");
-  command->add_option("--model", options->model, "the model (ONNX, in one file)")->required()->type_name("FILE");
+  command->add_option("--model", options->model, "the model (ONNX); its external data is sealed with it")
+      ->required()
+      ->type_name("FILE");
   CLI::Option_group* key = command->add_option_group("key", "the owner's key");
   key->add_option("--key", options->key, "the file of a key that --new-key made")->type_name("FILE");
   key->add_option("--new-key", options->new_key, "make a key and write it to this file")->type_name("FILE");

@@ -4,8 +4,10 @@
 #include "enclave_worker/service/sealed_model_file.h"
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "lib/base/status_macros.h"
 #include "lib/graph/onnx_import.h"
@@ -73,17 +75,32 @@ absl::StatusOr<quantization::ActivationRanges> ReadRanges(sealed_model::Plaintex
   return std::move(ranges.ranges);
 }
 
-// Ranges, when there are any, then the model: each byte is decrypted once, straight to where it stays.
+// What the model keeps in other files is sealed with it: nothing beside the sealed file is looked at.
+absl::StatusOr<std::unique_ptr<PositionedSource>> OpenExternal(sealed_model::PlaintextReader& reader,
+                                                               const std::string& name) {
+  const std::vector<sealed_model::Part>& parts = reader.file().header().parts;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].kind == PartKind::kExternalData && parts[i].name == name) {
+      return std::make_unique<sealed_model::PartPieces>(reader, i);
+    }
+  }
+  return absl::InvalidArgumentError(reader.file().path() + ": a file that the model refers to is not sealed with it");
+}
+
+// Ranges, when there are any, then the model: each byte is decrypted to where it stays.
 absl::Status ReadParts(sealed_model::PlaintextReader& reader, ModelSource& source) {
   const std::string& path = reader.file().path();
   digest::Sha256Digest ranges_of = {};
   for (const sealed_model::Part& part : reader.file().header().parts) {
     if (part.kind == PartKind::kRanges) {
       ASSIGN_OR_RETURN(source.ranges, ReadRanges(reader, part.size, path, ranges_of));
-      continue;
     }
-    sealed_model::PartSource onnx(reader, part.size);
-    ASSIGN_OR_RETURN(source.model, graph::ImportModel(onnx));
+    if (part.kind == PartKind::kModel) {
+      sealed_model::PartSource onnx(reader, part.size);
+      graph::ImportOptions options;
+      options.external_data = [&reader](const std::string& name) { return OpenExternal(reader, name); };
+      ASSIGN_OR_RETURN(source.model, graph::ImportModel(onnx, options));
+    }
   }
   if (source.ranges.has_value() && ranges_of != source.model.digest) {
     return absl::FailedPreconditionError(path + ": the ranges sealed with the model are those of another one");

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "absl/status/status.h"
 #include "lib/base/bytes.h"
@@ -26,6 +27,21 @@ class ByteSource {
   virtual uint64_t size() const = 0;
   // Fills `out` with the next bytes. OUT_OF_RANGE when fewer are left; other errors say what could not be read.
   virtual absl::Status Read(std::span<uint8_t> out) = 0;
+};
+
+// Large input of which any piece may be read, in any order. Thread-compatible.
+class PositionedSource {
+ public:
+  PositionedSource() = default;
+  PositionedSource(const PositionedSource&) = delete;
+  PositionedSource& operator=(const PositionedSource&) = delete;
+  virtual ~PositionedSource() = default;
+
+  virtual const std::string& path() const = 0;  // for messages
+  virtual uint64_t size() const = 0;
+  // Fills `out` with the bytes from `offset` on. OUT_OF_RANGE when fewer are there; other errors say what could not be
+  // read.
+  virtual absl::Status ReadAt(uint64_t offset, std::span<uint8_t> out) = 0;
 };
 
 // Bytes in memory, which outlive it.

@@ -4,6 +4,8 @@
 #include "lib/graph/model_file.h"
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <utility>
 
 #include "lib/base/regular_file.h"
@@ -22,6 +24,18 @@ std::string FolderOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+class ExternalFile final : public PositionedSource {
+ public:
+  explicit ExternalFile(RegularFile file) : file_(std::move(file)) {}
+
+  const std::string& path() const override { return file_.path(); }
+  uint64_t size() const override { return file_.size(); }
+  absl::Status ReadAt(uint64_t offset, std::span<uint8_t> out) override { return file_.ReadAt(offset, out); }
+
+ private:
+  const RegularFile file_;
+};
+
 }  // namespace
 
 absl::StatusOr<ImportedModel> ImportModelFile(const std::string& path, ImportOptions options) {
@@ -31,7 +45,10 @@ absl::StatusOr<ImportedModel> ImportModelFile(const std::string& path, ImportOpt
                                         std::to_string(kMaxFileBytes) + " that are accepted");
   }
   ASSIGN_OR_RETURN(const Folder folder, Folder::Open(FolderOf(path)));
-  options.external_data = &folder;
+  options.external_data = [&folder](const std::string& name) -> absl::StatusOr<std::unique_ptr<PositionedSource>> {
+    ASSIGN_OR_RETURN(RegularFile below, folder.OpenBelow(name));
+    return std::make_unique<ExternalFile>(std::move(below));
+  };
   options.batch = ImportOptions::Batch::kOne;
   FileSource source(std::move(file));
   absl::StatusOr<ImportedModel> model = ImportModel(source, options);

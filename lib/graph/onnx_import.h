@@ -5,11 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "lib/base/byte_source.h"
 #include "lib/base/bytes.h"
-#include "lib/base/regular_file.h"
 #include "lib/digest/sha2.h"
 #include "lib/graph/graph.h"
 
@@ -23,9 +25,9 @@ struct ImportOptions {
   size_t max_nodes = 20000;
   size_t max_values = 100000;                   // inputs, initializers and outputs, each
   int64_t max_tensor_bytes = int64_t{1} << 31;  // of any one value, constants included
-  // The folder of the files that hold tensors outside the ONNX file; null: there may be none. What they may hold in
-  // all.
-  const Folder* external_data = nullptr;
+  // Opens the files that hold tensors outside the ONNX file, by the names that it gives them; null: there may be none.
+  // What they may hold in all.
+  std::function<absl::StatusOr<std::unique_ptr<PositionedSource>>(const std::string& name)> external_data = nullptr;
   uint64_t max_external_bytes = uint64_t{8} << 30;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "lib/attest/serialize.h"
@@ -41,15 +42,54 @@ absl::Status CheckNodes(const ConfidentialNodes& confidential) {
   return absl::OkStatus();
 }
 
-absl::Status CheckParts(const std::vector<Part>& parts) {
-  if (parts.empty() || parts.back().kind != PartKind::kModel) {
-    return Malformed("the last part must be the model");
+// Below the model's folder: what an unsealed model may name.
+bool IsBelow(const std::string& name) {
+  if (name.find('\0') != std::string::npos) {
+    return false;
   }
-  std::set<PartKind> kinds;
+  std::string_view left = name;
+  while (true) {
+    const size_t slash = left.find('/');
+    const std::string_view component = left.substr(0, slash);
+    if (component.empty() || component == "..") {
+      return false;
+    }
+    if (slash == std::string_view::npos) {
+      return true;
+    }
+    left.remove_prefix(slash + 1);
+  }
+}
+
+absl::Status CheckName(const Part& part) {
+  if (part.kind != PartKind::kExternalData) {
+    return part.name.empty() ? absl::OkStatus() : Malformed("a name of a part that has none");
+  }
+  if (part.name.size() > kMaxNameBytes) {
+    return Malformed("the name of external data has " + std::to_string(part.name.size()) + " bytes");
+  }
+  return IsBelow(part.name) ? absl::OkStatus()
+                            : Malformed("external data under a path that does not lead below the model's folder");
+}
+
+absl::Status CheckParts(const std::vector<Part>& parts) {
+  const size_t model = !parts.empty() && parts.front().kind == PartKind::kRanges ? 1 : 0;
+  if (model >= parts.size() || parts[model].kind != PartKind::kModel) {
+    return Malformed("the model must be the first part, behind ranges at most");
+  }
+  if (parts.size() - model - 1 > kMaxExternalParts) {
+    return Malformed("more than " + std::to_string(kMaxExternalParts) + " files of external data");
+  }
+  std::set<std::string> names;
   uint64_t left = kMaxPlaintextBytes;
-  for (const Part& part : parts) {
-    if (!kinds.insert(part.kind).second) {
-      return Malformed("two parts of one kind");
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Part& part = parts[i];
+    RETURN_IF_ERROR(CheckName(part));
+    if (i > model && part.kind != PartKind::kExternalData) {
+      return Malformed("two parts of one kind, or a part behind the model that is no external data");
+    }
+    if (i > model && !names.insert(part.name).second) {
+      return Malformed("two files of external data under one name");
     }
     if (part.size == 0 || part.size > left) {
       return Malformed("a part of " + std::to_string(part.size) + " bytes");
@@ -79,7 +119,8 @@ absl::StatusOr<Part> FromProto(const v1::SealedPart& in) {
   switch (in.kind()) {
     case v1::SealedPart::MODEL:
     case v1::SealedPart::RANGES:
-      return Part{static_cast<PartKind>(in.kind()), in.size()};
+    case v1::SealedPart::EXTERNAL_DATA:
+      return Part{static_cast<PartKind>(in.kind()), in.size(), in.name()};
     default:
       return absl::FailedPreconditionError("the sealed model has a part of an unknown kind");
   }
@@ -113,7 +154,17 @@ absl::StatusOr<Array> Fixed(const std::string& bytes, const char* field) {
 
 }  // namespace
 
-const char* NameOf(PartKind kind) { return kind == PartKind::kModel ? "model" : "ranges"; }
+const char* NameOf(PartKind kind) {
+  switch (kind) {
+    case PartKind::kModel:
+      return "model";
+    case PartKind::kRanges:
+      return "ranges";
+    case PartKind::kExternalData:
+      return "external data";
+  }
+  return "?";
+}
 
 std::string Describe(const ConfidentialNodes& nodes) {
   switch (nodes.extent) {
@@ -171,6 +222,7 @@ Bytes EncodeHeader(const Header& header) {
     v1::SealedPart& out = *proto.add_parts();
     out.set_kind(static_cast<v1::SealedPart::Kind>(part.kind));
     out.set_size(part.size);
+    out.set_name(part.name);
   }
   return attest::SerializeDeterministically(proto);
 }

@@ -23,6 +23,7 @@ using Salt = std::array<uint8_t, 32>;
 using OwnerKeyId = std::array<uint8_t, 16>;
 
 inline constexpr size_t kMaxHeaderBytes = size_t{1} << 20;
+inline constexpr size_t kMaxExternalParts = 1024;
 inline constexpr uint64_t kMaxPlaintextBytes = uint64_t{1} << 40;
 
 // Nodes whose weights never leave the enclave. The values are those of shoji.v1.ConfidentialNodes.Extent.
@@ -48,12 +49,13 @@ struct Terms {
 };
 
 // The values are those of shoji.v1.SealedPart.Kind.
-enum class PartKind : uint8_t { kModel = 1, kRanges = 2 };
+enum class PartKind : uint8_t { kModel = 1, kRanges = 2, kExternalData = 3 };
 const char* NameOf(PartKind kind);
 
 struct Part {
   PartKind kind = PartKind::kModel;
   uint64_t size = 0;
+  std::string name = {};  // of external data: the file by which the model refers to it
   bool operator==(const Part&) const = default;
 };
 
@@ -61,13 +63,14 @@ struct Header {
   Terms terms;
   OwnerKeyId owner_key_id = {};
   Salt salt = {};
-  std::vector<Part> parts;  // in the order in which they are sealed; the model is the last one
+  std::vector<Part> parts;  // in the order in which they are sealed: ranges, if any, the model, its external data
 
   uint64_t plaintext_size() const;
 };
 
 // INVALID_ARGUMENT says what is wrong: a name or label that is too long, names that do not fit the extent, a budget of
-// 0, no model or one that is not the last part, a part twice or empty, more than kMaxPlaintextBytes in all.
+// 0, parts in another order than Header says, a part twice or empty, external data without a name, more than
+// kMaxExternalParts or under a path that is absolute or has `..`, more than kMaxPlaintextBytes in all.
 absl::Status CheckHeader(const Header& header);
 
 // Deterministic. The header must pass CheckHeader.

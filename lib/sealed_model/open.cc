@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "lib/base/status_macros.h"
 #include "lib/crypto/constant_time.h"
@@ -132,12 +133,11 @@ absl::StatusOr<std::unique_ptr<PlaintextReader>> PlaintextReader::Create(SealedF
   return std::unique_ptr<PlaintextReader>(new PlaintextReader(std::move(file), ContentKeyOf(key)));
 }
 
-absl::Status PlaintextReader::NextChunk() {
-  const uint64_t num_chunks = NumChunks(size());
-  if (num_opened_ == num_chunks) {
-    return In(file_.path(), absl::StatusCode::kOutOfRange, "its plaintext has no more bytes");
+absl::Status PlaintextReader::OpenChunk(uint64_t index) {
+  if (chunk_index_ == index) {
+    return absl::OkStatus();
   }
-  const uint64_t index = num_opened_;
+  const uint64_t num_chunks = NumChunks(size());
   Bytes sealed(static_cast<size_t>(ChunkSizeAt(index, size()) + crypto::kAeadTagSize));
   RETURN_IF_ERROR(file_.file_.ReadAt(file_.chunks_begin_ + index * (kChunkSize + crypto::kAeadTagSize), sealed));
   absl::StatusOr<crypto::PlaintextBytes> chunk = opener_.OpenAt(index, ChunkAad(index, num_chunks), sealed);
@@ -145,8 +145,7 @@ absl::Status PlaintextReader::NextChunk() {
     return ExplainChunk(index, sealed);
   }
   chunk_ = *std::move(chunk);
-  left_ = chunk_.Expose();
-  ++num_opened_;
+  chunk_index_ = index;
   return absl::OkStatus();
 }
 
@@ -169,13 +168,21 @@ absl::Status PlaintextReader::ExplainChunk(uint64_t index, ByteSpan sealed) cons
 }
 
 absl::Status PlaintextReader::Read(std::span<uint8_t> out) {
+  RETURN_IF_ERROR(ReadAt(position_, out));
+  position_ += out.size();
+  return absl::OkStatus();
+}
+
+absl::Status PlaintextReader::ReadAt(uint64_t offset, std::span<uint8_t> out) {
+  if (offset > size() || out.size() > size() - offset) {
+    return In(file_.path(), absl::StatusCode::kOutOfRange, "its plaintext has no more bytes");
+  }
   while (!out.empty()) {
-    if (left_.empty()) {
-      RETURN_IF_ERROR(NextChunk());
-    }
-    const size_t now = std::min(out.size(), left_.size());
-    std::copy_n(left_.begin(), now, out.begin());
-    left_ = left_.subspan(now);
+    RETURN_IF_ERROR(OpenChunk(offset / kChunkSize));
+    const ByteSpan left = chunk_.Expose().subspan(static_cast<size_t>(offset % kChunkSize));
+    const size_t now = std::min(out.size(), left.size());
+    std::copy_n(left.begin(), now, out.begin());
+    offset += now;
     out = out.subspan(now);
   }
   return absl::OkStatus();
@@ -188,6 +195,22 @@ absl::Status PartSource::Read(std::span<uint8_t> out) {
   RETURN_IF_ERROR(from_.Read(out));
   left_ -= out.size();
   return absl::OkStatus();
+}
+
+PartPieces::PartPieces(PlaintextReader& reader, size_t index) : reader_(reader) {
+  const std::vector<Part>& parts = reader.file().header().parts;
+  for (size_t i = 0; i < index; ++i) {
+    begin_ += parts[i].size;
+  }
+  size_ = parts[index].size;
+  path_ = reader.file().path() + ", external data `" + parts[index].name + "`";
+}
+
+absl::Status PartPieces::ReadAt(uint64_t offset, std::span<uint8_t> out) {
+  if (offset > size_ || out.size() > size_ - offset) {
+    return absl::OutOfRangeError(path_ + " has no more bytes");
+  }
+  return reader_.ReadAt(begin_ + offset, out);
 }
 
 absl::Status CheckAllChunks(PlaintextReader& reader) {

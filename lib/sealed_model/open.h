@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -58,8 +59,8 @@ class SealedFile {
   digest::Sha256Digest digest_ = {};
 };
 
-// The plaintext of a sealed file, from front to back; nothing is given out before its chunk has authenticated. Holds the
-// file open; one chunk is in memory. Thread-compatible.
+// The plaintext of a sealed file, from front to back or any piece of it; nothing is given out before its chunk has
+// authenticated. Holds the file open; one chunk is in memory. Thread-compatible.
 class PlaintextReader final : public ByteSource {
  public:
   // Errors: those of SealedFile::CheckKey.
@@ -69,18 +70,20 @@ class PlaintextReader final : public ByteSource {
   uint64_t size() const override { return file_.header().plaintext_size(); }
   // DATA_LOSS: a chunk was altered, or stands where another belongs (names both places). OUT_OF_RANGE past the end.
   absl::Status Read(std::span<uint8_t> out) override;
+  // The same anywhere; where Read goes on does not change.
+  absl::Status ReadAt(uint64_t offset, std::span<uint8_t> out);
 
  private:
   PlaintextReader(SealedFile file, ContentKey key)
       : file_(std::move(file)), opener_(std::move(key.key), std::move(key.nonce)) {}
-  absl::Status NextChunk();
+  absl::Status OpenChunk(uint64_t index);
   absl::Status ExplainChunk(uint64_t index, ByteSpan sealed) const;
 
   const SealedFile file_;
   const crypto::AeadOpener opener_;
-  uint64_t num_opened_ = 0;  // chunks
+  uint64_t position_ = 0;  // of Read
+  std::optional<uint64_t> chunk_index_;
   crypto::PlaintextBytes chunk_;
-  ByteSpan left_;  // of chunk_
 };
 
 // The next `size` bytes of another source, which outlives it: one part of a sealed file.
@@ -95,6 +98,23 @@ class PartSource final : public ByteSource {
   ByteSource& from_;
   const uint64_t size_;
   uint64_t left_;
+};
+
+// One part of a sealed file, any piece of it. `reader` outlives it.
+class PartPieces final : public PositionedSource {
+ public:
+  // Requires that the header has a part at `index`.
+  PartPieces(PlaintextReader& reader, size_t index);
+
+  const std::string& path() const override { return path_; }
+  uint64_t size() const override { return size_; }
+  absl::Status ReadAt(uint64_t offset, std::span<uint8_t> out) override;
+
+ private:
+  PlaintextReader& reader_;
+  std::string path_;
+  uint64_t begin_ = 0;
+  uint64_t size_ = 0;
 };
 
 // Reads what is left of `reader` and forgets it: whether every chunk is whole.

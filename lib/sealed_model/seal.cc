@@ -129,12 +129,12 @@ absl::StatusOr<Receipt> Seal(const Terms& terms, const OwnerKey& key, std::span<
   receipt.header.owner_key_id = IdOf(key);
   receipt.header.salt = crypto::RandomArray<sizeof(Salt)>();
   for (const Content& content : contents) {
-    receipt.header.parts.push_back({content.kind, content.source.size()});
+    receipt.header.parts.push_back({content.kind, content.source.size(), content.name});
   }
   RETURN_IF_ERROR(CheckHeader(receipt.header));
   const Bytes header = EncodeHeader(receipt.header);
   if (header.size() > kMaxHeaderBytes) {
-    return absl::InvalidArgumentError("the confidential nodes' names are longer than 1 MiB together");
+    return absl::InvalidArgumentError("the names of its confidential nodes and files are longer than 1 MiB together");
   }
   Bytes front(kMagic.begin(), kMagic.end());
   AppendLengthPrefixed(front, ByteSpan(header));

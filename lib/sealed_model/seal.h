@@ -19,6 +19,7 @@ namespace shoji::sealed_model {
 struct Content {
   PartKind kind = PartKind::kModel;
   ByteSource& source;
+  std::string name = {};  // of external data
 };
 
 struct Receipt {
@@ -27,7 +28,7 @@ struct Receipt {
   uint64_t size = 0;
 };
 
-// Seals `contents`, the model last, under a key of their own made from `key`, and writes the file to `path`: all or
+// Seals `contents`, in the order of Header::parts, under a key of their own made from `key`, and writes the file to `path`: all or
 // nothing, in memory of a few chunks whatever their size. Errors: those of CheckHeader and of the sources, and what
 // writing may meet.
 //

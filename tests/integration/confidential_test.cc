@@ -4,6 +4,7 @@
 // A sealed model from its owner's hands to a client's answer, with real processes, and all that must not work.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "lib/sealed_model/key_file.h"
 #include "lib/sealed_model/open.h"
 #include "tests/integration/sealed_fixture.h"
+#include "tests/support/external_weights.h"
 #include "tests/support/raw_client.h"
 
 namespace shoji {
@@ -58,6 +60,25 @@ TEST_F(ConfidentialTest, IsServedOnceItsOwnerHasReleasedTheKey) {
                                   HasSubstr(SealedDigest()), HasSubstr("100 for this release")))
       << released.out;
   EXPECT_THAT(released.err, HasSubstr("SIMULATED"));
+  const auto scores = Classify(kSealed);
+  ASSERT_TRUE(scores.ok()) << scores.status() << cluster_->Logs();
+  EXPECT_THAT(*scores, Pointwise(FloatNear(1e-3F), *clear));
+}
+
+TEST_F(ConfidentialTest, AModelWithWeightsInOtherFilesIsSealedWithThemAndServed) {
+  const std::string built_in = std::string(SHOJI_SOURCE_DIR) + "/models/cifar10_resnet.onnx";
+  const auto external = testing::MoveWeightsOut(*ReadFile(built_in, size_t{1} << 26), "weights.bin");
+  ASSERT_TRUE(WriteFileAtomically(owner_.File("model.onnx"), external.onnx).ok());
+  ASSERT_TRUE(WriteFileAtomically(owner_.File("weights.bin"), external.weights).ok());
+  SealModel(owner_.File("model.onnx"), {"--confidential-from", "fc", "--results", "scores", "--queries", "100"});
+  // The enclave's host has the sealed file and nothing else.
+  ASSERT_EQ(std::remove(owner_.File("model.onnx").c_str()), 0);
+  ASSERT_EQ(std::remove(owner_.File("weights.bin").c_str()), 0);
+  Start(kHeadInEnclave);
+  const CommandResult released = Release();
+  ASSERT_EQ(released.exit_code, 0) << released.err << cluster_->Logs();
+  const auto clear = Classify(kClear);
+  ASSERT_TRUE(clear.ok()) << clear.status();
   const auto scores = Classify(kSealed);
   ASSERT_TRUE(scores.ok()) << scores.status() << cluster_->Logs();
   EXPECT_THAT(*scores, Pointwise(FloatNear(1e-3F), *clear));

@@ -15,11 +15,13 @@ const std::string kModels = std::string(SHOJI_SOURCE_DIR) + "/models/cifar10_res
 
 }  // namespace
 
-void SealedFixture::Seal(const std::vector<std::string>& arguments) {
+void SealedFixture::Seal(const std::vector<std::string>& arguments) { SealModel(kModels + ".onnx", arguments); }
+
+void SealedFixture::SealModel(const std::string& model, const std::vector<std::string>& arguments) {
   std::vector<std::string> argv = {BinDir() + "/shoji-model",
                                    "seal",
                                    "--model",
-                                   kModels + ".onnx",
+                                   model,
                                    "--new-key",
                                    key_file(),
                                    "--label",

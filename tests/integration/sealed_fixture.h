@@ -24,6 +24,7 @@ class SealedFixture : public ::testing::Test {
 
   // Seals models/cifar10_resnet.onnx with `arguments` (nodes, --results, --queries) under the owner's key.
   void Seal(const std::vector<std::string>& arguments);
+  void SealModel(const std::string& model, const std::vector<std::string>& arguments);
   std::string sealed_file() const { return owner_.File("secret.sealed"); }
   std::string key_file() const { return owner_.File("owner.key"); }
 

@@ -7,12 +7,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include "lib/base/regular_file.h"
+#include "lib/base/byte_source.h"
 #include "lib/base/status_macros.h"
 #include "lib/graph/onnx_io/node_scope.h"
 #include "lib/graph/onnx_io/skeleton.h"
@@ -127,10 +128,9 @@ class Reader {
 
   // Tensors in a row are mostly in one file; never more than one is open.
   absl::Status OpenFile(const std::string& name) {
-    if (!file_.has_value() || name != file_name_) {
+    if (file_ == nullptr || name != file_name_) {
       file_.reset();
-      ASSIGN_OR_RETURN(RegularFile file, options_.external_data->OpenBelow(name));
-      file_ = std::move(file);
+      ASSIGN_OR_RETURN(file_, options_.external_data(name));
       file_name_ = name;
     }
     return absl::OkStatus();
@@ -161,7 +161,7 @@ class Reader {
   LargeTensors& large_;
   digest::Sha256Stream* const digest_;
   size_t num_read_ = 0;
-  std::optional<RegularFile> file_;
+  std::unique_ptr<PositionedSource> file_;
   std::string file_name_;
 };
 

@@ -8,6 +8,7 @@
 #include <onnx/onnx_pb.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,12 +72,31 @@ TEST_F(OutlineFileTest, NoTruncationOfAModelIsOne) {
   }
 }
 
-TEST_F(OutlineFileTest, SaysThatTensorsStandInOtherFiles) {
+TEST_F(OutlineFileTest, SaysWhereTensorsStandInOtherFiles) {
   testing::OnnxBuilder builder;
   builder.Input("x", {1, 4}).Weight("w", {4}).Node("Mul", {"x", "w"}, {"y"}).Output("y");
-  EXPECT_FALSE(Outline(builder.Build())->has_external_data);
-  builder.proto().mutable_graph()->mutable_initializer(0)->set_data_location(::onnx::TensorProto::EXTERNAL);
-  EXPECT_TRUE(Outline(builder.Build())->has_external_data);
+  EXPECT_TRUE(Outline(builder.Build())->external.empty());
+  ::onnx::TensorProto& weights = *builder.proto().mutable_graph()->mutable_initializer(0);
+  const auto set = [&weights](const std::string& key, const std::string& value) {
+    auto* entry = weights.add_external_data();
+    entry->set_key(key);
+    entry->set_value(value);
+  };
+  set("location", "w.bin");
+  EXPECT_TRUE(Outline(builder.Build())->external.empty()) << "not marked as external";
+  weights.set_data_location(::onnx::TensorProto::EXTERNAL);
+  ASSERT_EQ(Outline(builder.Build())->external.size(), 1U);
+  EXPECT_EQ(Outline(builder.Build())->external[0].length, std::nullopt);
+  set("offset", "4096");
+  set("length", "16");
+  set("checksum", "whatever");
+  const auto outline = Outline(builder.Build());
+  ASSERT_TRUE(outline.ok()) << outline.status();
+  EXPECT_EQ(outline->external[0].file, "w.bin");
+  EXPECT_EQ(outline->external[0].offset, 4096U);
+  EXPECT_EQ(outline->external[0].length, 16U);
+  set("offset", "-1");
+  EXPECT_FALSE(Outline(builder.Build()).ok());
 }
 
 TEST_F(OutlineFileTest, ANodeWithoutANameGoesByItsFirstOutput) {

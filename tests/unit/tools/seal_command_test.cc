@@ -4,6 +4,7 @@
 // Runs the real shoji-model binary: seal and inspect.
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <string>
@@ -14,9 +15,11 @@
 
 #include "lib/base/file.h"
 #include "lib/digest/sha2.h"
+#include "lib/graph/model_file.h"
 #include "lib/sealed_model/key_file.h"
 #include "lib/sealed_model/layout.h"
 #include "lib/sealed_model/open.h"
+#include "tests/support/external_weights.h"
 #include "tests/support/onnx_builder.h"
 #include "tests/support/process.h"
 
@@ -185,6 +188,72 @@ TEST_F(SealCommandTest, InspectTellsWhetherAFileIsWhole) {
   ASSERT_TRUE(WriteFileAtomically(sealed_, file).ok());
   EXPECT_THAT(Run({"inspect", sealed_}).err, HasSubstr("is truncated"));
   EXPECT_THAT(Run({"inspect", model_}).err, HasSubstr("is not a sealed model"));
+}
+
+class SealExternalTest : public SealCommandTest {
+ protected:
+  SealExternalTest() { Write("weights.bin"); }
+
+  // The small network with its weights in the file `name`, and that file.
+  void Write(const std::string& name) const {
+    const auto model = shoji::testing::MoveWeightsOut(shoji::testing::SmallResNet(), name);
+    EXPECT_TRUE(WriteFileAtomically(model_, model.onnx).ok());
+    EXPECT_TRUE(WriteFileAtomically(weights_, model.weights).ok());
+  }
+  const std::string weights_ = dir_.File("weights.bin");
+};
+
+TEST_F(SealExternalTest, ExternalDataIsSealedWithTheModel) {
+  const CommandResult result = Seal({"--new-key", key_, "--results", "scores", "--queries", "1"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("bytes, weights.bin"));
+  ASSERT_EQ(Header().parts.size(), 2U);
+  EXPECT_EQ(Header().parts[1].kind, PartKind::kExternalData);
+  const auto key = sealed_model::SealedFile::Open(sealed_)->KeyFrom(*sealed_model::ReadKeyFile(key_));
+  const auto reader = sealed_model::PlaintextReader::Create(*sealed_model::SealedFile::Open(sealed_), *key);
+  Bytes plaintext((*reader)->size());
+  ASSERT_TRUE((*reader)->Read(plaintext).ok());
+  Bytes expected = *ReadFile(model_, size_t{1} << 20);
+  Append(expected, *ReadFile(weights_, size_t{1} << 20));
+  EXPECT_TRUE(plaintext == expected);
+}
+
+TEST_F(SealExternalTest, ItsRangesAreKnownByTheDigestOfAllItsFiles) {
+  const std::string ranges = dir_.File("small.ranges.yaml");
+  const auto model = graph::ImportModelFile(model_);
+  ASSERT_TRUE(model.ok()) << model.status();
+  const std::string text =
+      "model: " + HexEncode(model->digest) + "\nmethod: mse\nimages: 1\nranges:\n  \"logits\": [0, 1]\n";
+  ASSERT_TRUE(WriteFileAtomically(ranges, AsBytes(text)).ok());
+  const CommandResult sealed = SealNodes({});
+  ASSERT_EQ(sealed.exit_code, 0) << sealed.err;
+  EXPECT_EQ(Header().parts.size(), 3U);
+  Bytes weights = *ReadFile(weights_, size_t{1} << 20);
+  weights.back() ^= 1;
+  ASSERT_TRUE(WriteFileAtomically(weights_, weights).ok());
+  EXPECT_THAT(SealNodes({}).err, HasSubstr("the ranges are of another model"));
+  weights.pop_back();
+  ASSERT_TRUE(WriteFileAtomically(weights_, weights).ok());
+  EXPECT_THAT(SealNodes({}).err, HasSubstr("is shorter than a tensor in it"));
+}
+
+TEST_F(SealExternalTest, FilesThatAnUnsealedModelMayNotNameAreNotSealedEither) {
+  ASSERT_EQ(::symlink(weights_.c_str(), dir_.File("link.bin").c_str()), 0);
+  Write("link.bin");
+  EXPECT_THAT(SealNodes({}).err, HasSubstr("is a symbolic link"));
+  for (const std::string& name : {std::string("../weights.bin"), weights_}) {
+    Write(name);
+    EXPECT_THAT(SealNodes({}).err, HasSubstr("external data: '" + name + "'"));
+  }
+  Write("absent.bin");
+  EXPECT_THAT(SealNodes({}).err, AllOf(HasSubstr("cannot open"), HasSubstr("absent.bin")));
+  EXPECT_FALSE(std::ifstream(sealed_).good());
+}
+
+TEST_F(SealExternalTest, TheModelsOtherFilesAreNotOverwritten) {
+  const std::vector<std::string> arguments = {"seal", "--model",   model_,   "--out",     weights_, "--new-key",
+                                              key_,   "--results", "scores", "--queries", "1"};
+  EXPECT_THAT(Run(arguments).err, HasSubstr("--out is a file in which the model keeps tensors"));
 }
 
 }  // namespace

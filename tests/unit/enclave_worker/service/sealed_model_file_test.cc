@@ -3,6 +3,7 @@
 
 #include "enclave_worker/service/sealed_model_file.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "lib/digest/sha2.h"
 #include "lib/sealed_model/open.h"
 #include "lib/sealed_model/seal.h"
+#include "tests/support/external_weights.h"
 #include "tests/support/onnx_builder.h"
 #include "tests/support/process.h"
 
@@ -43,6 +45,9 @@ class SealedModelFileTest : public ::testing::Test {
     sealed_model::Terms terms;
     terms.confidential = confidential;
     terms.queries_per_release = 4;
+    SealContents(terms, contents);
+  }
+  void SealContents(const sealed_model::Terms& terms, const std::vector<Content>& contents) {
     ASSERT_TRUE(sealed_model::Seal(terms, owner_, contents, config_.file).ok());
     const auto file = sealed_model::SealedFile::Open(config_.file);
     digest_ = file->digest();
@@ -168,6 +173,37 @@ TEST_F(SealedModelFileTest, RangesOfAnotherModelAndMissingOnesAreRefused) {
   EXPECT_THAT(LoadError(), AllOf(HasSubstr("needs calibrated ranges"), HasSubstr("seal it with --ranges")));
   Seal({}, "nonsense: [");
   EXPECT_THAT(LoadError(), HasSubstr("sealed ranges"));
+}
+
+TEST_F(SealedModelFileTest, ExternalDataIsReadFromTheSealedFileAndFromNowhereElse) {
+  const auto external = testing::MoveWeightsOut(onnx_, "weights.bin");
+  ASSERT_TRUE(WriteFileAtomically(dir_.File("weights.bin"), external.weights).ok());
+  sealed_model::Terms terms;
+  terms.queries_per_release = 4;
+  SpanSource model(external.onnx);
+  SpanSource weights(external.weights);
+  SealContents(terms, {{PartKind::kModel, model}, {PartKind::kExternalData, weights, "weights.bin"}});
+  const absl::StatusOr<ModelSource> loaded = Load();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const graph::Graph expected = graph::ImportOnnx(onnx_).value();
+  ASSERT_EQ(loaded->model.graph.values.size(), expected.values.size());
+  for (size_t i = 0; i < expected.values.size(); ++i) {
+    const auto& constant = loaded->model.graph.values[i].constant;
+    ASSERT_EQ(constant != nullptr, expected.values[i].constant != nullptr);
+    EXPECT_TRUE(constant == nullptr || std::equal(constant->bytes().begin(), constant->bytes().end(),
+                                                  expected.values[i].constant->bytes().begin()));
+  }
+  SpanSource alone(external.onnx);
+  SealContents(terms, {{PartKind::kModel, alone}});
+  EXPECT_THAT(LoadError(), HasSubstr("a file that the model refers to is not sealed with it"));
+  SpanSource again(external.onnx);
+  SpanSource misnamed(external.weights);
+  SealContents(terms, {{PartKind::kModel, again}, {PartKind::kExternalData, misnamed, "other.bin"}});
+  EXPECT_THAT(LoadError(), HasSubstr("a file that the model refers to is not sealed with it"));
+  SpanSource once_more(external.onnx);
+  SpanSource shorter(ByteSpan(external.weights).first(external.weights.size() - 1));
+  SealContents(terms, {{PartKind::kModel, once_more}, {PartKind::kExternalData, shorter, "weights.bin"}});
+  EXPECT_THAT(LoadError(), HasSubstr("that the tensor claims"));
 }
 
 }  // namespace

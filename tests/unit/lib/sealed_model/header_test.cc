@@ -117,7 +117,8 @@ TEST(SealedHeaderTest, DemandsOfANewerVersionAreRefused) {
   };
   for (const auto& change : std::vector<std::function<void(v1::SealedModelHeader&)>>{
            [&](auto& proto) { add(proto); }, [&](auto& proto) { add(*proto.mutable_results()); },
-           [&](auto& proto) { add(*proto.mutable_confidential()); }, [&](auto& proto) { add(*proto.mutable_parts(0)); }}) {
+           [&](auto& proto) { add(*proto.mutable_confidential()); },
+           [&](auto& proto) { add(*proto.mutable_parts(0)); }}) {
     EXPECT_THAT(std::string(Changed(change).message()), HasSubstr("demands that this software does not know"));
   }
   EXPECT_EQ(Changed([](auto& proto) { proto.mutable_parts(0)->set_kind(static_cast<v1::SealedPart::Kind>(7)); }).code(),
@@ -136,6 +137,41 @@ TEST(SealedHeaderTest, NoTruncationOfAHeaderIsAHeader) {
     EXPECT_FALSE(ParseHeader(ByteSpan(whole).first(size)).ok()) << size;
   }
   EXPECT_FALSE(ParseHeader(Bytes(kMaxHeaderBytes + 1)).ok());
+}
+
+TEST(SealedHeaderTest, ExternalDataStandsBehindTheModelUnderNamesBelowItsFolder) {
+  const auto with = [](std::vector<Part> parts) {
+    Header header = Example();
+    header.parts = {{PartKind::kRanges, 1}, {PartKind::kModel, 1}};
+    header.parts.insert(header.parts.end(), parts.begin(), parts.end());
+    return CheckHeader(header).ok();
+  };
+  EXPECT_TRUE(with({{PartKind::kExternalData, 1, "a"}, {PartKind::kExternalData, 2, "parts/b.bin"}}));
+  EXPECT_FALSE(with({{PartKind::kExternalData, 1, "a"}, {PartKind::kExternalData, 1, "a"}}));
+  EXPECT_FALSE(with({{PartKind::kExternalData, 0, "a"}}));
+  EXPECT_FALSE(with({{PartKind::kExternalData, kMaxPlaintextBytes - 1, "a"}})) << "with the others it is too much";
+  EXPECT_FALSE(with({{PartKind::kExternalData, 1, "a"}, {PartKind::kModel, 1}}));
+  for (const std::string& name :
+       {std::string(), std::string("/a"), std::string("../a"), std::string("a/../../b"), std::string("a//b"),
+        std::string("a/"), std::string("a\0b", 3), std::string(2000, 'x')}) {
+    EXPECT_FALSE(with({{PartKind::kExternalData, 1, name}})) << name;
+  }
+  std::vector<Part> many;
+  for (size_t i = 0; i < kMaxExternalParts; ++i) {
+    many.push_back({PartKind::kExternalData, 1, std::to_string(i)});
+  }
+  EXPECT_TRUE(with(many));
+  many.push_back({PartKind::kExternalData, 1, "one more"});
+  EXPECT_FALSE(with(many));
+}
+
+TEST(SealedHeaderTest, NoOtherPartHasAName) {
+  EXPECT_FALSE(Changed([](auto& proto) { proto.mutable_parts(1)->set_name("model.onnx"); }).ok());
+  Header header = Example();
+  header.parts.push_back({PartKind::kExternalData, 7, "weights.bin"});
+  const absl::StatusOr<Header> read = ParseHeader(EncodeHeader(header));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->parts, header.parts);
 }
 
 }  // namespace

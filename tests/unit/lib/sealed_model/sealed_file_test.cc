@@ -331,5 +331,103 @@ TEST_F(SealedFileTest, SealsAndChecksAnySizeInConstantMemory) {
   EXPECT_LT(peak_kib() - before, 24 << 10);
 }
 
+// A model and two files of external data, of which the second begins in the middle of a chunk.
+class ExternalPartsTest : public SealedFileTest {
+ protected:
+  void SetUp() override {
+    SpanSource model(model_);
+    SpanSource first(first_);
+    SpanSource second(second_);
+    const absl::StatusOr<Receipt> receipt =
+        Seal(SomeTerms(), KeyOf(1),
+             std::array{Content{PartKind::kModel, model}, Content{PartKind::kExternalData, first, "a.bin"},
+                        Content{PartKind::kExternalData, second, "b.bin"}},
+             path_);
+    ASSERT_TRUE(receipt.ok()) << receipt.status();
+    sealed_ = *ReadFile(path_, size_t{1} << 30);
+    const size_t size = model_.size() + first_.size() + second_.size();
+    chunks_begin_ = sealed_.size() - size - NumChunks(size) * crypto::kAeadTagSize;
+    plaintext_ = model_;
+    Append(plaintext_, first_);
+    Append(plaintext_, second_);
+  }
+  absl::StatusOr<std::unique_ptr<PlaintextReader>> ReaderOf(const Bytes& file) const {
+    const std::string path = dir_.File("changed.sealed");
+    EXPECT_TRUE(WriteFileAtomically(path, file).ok());
+    absl::StatusOr<SealedFile> sealed = SealedFile::Open(path);
+    RETURN_IF_ERROR(sealed.status());
+    const absl::StatusOr<FileKey> file_key = sealed->KeyFrom(KeyOf(1));
+    RETURN_IF_ERROR(file_key.status());
+    return PlaintextReader::Create(*std::move(sealed), *file_key);
+  }
+
+  const Bytes model_ = Noise(1000);
+  const Bytes first_ = Noise(size_t{kChunkSize} + 5000);
+  const Bytes second_ = Noise(2 * size_t{kChunkSize} + 77);
+};
+
+TEST_F(ExternalPartsTest, AnyPieceIsReadInAnyOrderWithoutMovingWhereReadingGoesOn) {
+  const auto reader = ReaderOf(sealed_);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  Bytes start(500);
+  ASSERT_TRUE((*reader)->Read(start).ok());
+  PartPieces first(**reader, 1);
+  PartPieces second(**reader, 2);
+  EXPECT_EQ(second.size(), second_.size());
+  EXPECT_THAT(second.path(), HasSubstr("external data `b.bin`"));
+  for (const size_t at : {size_t{2} << 20, size_t{0}, size_t{kChunkSize} - 6000, size_t{17}}) {
+    Bytes piece(std::min(second_.size() - at, size_t{kChunkSize} + 3));
+    ASSERT_TRUE(second.ReadAt(at, piece).ok()) << at;
+    EXPECT_TRUE(std::equal(piece.begin(), piece.end(), second_.begin() + static_cast<std::ptrdiff_t>(at))) << at;
+    Bytes byte(1);
+    ASSERT_TRUE(first.ReadAt(first_.size() - 1, byte).ok());
+    EXPECT_EQ(byte[0], first_.back());
+  }
+  Bytes rest(500);
+  ASSERT_TRUE((*reader)->Read(rest).ok());
+  EXPECT_TRUE(std::equal(rest.begin(), rest.end(), model_.begin() + 500));
+}
+
+TEST_F(ExternalPartsTest, NoPieceReachesIntoAnotherPart) {
+  const auto reader = ReaderOf(sealed_);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  PartPieces first(**reader, 1);
+  Bytes piece(2);
+  EXPECT_EQ(first.ReadAt(first_.size() - 1, piece).code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(first.ReadAt(UINT64_MAX, piece).code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ((*reader)->ReadAt(plaintext_.size(), piece).code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ((*reader)->ReadAt(UINT64_MAX - 1, piece).code(), absl::StatusCode::kOutOfRange);
+}
+
+TEST_F(ExternalPartsTest, APieceOfAnAlteredOrMovedChunkIsNotGivenOut) {
+  Bytes altered = sealed_;
+  altered[chunks_begin_ + 2 * kSealedChunk + 100] ^= 1;
+  Bytes piece(10);
+  const auto reader = ReaderOf(altered);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  PartPieces second(**reader, 2);
+  EXPECT_THAT(std::string(second.ReadAt(kChunkSize, piece).message()), HasSubstr("chunk 3 of 4 was altered"));
+  EXPECT_TRUE(second.ReadAt(second_.size() - 10, piece).ok()) << "the chunks beside it are whole";
+  EXPECT_FALSE(second.ReadAt(kChunkSize, piece).ok()) << "still";
+  const auto moved = ReaderOf(WithChunks({Chunk(0), Chunk(2), Chunk(1), Chunk(3)}));
+  ASSERT_TRUE(moved.ok()) << moved.status();
+  PartPieces swapped(**moved, 1);
+  EXPECT_THAT(std::string(swapped.ReadAt(kChunkSize, piece).message()), HasSubstr("chunks are out of order"));
+}
+
+TEST_F(ExternalPartsTest, FilesThatChangedNamesOrSizesAreNotThoseThatWereSealed) {
+  const std::string text = ToString(sealed_);
+  const size_t a = text.find("a.bin");
+  const size_t b = text.find("b.bin");
+  ASSERT_NE(a, std::string::npos);
+  ASSERT_NE(b, std::string::npos);
+  Bytes renamed = sealed_;
+  std::swap(renamed[a], renamed[b]);
+  EXPECT_THAT(ErrorOf(renamed), HasSubstr("its header was altered"));
+  Bytes truncated = sealed_;
+  truncated.resize(truncated.size() - second_.size());
+  EXPECT_THAT(ErrorOf(truncated), HasSubstr("is truncated"));
+}
+
 }  // namespace
 }  // namespace shoji::sealed_model
