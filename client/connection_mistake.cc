@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "client/retry.h"
 #include "lib/base/reason.h"
 
 namespace shoji::client {
@@ -42,6 +43,14 @@ absl::Status ExplainConnection(const absl::Status& status, const rpc::Endpoint& 
       std::string text = "cannot connect to " + where + ": ";
       text.append(mistake.meaning).append(" (").append(message).append(")");
       return absl::FailedPreconditionError(text);
+    }
+  }
+  // The second is of Unix sockets; the third is what gRPC makes of a refusal now and then.
+  for (const char* sign : {"Connection refused", "No such file or directory", "tcp handshaker shutdown"}) {
+    if (message.find(sign) != std::string::npos) {
+      return NobodyAnswers(absl::UnavailableError(
+          "nobody answers at " + where +
+          ": is shoji-server running, and is that the address in `listen` of its configuration? (" + message + ")"));
     }
   }
   if (message.find("Socket closed") == std::string::npos) {

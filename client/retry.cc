@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "absl/strings/cord.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/appraisal.h"
@@ -17,6 +18,7 @@ namespace shoji::client {
 namespace {
 
 constexpr std::chrono::milliseconds kMaxDelay{1000};
+constexpr char kNobodyAnswersUrl[] = "type.shoji/nobody-answers";
 
 // What a broken connection looks like: gRPC reports it under any of these, without a reason of ours.
 NextStep WithoutReason(absl::StatusCode code) {
@@ -56,6 +58,20 @@ NextStep NextStepAfter(const absl::Status& status) {
     default:
       return NextStep::kFail;
   }
+}
+
+absl::Status NobodyAnswers(absl::Status status) {
+  status.SetPayload(kNobodyAnswersUrl, absl::Cord("1"));
+  return status;
+}
+
+bool Patience::IsOver(const absl::Status& status, SteadyTime now) {
+  if (!status.GetPayload(kNobodyAnswersUrl).has_value()) {
+    since_.reset();
+    return false;
+  }
+  since_ = since_.value_or(now);
+  return now - *since_ >= limit_;
 }
 
 std::chrono::milliseconds Backoff::Next(std::chrono::milliseconds advice) {

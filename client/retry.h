@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -23,6 +24,23 @@ enum class NextStep : uint8_t {
 // attempt cannot change fail; so do REPLAYED and OPEN_FAILED, which an honest server does not answer to a fresh
 // message.
 NextStep NextStepAfter(const absl::Status& status);
+
+// Marks a status: nobody answers at the server's address. It may be about to start, so NextStepAfter still says kRetry;
+// see Patience.
+absl::Status NobodyAnswers(absl::Status status);
+
+// How long a first contact is tried where nobody answers: a daemon that is starting is waited for, one that is not
+// there is named soon. Thread-compatible.
+class Patience {
+ public:
+  explicit Patience(std::chrono::milliseconds limit) : limit_(limit) {}
+  // Of attempt after attempt. Whether nobody has answered at any of them for as long as the limit.
+  bool IsOver(const absl::Status& status, SteadyTime now);
+
+ private:
+  const std::chrono::milliseconds limit_;
+  std::optional<SteadyTime> since_;  // the first of the attempts in a row at which nobody answered
+};
 
 // Growing delays: 20 ms, doubled each time up to 1 s, each less a random part of up to a half, so that clients that
 // failed together do not come back together. Thread-compatible.

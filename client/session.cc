@@ -55,7 +55,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(Options options, std::u
     RETURN_IF_ERROR(session->ChooseModel(deadline));
     return session->Current(deadline).status();
   };
-  RETURN_IF_ERROR(session->UntilDeadline(attempt, deadline));
+  RETURN_IF_ERROR(session->UntilDeadline(attempt, deadline, Patience(session->options_.create_patience)));
   return session;
 }
 
@@ -98,11 +98,13 @@ absl::StatusOr<Answer> Session::Run(const MakeRequest& make_request, SteadyTime 
     ASSIGN_OR_RETURN(answer, TryOnce(make_request, deadline));
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(UntilDeadline(attempt, deadline));
+  // A server that was there is waited for.
+  RETURN_IF_ERROR(UntilDeadline(attempt, deadline, Patience(std::chrono::hours(24))));
   return answer;
 }
 
-absl::Status Session::UntilDeadline(const std::function<absl::Status()>& attempt, SteadyTime deadline) {
+absl::Status Session::UntilDeadline(const std::function<absl::Status()>& attempt, SteadyTime deadline,
+                                    Patience patience) {
   if (options_.clock->SteadyNow() >= deadline) {
     return NoDeadlineLeft();
   }
@@ -110,6 +112,9 @@ absl::Status Session::UntilDeadline(const std::function<absl::Status()>& attempt
   while (true) {
     absl::Status status = attempt();
     if (status.ok() || NextStepAfter(status) == NextStep::kFail) {
+      return status;
+    }
+    if (patience.IsOver(status, options_.clock->SteadyNow())) {
       return status;
     }
     const std::chrono::milliseconds delay = backoff.Next(transport_->RetryAfter(status));

@@ -65,6 +65,8 @@ class Session {
     AppraisalPolicy appraisal;
     Expectations expectations;
     std::chrono::milliseconds create_timeout = std::chrono::seconds(10);
+    // Where nobody answers at the server's address, Create gives up sooner: after this.
+    std::chrono::milliseconds create_patience = std::chrono::seconds(5);
     // Told once when simulated evidence is accepted, and once what the policy shows to accelerators. Unset: stderr.
     std::function<void(const std::string&)> warn;
     // For tests; both must outlive the session. Unset: the real clock, and sleeping.
@@ -129,7 +131,7 @@ class Session {
   absl::StatusOr<Model> Describe(const attest::ModelManifest& model,
                                  const std::vector<ModelDescription>& descriptions) const;
   // Repeats `attempt` until it succeeds, fails for good, or `deadline` passes.
-  absl::Status UntilDeadline(const std::function<absl::Status()>& attempt, SteadyTime deadline);
+  absl::Status UntilDeadline(const std::function<absl::Status()>& attempt, SteadyTime deadline, Patience patience);
   void Forget(const Channel& established);
   void WarnOnce();
 

@@ -178,7 +178,8 @@ TEST_F(AppraiserTest, CollateralThatCannotBeReadIsARefusalThatNamesIt) {
   policy.policy->intel_collateral = {{"/nowhere/intel.json", "p.yaml:7: key 'collateral.intel[0]'"}};
   const absl::Status status = Appraiser::Create(policy).status();
   EXPECT_TRUE(IsRefusal(status));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("p.yaml:7: key 'collateral.intel[0]': /nowhere/intel.json"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("p.yaml:7: key 'collateral.intel[0]': cannot open /nowhere/intel.json"));
 }
 
 TEST_F(AppraiserTest, APolicyThatPinsTooLittleIsNotUsed) {

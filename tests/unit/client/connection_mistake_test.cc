@@ -52,6 +52,22 @@ TEST(ConnectionMistakeTest, WhatCanNeverWorkIsNotTriedAgainAndSaysWhatToChange) 
   }
 }
 
+TEST(ConnectionMistakeTest, NobodyAnsweringIsSaidInWordsAndTriedAgainForAWhile) {
+  for (const char* cause : {"Failed to connect to remote host: Connection refused", "No such file or directory",
+                            "tcp handshaker shutdown"}) {
+    const absl::Status explained = ExplainConnection(Failed(cause), Server(Kind::kTls));
+    EXPECT_EQ(NextStepAfter(explained), NextStep::kRetry);
+    EXPECT_THAT(std::string(explained.message()), HasSubstr("nobody answers at inference.example.org:8443"));
+    Patience patience(std::chrono::seconds(5));
+    const SteadyTime start;
+    EXPECT_FALSE(patience.IsOver(explained, start));
+    EXPECT_FALSE(patience.IsOver(explained, start + std::chrono::milliseconds(4999)));
+    EXPECT_TRUE(patience.IsOver(explained, start + std::chrono::seconds(5)));
+    EXPECT_FALSE(patience.IsOver(absl::UnavailableError("Socket closed"), start + std::chrono::seconds(6)));
+    EXPECT_FALSE(patience.IsOver(explained, start + std::chrono::seconds(7)));  // it was there in between
+  }
+}
+
 TEST(ConnectionMistakeTest, AClosedConnectionIsTriedAgainAndHintsAtWhatMayBeWrong) {
   const absl::Status plain = ExplainConnection(Failed("Socket closed"), Server(Kind::kInsecurePlaintext));
   EXPECT_EQ(NextStepAfter(plain), NextStep::kRetry);
@@ -69,8 +85,9 @@ TEST(ConnectionMistakeTest, ADaemonThatDoesNotKnowTheCallIsNoFrontEnd) {
 }
 
 TEST(ConnectionMistakeTest, EverythingElseStaysAsItIs) {
-  for (const absl::Status& status : {absl::OkStatus(), Failed("Failed to connect to remote host: Connection refused"),
-                                     ErrorOf(Reason::kNoEnclave), absl::InternalError("certificate verify failed")}) {
+  for (const absl::Status& status :
+       {absl::OkStatus(), Failed("Failed to connect to remote host: Connection reset by peer"),
+        ErrorOf(Reason::kNoEnclave), absl::InternalError("certificate verify failed")}) {
     EXPECT_EQ(ExplainConnection(status, Server(Kind::kTls)), status);
   }
 }

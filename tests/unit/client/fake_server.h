@@ -247,7 +247,7 @@ class FakeServer {
 };
 
 // Calls `server`, which must outlive it. Thread-safe.
-class FakeTransport final : public Transport {
+class FakeTransport : public Transport {
  public:
   explicit FakeTransport(FakeServer& server) : server_(server) {}
 

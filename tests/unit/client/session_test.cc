@@ -440,6 +440,38 @@ TEST_F(SessionTest, GivesUpAtTheDeadlineAndNamesTheLastError) {
   EXPECT_LT(server_.num_infers(), 60);
 }
 
+// Nobody answers where the server should be until `start_at`.
+class LateTransport final : public FakeTransport {
+ public:
+  LateTransport(FakeServer& server, const Clock& clock, SteadyTime start_at)
+      : FakeTransport(server), clock_(clock), start_at_(start_at) {}
+
+  absl::StatusOr<EvidenceReply> GetEvidence(const attest::Nonce& nonce, const std::string& model,
+                                            SteadyTime deadline) override {
+    if (clock_.SteadyNow() < start_at_) {
+      return NobodyAnswers(absl::UnavailableError("nobody answers"));
+    }
+    return FakeTransport::GetEvidence(nonce, model, deadline);
+  }
+
+ private:
+  const Clock& clock_;
+  const SteadyTime start_at_;
+};
+
+TEST_F(SessionTest, WaitsForAServerThatIsStartingAndSaysSoonThatThereIsNone) {
+  const SteadyTime start = clock_.SteadyNow();
+  Session::Options options = GoodOptions();
+  options.create_timeout = seconds(60);
+  EXPECT_TRUE(Session::Create(options, std::make_unique<LateTransport>(server_, clock_, start + seconds(4))).ok());
+  const SteadyTime again = clock_.SteadyNow();
+  const auto session = Session::Create(options, std::make_unique<LateTransport>(server_, clock_, again + seconds(60)));
+  EXPECT_EQ(session.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(session.status().message(), "nobody answers");
+  EXPECT_GE(clock_.SteadyNow() - again, seconds(5));
+  EXPECT_LE(clock_.SteadyNow() - again, seconds(6));
+}
+
 TEST_F(SessionTest, SendsNothingWhenTheDeadlineHasPassed) {
   const auto session = GoodSession();
   const absl::StatusOr<Answer> answer = session->Infer(SomePicture(), clock_.SteadyNow());
