@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gpu_worker/ring_layer.h"
+#include "lib/base/byte_source.h"
 #include "lib/base/bytes.h"
 #include "lib/tensor/tensor.h"
 
@@ -80,9 +81,12 @@ class Backend {
   virtual const std::string& name() const = 0;
 
   // Reads a serialized ONNX model, which may come from an adversary: INVALID_ARGUMENT, UNIMPLEMENTED (names node and
-  // operator) or RESOURCE_EXHAUSTED (over the backend's bounds on the memory and the work of one model). Does not keep
-  // `onnx`.
-  virtual absl::StatusOr<std::unique_ptr<Model>> Load(ByteSpan onnx) = 0;
+  // operator) or RESOURCE_EXHAUSTED (over the backend's bounds on the memory and the work of one model).
+  virtual absl::StatusOr<std::unique_ptr<Model>> Load(ByteSource& onnx) = 0;
+  absl::StatusOr<std::unique_ptr<Model>> Load(ByteSpan onnx) {
+    SpanSource source(onnx);
+    return Load(source);
+  }
   // Makes the kernel of `layer`, which an adversary may have chosen: RESOURCE_EXHAUSTED as above, INVALID_ARGUMENT.
   virtual absl::StatusOr<std::unique_ptr<LinearModel>> LoadLinear(const RingLayer& layer) = 0;
 };

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/base/bytes.h"
 #include "lib/base/status_macros.h"
 #include "lib/rpc/tensor_proto.h"
 #include "lib/tensor/shape.h"
@@ -106,13 +107,15 @@ absl::StatusOr<size_t> BatchOf(const pb::Execute& execute) {
 }
 
 absl::StatusOr<std::unique_ptr<Executable>> LoadExecutable(Backend& backend, pb::SubModelFormat format,
-                                                           ByteSpan bytes) {
+                                                           ByteSource& upload) {
   switch (format) {
     case pb::ONNX: {
-      ASSIGN_OR_RETURN(std::unique_ptr<Model> model, backend.Load(bytes));
+      ASSIGN_OR_RETURN(std::unique_ptr<Model> model, backend.Load(upload));
       return std::make_unique<OpenSegment>(std::move(model));
     }
     case pb::LINEAR_LAYER: {
+      Bytes bytes(static_cast<size_t>(upload.size()));
+      RETURN_IF_ERROR(upload.Read(bytes));
       ASSIGN_OR_RETURN(const RingLayer layer, ParseRingLayer(bytes));
       ASSIGN_OR_RETURN(std::unique_ptr<LinearModel> model, backend.LoadLinear(layer));
       return std::make_unique<MaskedLayer>(std::move(model));

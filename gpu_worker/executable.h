@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gpu_worker/backend.h"
-#include "lib/base/bytes.h"
+#include "lib/base/byte_source.h"
 #include "shoji/internal/v1/accelerator.pb.h"
 
 namespace shoji::accelerator {
@@ -38,9 +38,9 @@ class Executable {
   virtual uint64_t memory_bytes() const = 0;
 };
 
-// Loads what a tenant uploaded. Errors: as Backend's, and INVALID_ARGUMENT for an unknown format. Does not keep
-// `bytes`; `backend` outlives the executable.
+// Loads what a tenant uploaded. Errors: as Backend's, and INVALID_ARGUMENT for an unknown format. `backend`
+// outlives the executable.
 absl::StatusOr<std::unique_ptr<Executable>> LoadExecutable(Backend& backend, internal::v1::SubModelFormat format,
-                                                           ByteSpan bytes);
+                                                           ByteSource& upload);
 
 }  // namespace shoji::accelerator

@@ -166,7 +166,7 @@ absl::Status Tenant::AddChunk(uint64_t id, const pb::UploadChunk& chunk) {
     uploads_.erase(found);
     return RefuseUpload(id, absl::InvalidArgumentError("more bytes than the upload declared"));
   }
-  Append(upload.data, AsBytes(chunk.data()));
+  upload.data.Append(AsBytes(chunk.data()));
   return absl::OkStatus();
 }
 
@@ -199,8 +199,9 @@ absl::Status Tenant::StartLoading(uint64_t id, Upload upload) {
     return absl::InvalidArgumentError("fewer bytes than the upload declared");
   }
   models_[upload.digest] = Entry{.size = upload.size, .model = nullptr};
-  RETURN_IF_ERROR(environment_.queue.Submit(
-      id_, [self = shared_from_this(), id, upload = std::move(upload)] { self->Load(id, upload); }));
+  RETURN_IF_ERROR(environment_.queue.Submit(id_, [self = shared_from_this(), id, upload = std::move(upload)]() mutable {
+    self->Load(id, std::move(upload));
+  }));
   loads_.insert(id);
   return absl::OkStatus();
 }
@@ -214,12 +215,13 @@ absl::Status Tenant::CheckMemory(const Executable& model) const {
   return absl::OkStatus();
 }
 
-void Tenant::Load(uint64_t id, const Upload& upload) {
+void Tenant::Load(uint64_t id, Upload upload) {
   const digest::Sha256Digest& digest = upload.digest;
+  const bool as_declared = upload.data.Digest() == digest;
+  UploadSource source(std::move(upload.data));
   absl::StatusOr<std::unique_ptr<Executable>> model =
-      digest::Sha256(upload.data) == digest
-          ? LoadExecutable(environment_.backend, upload.format, upload.data)
-          : absl::InvalidArgumentError("the uploaded bytes do not have the digest they were declared with");
+      as_declared ? LoadExecutable(environment_.backend, upload.format, source)
+                  : absl::InvalidArgumentError("the uploaded bytes do not have the digest they were declared with");
   const absl::MutexLock lock(&mu_);
   const auto entry = models_.find(digest);
   if (sink_ == nullptr || entry == models_.end()) {

@@ -21,8 +21,8 @@
 #include "gpu_worker/accelerator_metrics.h"
 #include "gpu_worker/backend.h"
 #include "gpu_worker/executable.h"
+#include "gpu_worker/upload_pieces.h"
 #include "gpu_worker/work_queue.h"
-#include "lib/base/bytes.h"
 #include "lib/base/clock.h"
 #include "lib/digest/sha2.h"
 #include "lib/telemetry/log.h"
@@ -94,7 +94,7 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
     digest::Sha256Digest digest = {};
     uint64_t size = 0;
     internal::v1::SubModelFormat format = internal::v1::ONNX;
-    Bytes data;
+    UploadPieces data;
   };
   // An execution from receipt to answer.
   struct InFlight {
@@ -130,7 +130,7 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   void LogFailedUpload(const digest::Sha256Digest& digest, const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Run on the queue's threads.
-  void Load(uint64_t id, const Upload& upload);
+  void Load(uint64_t id, Upload upload);
   void Run(uint64_t id, Executable& model, internal::v1::Execute execute, SteadyTime received);
   void Report(const std::string& traceparent, const AcceleratorMetrics::Execution& execution) const;
   // Whether an execution may go on.

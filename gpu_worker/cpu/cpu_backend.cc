@@ -135,7 +135,8 @@ class CpuBackend final : public Backend {
 
   const std::string& name() const override { return name_; }
 
-  absl::StatusOr<std::unique_ptr<Model>> Load(ByteSpan onnx) override {
+  using Backend::Load;
+  absl::StatusOr<std::unique_ptr<Model>> Load(ByteSource& onnx) override {
     ASSIGN_OR_RETURN(graph::Graph graph, graph::ImportOnnx(onnx, {.max_tensor_bytes = options_.max_model_memory}));
     RETURN_IF_ERROR(CheckMemory(graph, options_.max_model_memory));
     RETURN_IF_ERROR(CheckWork(graph, options_.max_model_macs));

@@ -153,9 +153,13 @@ absl::StatusOr<ImportedModel> ImportModel(ByteSource& file, const ImportOptions&
   return model;
 }
 
+absl::StatusOr<Graph> ImportOnnx(ByteSource& file, const ImportOptions& options) {
+  return Import(file, options, nullptr);
+}
+
 absl::StatusOr<Graph> ImportOnnx(ByteSpan model, const ImportOptions& options) {
   SpanSource file(model);
-  return Import(file, options, nullptr);
+  return ImportOnnx(file, options);
 }
 
 }  // namespace shoji::graph

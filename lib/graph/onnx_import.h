@@ -52,7 +52,8 @@ struct ImportedModel {
 // be read. Never throws.
 absl::StatusOr<ImportedModel> ImportModel(ByteSource& file, const ImportOptions& options = {});
 
-// The same for a file in memory, without its digest.
+// The same without its digest.
+absl::StatusOr<Graph> ImportOnnx(ByteSource& file, const ImportOptions& options = {});
 absl::StatusOr<Graph> ImportOnnx(ByteSpan model, const ImportOptions& options = {});
 
 }  // namespace shoji::graph

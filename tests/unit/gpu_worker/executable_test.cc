@@ -22,6 +22,11 @@ constexpr size_t kMaxBytes = 1 << 20;
 
 class ExecutableTest : public ::testing::Test {
  protected:
+  static absl::StatusOr<std::unique_ptr<Executable>> LoadExecutable(Backend& backend, pb::SubModelFormat format,
+                                                                    ByteSpan bytes) {
+    SpanSource source(bytes);
+    return accelerator::LoadExecutable(backend, format, source);
+  }
   absl::StatusOr<std::unique_ptr<Executable>> LoadLayer() {
     return LoadExecutable(backend_, pb::LINEAR_LAYER, AsBytes(testing::SmallLayer().SerializeAsString()));
   }

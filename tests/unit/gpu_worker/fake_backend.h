@@ -15,6 +15,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "gpu_worker/backend.h"
+#include "lib/base/status_macros.h"
 
 namespace shoji::accelerator::testing {
 
@@ -54,9 +55,12 @@ class FakeBackend final : public Backend {
  public:
   const std::string& name() const override { return name_; }
 
-  absl::StatusOr<std::unique_ptr<Model>> Load(ByteSpan onnx) override {
+  using Backend::Load;
+  absl::StatusOr<std::unique_ptr<Model>> Load(ByteSource& onnx) override {
     load_gate.Pass();
-    const std::string text = ToString(onnx);
+    Bytes bytes(static_cast<size_t>(onnx.size()));
+    RETURN_IF_ERROR(onnx.Read(bytes));
+    const std::string text = ToString(bytes);
     if (text.starts_with("add ") || text == "big" || text == "nothing") {
       ++num_models;
       return std::make_unique<FakeModel>(*this, text);
