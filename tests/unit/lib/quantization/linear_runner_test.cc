@@ -123,10 +123,10 @@ void ExpectAsDefined(LinearLayer layer, const std::optional<kernels::PoolGeometr
 void ExpectTogetherAsAlone(LinearLayer layer, const std::optional<kernels::PoolGeometry>& max_pool) {
   const std::array<std::vector<uint8_t>, 3> inputs = {RandomInput(layer.geometry, 1), RandomInput(layer.geometry, 2),
                                                       RandomInput(layer.geometry, 3)};
-  const kernels::Extents output = max_pool.has_value() ? max_pool->output : layer.geometry.output;
-  const size_t size =
-      static_cast<size_t>(output[0] * output[1]) * kernels::ring::PaddedChannels(layer.geometry.out_channels);
-  const auto expect = [&]<typename Value>(const LinearRunner& runner, Value /*type*/) {
+  const auto size_of = [&](const kernels::Extents& output) {
+    return static_cast<size_t>(output[0] * output[1]) * kernels::ring::PaddedChannels(layer.geometry.out_channels);
+  };
+  const auto expect = [&]<typename Value>(const LinearRunner& runner, size_t size, Value /*type*/) {
     ASSERT_TRUE(runner.RunsBatches());
     std::vector<std::vector<Value>> alone(3, std::vector<Value>(size));
     std::vector<std::vector<Value>> together = alone;
@@ -141,9 +141,11 @@ void ExpectTogetherAsAlone(LinearLayer layer, const std::optional<kernels::PoolG
     EXPECT_EQ(together, alone);
   };
   layer.quantized_output = true;
-  expect(*LinearRunner::Create(layer, max_pool, {.isa = kernels::ring::BestIsa()}).value(), uint8_t{0});
+  expect(*LinearRunner::Create(layer, max_pool, {.isa = kernels::ring::BestIsa()}).value(),
+         size_of(max_pool.has_value() ? max_pool->output : layer.geometry.output), uint8_t{0});
   layer.quantized_output = false;
-  expect(*LinearRunner::Create(layer, std::nullopt, {.isa = kernels::ring::BestIsa()}).value(), 0.0F);
+  expect(*LinearRunner::Create(layer, std::nullopt, {.isa = kernels::ring::BestIsa()}).value(),
+         size_of(layer.geometry.output), 0.0F);
 }
 
 kernels::ConvGeometry SquareConv(int64_t side, int64_t in, int64_t out) {
