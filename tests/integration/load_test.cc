@@ -69,23 +69,24 @@ class PausingServer {
     return out;
   }
 
-  class Inference final : public v1::InferenceService::CallbackService {
+  // A thread for each call, which waits where the call does.
+  class Inference final : public v1::InferenceService::Service {
    public:
     Inference(client::FakeServer& fake, milliseconds after, milliseconds pause)
         : fake_(fake), after_(after), pause_(pause) {}
 
-    grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context, const v1::ListModelsRequest* /*request*/,
-                                         v1::ListModelsResponse* response) override {
+    grpc::Status ListModels(grpc::ServerContext* /*context*/, const v1::ListModelsRequest* /*request*/,
+                            v1::ListModelsResponse* response) override {
       for (const client::ModelDescription& model : fake_.ListModels()) {
         v1::ModelDescription& out = *response->add_models();
         out.set_name(model.name);
         out.set_preprocessing(ToString(model.preprocessing));
         out.set_labels(ToString(model.labels));
       }
-      return Finished(context, absl::OkStatus());
+      return grpc::Status::OK;
     }
-    grpc::ServerUnaryReactor* OpenSession(grpc::CallbackServerContext* context, const v1::OpenSessionRequest* request,
-                                          v1::OpenSessionResponse* response) override {
+    grpc::Status OpenSession(grpc::ServerContext* /*context*/, const v1::OpenSessionRequest* request,
+                             v1::OpenSessionResponse* response) override {
       const auto reply = fake_.OpenSession({Fixed<16>(request->key_id()), Fixed<32>(request->manifest_digest()),
                                             Fixed<32>(request->enc()), ToBytes(request->sealed_hello())});
       if (reply.ok()) {
@@ -93,10 +94,11 @@ class PausingServer {
         response->set_salt(ToString(reply->hello.salt));
         response->set_sealed_hello(ToString(reply->hello.ciphertext));
       }
-      return Finished(context, reply.status());
+      return rpc::ToGrpcStatus(reply.status());
     }
-    grpc::ServerUnaryReactor* Infer(grpc::CallbackServerContext* context, const v1::InferRequest* request,
-                                    v1::InferResponse* response) override {
+    grpc::Status Infer(grpc::ServerContext* /*context*/, const v1::InferRequest* request,
+                       v1::InferResponse* response) override {
+      AwaitPause();
       channel::SealedRequest sealed;
       sealed.key_id = Fixed<16>(request->key_id());
       sealed.session_id = Fixed<16>(request->session_id());
@@ -108,67 +110,48 @@ class PausingServer {
         response->set_salt(ToString(answer->salt));
         response->set_ciphertext(ToString(answer->ciphertext));
       }
-      grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-      const std::scoped_lock lock(mu_);
-      const SteadyTime now = std::chrono::steady_clock::now();
-      if (!pause_ends_.has_value()) {
-        pause_ends_ = now + after_ + pause_;
-        waker_ = std::jthread([this](const std::stop_token& stop) { Wake(stop); });
-      }
-      if (now >= *pause_ends_ - pause_ && !is_over_) {
-        waiting_.emplace_back(reactor, rpc::ToGrpcStatus(answer.status()));
-      } else {
-        reactor->Finish(rpc::ToGrpcStatus(answer.status()));
-      }
-      return reactor;
+      return rpc::ToGrpcStatus(answer.status());
     }
-
     double pause() {
       const std::scoped_lock lock(mu_);
       return std::chrono::duration<double>(paused_for_).count();
     }
 
    private:
-    static grpc::ServerUnaryReactor* Finished(grpc::CallbackServerContext* context, const absl::Status& status) {
-      grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-      reactor->Finish(rpc::ToGrpcStatus(status));
-      return reactor;
-    }
-    void Wake(const std::stop_token& stop) {
+    void AwaitPause() {
       std::unique_lock lock(mu_);
-      never_.wait_until(lock, stop, *pause_ends_, [] { return false; });
-      is_over_ = true;
-      paused_for_ = std::chrono::steady_clock::now() - (*pause_ends_ - pause_);
-      for (const auto& [reactor, status] : waiting_) {
-        reactor->Finish(status);
+      const SteadyTime now = std::chrono::steady_clock::now();
+      if (!begins_.has_value()) {
+        begins_ = now + after_;
       }
-      waiting_.clear();
+      if (now < *begins_ || now >= *begins_ + pause_) {
+        return;
+      }
+      never_.wait_until(lock, *begins_ + pause_, [] { return false; });
+      if (paused_for_.count() == 0) {  // the first that went on
+        paused_for_ = std::chrono::steady_clock::now() - *begins_;
+      }
     }
 
     client::FakeServer& fake_;
     const milliseconds after_;
     const milliseconds pause_;
     std::mutex mu_;
-    std::condition_variable_any never_;
-    std::optional<SteadyTime> pause_ends_;
-    bool is_over_ = false;
+    std::condition_variable never_;
+    std::optional<SteadyTime> begins_;
     std::chrono::nanoseconds paused_for_{0};
-    std::vector<std::pair<grpc::ServerUnaryReactor*, grpc::Status>> waiting_;
-    std::jthread waker_;
   };
 
-  class Attestation final : public v1::AttestationService::CallbackService {
+  class Attestation final : public v1::AttestationService::Service {
    public:
     explicit Attestation(client::FakeServer& fake) : fake_(fake) {}
-    grpc::ServerUnaryReactor* GetEvidence(grpc::CallbackServerContext* context, const v1::GetEvidenceRequest* request,
-                                          v1::GetEvidenceResponse* response) override {
+    grpc::Status GetEvidence(grpc::ServerContext* /*context*/, const v1::GetEvidenceRequest* request,
+                             v1::GetEvidenceResponse* response) override {
       const client::EvidenceReply reply = fake_.MakeEvidence(Fixed<32>(request->nonce()));
       response->set_manifest(ToString(reply.manifest));
       response->mutable_evidence()->set_kind(v1::SIMULATED);
       response->mutable_evidence()->set_data(ToString(reply.evidence.data));
-      grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-      reactor->Finish(grpc::Status::OK);
-      return reactor;
+      return grpc::Status::OK;
     }
 
    private:
