@@ -2,7 +2,8 @@
 #
 #   project_library(NAME TRUST public|secret|untrusted SRCS ... DEPS ...)   a static library; one folder, one target
 #   project_executable(NAME TRUST ... SRCS ... DEPS ... [OUTPUT name])      a binary
-#   project_test(NAME SRCS ... DEPS ... [LABELS ...] [TIMEOUT s])           a GoogleTest binary, discovered by ctest
+#   project_test(NAME SRCS ... DEPS ... [LABELS ...] [TIMEOUT s] [SERIAL])  a GoogleTest binary, discovered by ctest; SERIAL:
+#                                                                           no other test runs beside it
 #   project_fuzzer(NAME SRCS ... DEPS ... CORPUS dir)                       libFuzzer target, or a corpus replay as a test
 #   project_forbid(NAME [TRUST ...] [LIBS ...])                             configuring fails if NAME's closure holds one
 #
@@ -48,7 +49,7 @@ function(project_executable name)
 endfunction()
 
 function(project_test name)
-  cmake_parse_arguments(A "" "TIMEOUT" "SRCS;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(A "SERIAL" "TIMEOUT" "SRCS;DEPS;LABELS" ${ARGN})
   if(NOT BUILD_TESTING)
     return()
   endif()
@@ -67,7 +68,7 @@ function(project_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   _annotate_absl(${name})
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST
-    PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}" SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+    PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}" RUN_SERIAL ${A_SERIAL} SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
 endfunction()
 
 # Under the `fuzz` preset a libFuzzer binary; otherwise the same source with a driver that replays its corpus as a test.

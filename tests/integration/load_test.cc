@@ -34,6 +34,12 @@ using testing::CommandResult;
 using ::testing::HasSubstr;
 using testing::RunCommand;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitizerBuild = true;
+#else
+constexpr bool kSanitizerBuild = false;
+#endif
+
 // A client::FakeServer behind gRPC. It answers at once, but for one pause: whatever is asked in it is answered at its
 // end.
 class PausingServer {
@@ -185,16 +191,19 @@ CommandResult Load(const std::string& address, const std::string& key_file, cons
 // A generator that waits for answers before it sends on would find one request of a second, and a p99.9 of a
 // millisecond.
 TEST(LoadTest, APauseIsChargedForEveryRequestThatShouldHaveBeenSentInIt) {
+  if (kSanitizerBuild) {
+    GTEST_SKIP() << "a sanitizer's own time would be measured";
+  }
   PausingServer server(seconds(4), seconds(1));
   const testing::TempDir folder;
   std::ofstream(folder.File("key.pem")) << server.PublicKey();
   const CommandResult result =
       Load(server.address(), folder.File("key.pem"),
-           {"--rate", "200", "--duration", "10s", "--warmup", "0s", "--connections", "2", "--output", "json"});
+           {"--rate", "100", "--duration", "10s", "--warmup", "0s", "--connections", "2", "--output", "json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   auto json = nlohmann::json::parse(result.out);
   auto& level = json["levels"][0];
-  EXPECT_EQ(level["answered"], 2000);
+  EXPECT_EQ(level["answered"], 1000);
   EXPECT_EQ(level["failed"], 0);
   const double pause = server.pause();
   EXPECT_NEAR(pause, 1, 0.5);
@@ -203,7 +212,7 @@ TEST(LoadTest, APauseIsChargedForEveryRequestThatShouldHaveBeenSentInIt) {
     EXPECT_NEAR(level["latency"][name].get<double>(), expected, 0.05 * expected + (quantile < 0.99 ? 0.03 : 0)) << name;
   }
   EXPECT_NEAR(level["latency"]["max"].get<double>(), pause, 0.05);
-  EXPECT_NEAR(level["achieved_rate"].get<double>(), 200, 10);
+  EXPECT_NEAR(level["achieved_rate"].get<double>(), 100, 5);
 }
 
 // The same where the generator may not have them all under way: what waits for its turn is late, and is charged too.

@@ -41,6 +41,9 @@ inline Tensor RandomInput(uint32_t seed) {
 class QuantizedStageFixture : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
+    if (onnx_ != nullptr) {
+      return;  // another suite has
+    }
     const auto onnx = ReadFile(std::string(SHOJI_SOURCE_DIR) + "/models/cifar10_resnet.onnx", size_t{1} << 26);
     ASSERT_TRUE(onnx.ok());
     onnx_ = new Bytes(*onnx);
