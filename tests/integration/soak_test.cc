@@ -133,7 +133,11 @@ class SoakTest : public ::testing::Test {
   // One thing that happens, to a member of each kind at most at a time; whatever was killed is there again afterwards.
   void Disturb(std::mt19937& random) {
     const auto pick = [&](size_t count) { return std::uniform_int_distribution<size_t>(0, count - 1)(random); };
-    switch (pick(5)) {
+    // Each kind once before chance chooses, however few there is time for.
+    constexpr size_t kKinds = 5;
+    const size_t kind = num_events_ < kKinds ? num_events_ : pick(kKinds);
+    ++num_events_;
+    switch (kind) {
       case 0: {
         const size_t i = pick(kNumAccelerators);
         cluster_->accelerator(i).Kill();
@@ -177,6 +181,7 @@ class SoakTest : public ::testing::Test {
   std::atomic<uint64_t> num_late_ = 0;
   std::mutex mu_;
   std::map<std::string, int> errors_;
+  size_t num_events_ = 0;
   int num_killed_accelerators_ = 0;
   int num_killed_enclaves_ = 0;
   int num_reloads_ = 0;
@@ -225,9 +230,9 @@ TEST_F(SoakTest, NoAnswerIsWrongOrLostWhateverDies) {
   EXPECT_EQ(errors_.count(""), 0U);
   // There is always another enclave, and an enclave can do without accelerators: twenty seconds are enough.
   EXPECT_EQ(num_errors, 0) << errors << cluster_->Logs();
-  EXPECT_GT(num_killed_accelerators_, 1);
-  EXPECT_GT(num_killed_enclaves_, 1);
-  EXPECT_GT(num_reloads_, 1);
+  EXPECT_GT(num_killed_accelerators_, 0);
+  EXPECT_GT(num_killed_enclaves_, 0);
+  EXPECT_GT(num_reloads_, 0);
   if (!kSanitizerBuild) {
     EXPECT_LE(ResidentKib(cluster_->server().pid()) - server_early, 8 * 1024) << "front end, since a third of the time";
   }
