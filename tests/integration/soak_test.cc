@@ -230,9 +230,10 @@ TEST_F(SoakTest, NoAnswerIsWrongOrLostWhateverDies) {
   EXPECT_EQ(errors_.count(""), 0U);
   // There is always another enclave, and an enclave can do without accelerators: twenty seconds are enough.
   EXPECT_EQ(num_errors, 0) << errors << cluster_->Logs();
-  EXPECT_GT(num_killed_accelerators_, 0);
-  EXPECT_GT(num_killed_enclaves_, 0);
-  EXPECT_GT(num_reloads_, 0);
+  constexpr int kFewest = kSanitizerBuild ? 1 : 2;  // of each, several where there is time for them
+  EXPECT_GE(num_killed_accelerators_, kFewest);
+  EXPECT_GE(num_killed_enclaves_, kFewest);
+  EXPECT_GE(num_reloads_, kFewest);
   if (!kSanitizerBuild) {
     EXPECT_LE(ResidentKib(cluster_->server().pid()) - server_early, 8 * 1024) << "front end, since a third of the time";
   }
