@@ -199,6 +199,8 @@ class OverloadTest : public ::testing::Test {
 TEST_F(OverloadTest, ThreeTimesSaturationCostsLittleGoodputRefusesFastAndLeavesNothingBehind) {
   const std::vector<Sample> calm = Run(kPace / 2, seconds(2));
   EXPECT_GE(NumOk(calm), kMeasuresTime ? static_cast<double>(calm.size()) : 1);
+  EXPECT_EQ(NumOk(calm) + static_cast<double>(MillisOf(calm, grpc::StatusCode::RESOURCE_EXHAUSTED).size()),
+            static_cast<double>(calm.size()));
   const double calm_p99 = Percentile(MillisOf(calm, grpc::StatusCode::OK), 0.99);
 
   const std::vector<Sample> overload = Run(3 * kPace, kOverload);
@@ -230,6 +232,8 @@ TEST_F(OverloadTest, ThreeTimesSaturationCostsLittleGoodputRefusesFastAndLeavesN
   const std::vector<Sample> after = Run(kPace / 2, seconds(2));
   const double late_p99 = Percentile(MillisOf(after, grpc::StatusCode::OK), 0.99);
   EXPECT_GE(NumOk(after), kMeasuresTime ? static_cast<double>(after.size()) : 1);
+  EXPECT_EQ(NumOk(after) + static_cast<double>(MillisOf(after, grpc::StatusCode::RESOURCE_EXHAUSTED).size()),
+            static_cast<double>(after.size()));
 
   std::printf(
       "goodput/peak %.3f, refused %zu of %zu p50 %.2f ms p99 %.2f ms, answered p99 %.0f ms, advice up to %lld ms, "
