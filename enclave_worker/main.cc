@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "enclave_worker/core/accelerator_registry.h"
 #include "enclave_worker/core/enclave.h"
 #include "enclave_worker/core/released_keys.h"
@@ -32,6 +33,7 @@
 #include "lib/crypto/secret_bytes.h"
 #include "lib/metrics/exporter.h"
 #include "lib/rpc/channel.h"
+#include "lib/rpc/event_loop.h"
 #include "lib/rpc/server.h"
 #include "lib/rpc/signal_waiter.h"
 #include "lib/telemetry/log.h"
@@ -239,7 +241,16 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
   rpc::ServerOptions server_options;
   server_options.listeners = {config.listen};
   server_options.max_message_bytes = config.max_message_bytes;
-  ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server, rpc::Server::Start(server_options, {service.service()}));
+  rpc::AsyncCalls calls;
+  calls.num_loops = rpc::NumEventLoops();
+  ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
+                   rpc::Server::Start(server_options, {service.service()}, &calls));
+  // Before the server's end, and after its shutdown: also where an error ends this early.
+  const auto stop_loops = absl::MakeCleanup([&server, &calls] {
+    server->Shutdown(std::chrono::milliseconds(0));
+    calls.loops.clear();
+  });
+  service.Serve(calls.loops);
   if (!flags.address_file.empty()) {
     RETURN_IF_ERROR(rpc::WriteAddressFile(flags.address_file, server->addresses()));
   }

@@ -121,6 +121,7 @@ class Call final : private Admission::Waiter, private Intake::Body, private Heal
 
   CallEnvironment& environment_;
   rpc::EventLoop& loop_;
+  const rpc::EventLoop::Hold hold_{loop_};
   grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_{&context_};
   const Method* method_ = nullptr;

@@ -32,8 +32,8 @@ namespace {
 // After a clean drain only answers on their way out, health checks and reflection are left.
 constexpr std::chrono::milliseconds kLastAnswers{1000};
 
-// Of one connection, which may be a stranger's. More than an enclave's slots and queue: a caller with one connection is to
-// be told that they are full, and not to wait for a stream to find out.
+// Of one connection, which may be a stranger's. More than an enclave's slots and queue: a caller with one connection is
+// to be told that they are full, and not to wait for a stream to find out.
 constexpr int kMaxStreams = 512;
 
 // Bodies of calls that need no token and are read at a time.
@@ -41,10 +41,6 @@ constexpr size_t kOpenBodies = 4;
 
 // Calls that a loop has asked gRPC for ahead of their coming.
 constexpr int kAcceptedAhead = 8;
-
-// One thread passes on more requests than several cores of enclaves answer, and needs no hand-over from thread to
-// thread.
-size_t NumLoops() { return std::clamp<size_t>(std::thread::hardware_concurrency() / 8, 1, 8); }
 
 absl::StatusOr<std::optional<TokenTable>> LoadTokens(const Config& config) {
   if (!config.tokens_file.has_value()) {
@@ -90,15 +86,18 @@ class FrontEndImpl final : public FrontEnd {
         router_(config.enclaves.size()),
         health_({v1::InferenceService::service_full_name(), v1::AttestationService::service_full_name()}),
         environment_{live_limits_, clock,      logger,  metrics_, authenticator_, intake_,
-                     open_intake_, admission_, router_, health_,  links_,         generic_.service} {}
+                     open_intake_, admission_, router_, health_,  links_,         generic_} {}
   ~FrontEndImpl() override {
     collector_.reset();
     health_.Shutdown();
     if (server_ != nullptr) {
       server_->Shutdown(std::chrono::milliseconds(0));
     }
+    for (const auto& loop : async_.loops) {
+      loop->AwaitHolds();  // calls use the links
+    }
     links_.clear();
-    for (const auto& loop : generic_.loops) {
+    for (const auto& loop : async_.loops) {
       loop->Stop();
     }
   }
@@ -135,7 +134,8 @@ class FrontEndImpl final : public FrontEnd {
   bool was_ready_ ABSL_GUARDED_BY(health_mu_) = false;
   bool is_draining_ ABSL_GUARDED_BY(health_mu_) = false;
   std::vector<std::unique_ptr<EnclaveLink>> links_;
-  rpc::GenericCalls generic_;
+  grpc::AsyncGenericService generic_;
+  rpc::AsyncCalls async_ = {.generic = &generic_};
   CallEnvironment environment_;
   std::unique_ptr<rpc::Server> server_;
   std::optional<metrics::Exporter::ScopedCollector> collector_;
@@ -157,10 +157,10 @@ absl::Status FrontEndImpl::StartServer() {
   options.keepalive = Millis(connections.keepalive);
   options.keepalive_timeout = Millis(connections.keepalive_timeout);
   options.reflection = rpc::Reflection::kOn;
-  generic_.num_loops = NumLoops();
-  generic_.service_names = {v1::InferenceService::service_full_name(), v1::AttestationService::service_full_name(),
-                            grpc::health::v1::Health::service_full_name()};
-  ASSIGN_OR_RETURN(server_, rpc::Server::Start(options, {}, &generic_));
+  async_.num_loops = rpc::NumEventLoops();
+  async_.service_names = {v1::InferenceService::service_full_name(), v1::AttestationService::service_full_name(),
+                          grpc::health::v1::Health::service_full_name()};
+  ASSIGN_OR_RETURN(server_, rpc::Server::Start(options, {}, &async_));
   return absl::OkStatus();
 }
 
@@ -168,14 +168,14 @@ absl::Status FrontEndImpl::Run() {
   RETURN_IF_ERROR(StartServer());
   // All links exist before the first call can be routed to one: calls wait until they are accepted.
   for (const EnclaveTarget& target : config_.enclaves) {
-    rpc::EventLoop& loop = *generic_.loops[links_.size() % generic_.loops.size()];
+    rpc::EventLoop& loop = *async_.loops[links_.size() % async_.loops.size()];
     const size_t index = links_.size();
     ASSIGN_OR_RETURN(auto link, EnclaveLink::Create(
                                     target, index, config_.limits.max_message_bytes, loop, router_,
                                     [this, index] { OnEnclave(index); }, logger_));
     links_.push_back(std::move(link));
   }
-  for (const auto& loop : generic_.loops) {
+  for (const auto& loop : async_.loops) {
     for (int i = 0; i < kAcceptedAhead; ++i) {
       Call::Accept(environment_, *loop);
     }

@@ -13,11 +13,13 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "enclave_worker/service/watch_call.h"
 #include "lib/base/reason.h"
 #include "lib/base/status_macros.h"
 #include "lib/rpc/deadline.h"
 #include "lib/rpc/status.h"
 #include "lib/rpc/trace.h"
+#include "lib/rpc/unary_call.h"
 #include "lib/telemetry/trace_context.h"
 #include "shoji/internal/v1/enclave.grpc.pb.h"
 
@@ -25,6 +27,8 @@ namespace shoji::enclave {
 namespace {
 
 constexpr std::chrono::seconds kSignOfLife(2);
+// Calls of a method that a loop has asked gRPC for ahead of their coming.
+constexpr int kAcceptedAhead = 8;
 constexpr std::chrono::seconds kEvidenceLog(10);  // the shortest time between two lines about evidence
 
 template <size_t N>
@@ -63,123 +67,48 @@ void AddSealed(const std::string& name, const digest::Sha256Digest& sealed_diges
   model.set_awaits_key(awaits_key);
 }
 
-// Answers a unary call.
-grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context, const absl::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(rpc::ToGrpcStatus(status));
-  return reactor;
+using EvidenceCall = rpc::UnaryCall<v1::GetEvidenceRequest, v1::GetEvidenceResponse>;
+using SessionCall = rpc::UnaryCall<v1::OpenSessionRequest, v1::OpenSessionResponse>;
+using InferCall = rpc::UnaryCall<v1::InferRequest, v1::InferResponse>;
+using ReleaseCall = rpc::UnaryCall<v1::ReleaseKeyRequest, v1::ReleaseKeyResponse>;
+
+void Fill(const EvidenceQueue::Issued& issued, v1::GetEvidenceResponse& response) {
+  response.set_manifest(ToString(issued.quote->manifest));
+  response.mutable_evidence()->set_kind(static_cast<v1::EvidenceKind>(issued.quote->evidence.kind));
+  response.mutable_evidence()->set_data(ToString(issued.quote->evidence.data));
+  if (issued.path.has_value()) {
+    v1::NoncePath& path = *response.mutable_nonce_path();
+    path.set_index(issued.path->index);
+    for (const attest::Nonce& sibling : issued.path->siblings) {
+      path.add_siblings(ToString(sibling));
+    }
+  }
 }
 
-// One caller of GetEvidence, from when it is queued to its answer. Deletes itself when the call is done.
-class EvidenceCall final : public grpc::ServerUnaryReactor, public EvidenceQueue::Waiter {
+// One caller of GetEvidence in the queue.
+class EvidenceWaiter final : public EvidenceQueue::Waiter {
  public:
-  // Both outlive it.
-  EvidenceCall(EvidenceQueue& queue, v1::GetEvidenceResponse& response) : queue_(queue), response_(response) {}
+  explicit EvidenceWaiter(EvidenceCall& call) : call_(call) {}
 
-  void Queue(const attest::Nonce& nonce, SteadyTime deadline) {
-    if (const absl::Status queued = queue_.Add(nonce, deadline, *this); !queued.ok()) {
-      Finish(rpc::ToGrpcStatus(queued));
-    }
-  }
   void Done(const absl::StatusOr<EvidenceQueue::Issued>& issued) override {
     if (issued.ok()) {
-      response_.set_manifest(ToString(issued->quote->manifest));
-      response_.mutable_evidence()->set_kind(static_cast<v1::EvidenceKind>(issued->quote->evidence.kind));
-      response_.mutable_evidence()->set_data(ToString(issued->quote->evidence.data));
+      Fill(*issued, call_.response());
     }
-    if (issued.ok() && issued->path.has_value()) {
-      v1::NoncePath& path = *response_.mutable_nonce_path();
-      path.set_index(issued->path->index);
-      for (const attest::Nonce& sibling : issued->path->siblings) {
-        path.add_siblings(ToString(sibling));
-      }
-    }
-    Finish(rpc::ToGrpcStatus(issued.status()));
-  }
-  // Also when the deadline has passed. No reaction runs after OnDone, so `this` is in the queue or was, and no other
-  // call can have its address.
-  void OnCancel() override {
-    if (queue_.Leave(*this)) {
-      Finish(grpc::Status::CANCELLED);
-    }
-  }
-  void OnDone() override { delete this; }
-
- private:
-  EvidenceQueue& queue_;
-  v1::GetEvidenceResponse& response_;
-};
-
-// One watcher: holds the newest state that it has not written yet, older ones are skipped. Deletes itself when the call
-// is done.
-class Watcher final : public grpc::ServerWriteReactor<internal::v1::EnclaveState> {
- public:
-  using OnGone = std::function<void(Watcher*)>;
-  Watcher(internal::v1::EnclaveState state, OnGone on_gone) : on_gone_(std::move(on_gone)) { Push(std::move(state)); }
-
-  void Push(internal::v1::EnclaveState state) {
-    const absl::MutexLock lock(&mu_);
-    if (finished_) {
-      return;
-    }
-    if (writing_.has_value()) {
-      next_ = std::move(state);
-      return;
-    }
-    writing_ = std::move(state);
-    StartWrite(&*writing_);
-  }
-  void End(const grpc::Status& status) {
-    {
-      const absl::MutexLock lock(&mu_);
-      if (std::exchange(finished_, true)) {
-        return;
-      }
-    }
-    Finish(status);
-  }
-  void OnWriteDone(bool ok) override {
-    if (!ok) {
-      End(grpc::Status::CANCELLED);
-      return;
-    }
-    const absl::MutexLock lock(&mu_);
-    writing_ = std::exchange(next_, std::nullopt);
-    if (writing_.has_value() && !finished_) {
-      StartWrite(&*writing_);
-    }
-  }
-  void OnCancel() override { End(grpc::Status::CANCELLED); }
-  void OnDone() override {
-    on_gone_(this);
-    delete this;
+    call_.Finish(issued.status());
   }
 
  private:
-  const OnGone on_gone_;
-  absl::Mutex mu_;
-  std::optional<internal::v1::EnclaveState> writing_ ABSL_GUARDED_BY(mu_);
-  std::optional<internal::v1::EnclaveState> next_ ABSL_GUARDED_BY(mu_);
-  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+  EvidenceCall& call_;
 };
 
 }  // namespace
 
-class EnclaveService::Impl final : public internal::v1::EnclaveService::CallbackService {
+class EnclaveService::Impl {
  public:
   explicit Impl(const Options& options);
 
-  grpc::ServerUnaryReactor* GetEvidence(grpc::CallbackServerContext* context, const v1::GetEvidenceRequest* request,
-                                        v1::GetEvidenceResponse* response) override;
-  grpc::ServerUnaryReactor* OpenSession(grpc::CallbackServerContext* context, const v1::OpenSessionRequest* request,
-                                        v1::OpenSessionResponse* response) override;
-  grpc::ServerUnaryReactor* Infer(grpc::CallbackServerContext* context, const v1::InferRequest* request,
-                                  v1::InferResponse* response) override;
-  grpc::ServerUnaryReactor* ReleaseKey(grpc::CallbackServerContext* context, const v1::ReleaseKeyRequest* request,
-                                       v1::ReleaseKeyResponse* response) override;
-  grpc::ServerWriteReactor<internal::v1::EnclaveState>* Watch(grpc::CallbackServerContext* context,
-                                                              const internal::v1::WatchRequest* request) override;
-
+  grpc::Service* service() { return &service_; }
+  void Serve(const std::vector<std::unique_ptr<rpc::EventLoop>>& loops);
   void Publish();
   void Drain() {
     draining_ = true;
@@ -190,26 +119,41 @@ class EnclaveService::Impl final : public internal::v1::EnclaveService::Callback
   EvidenceQueue::Counts evidence_counts() { return evidence_.counts(); }
 
  private:
-  SteadyTime DeadlineOf(const grpc::CallbackServerContext& context) const {
+  // What one loop serves.
+  struct Methods {
+    EvidenceCall::Method get_evidence;
+    SessionCall::Method open_session;
+    InferCall::Method infer;
+    ReleaseCall::Method release_key;
+    WatchCall::Method watch;
+  };
+
+  void GetEvidence(EvidenceCall& call);
+  void OpenSession(SessionCall& call);
+  void Infer(InferCall& call);
+  void ReleaseKey(ReleaseCall& call);
+  void Watch(WatchCall& call);
+
+  SteadyTime DeadlineOf(const grpc::ServerContext& context) const {
     const SteadyTime latest = options_.clock.SteadyNow() + options_.max_deadline;
     return std::min(rpc::FromGrpcDeadline(context.deadline(), options_.clock).value_or(latest), latest);
   }
   void AfterQuote(const absl::Status& made);
   internal::v1::EnclaveState CurrentState();
+  // By a worker.
+  void Work(InferCall& call, SteadyTime deadline, SteadyTime received);
   absl::Status RunInfer(const v1::InferRequest& request, RunContext& run, v1::InferResponse& response);
   void LogRequest(std::string_view session, uint64_t sequence, const absl::Status& status, const RunContext& run);
   absl::Status RunRelease(const v1::ReleaseKeyRequest& request, v1::ReleaseKeyResponse& response);
-  void Forget(Watcher* watcher) {
-    const absl::MutexLock lock(&mu_);
-    watchers_.erase(watcher);
-  }
 
   const Options options_;
+  internal::v1::EnclaveService::AsyncService service_;
+  std::vector<std::unique_ptr<const Methods>> methods_;  // one a loop
   std::atomic<bool> draining_ = false;
   absl::Mutex mu_;
   internal::v1::EnclaveState published_ ABSL_GUARDED_BY(mu_);
   SteadyTime published_at_ ABSL_GUARDED_BY(mu_);
-  std::set<Watcher*> watchers_ ABSL_GUARDED_BY(mu_);
+  std::set<WatchCall*> watchers_ ABSL_GUARDED_BY(mu_);
   bool watches_ended_ ABSL_GUARDED_BY(mu_) = false;
   telemetry::RateLimit failures_;
   telemetry::RateLimit evidence_lines_;
@@ -229,16 +173,53 @@ EnclaveService::Impl::Impl(const Options& options)
   evidence_.Start();
 }
 
-grpc::ServerUnaryReactor* EnclaveService::Impl::GetEvidence(grpc::CallbackServerContext* context,
-                                                            const v1::GetEvidenceRequest* request,
-                                                            v1::GetEvidenceResponse* response) {
-  const auto nonce = Fixed<sizeof(attest::Nonce)>(request->nonce());
-  if (!nonce.has_value()) {
-    return Finish(context, ErrorOf(Reason::kBadNonce));
+void EnclaveService::Impl::Serve(const std::vector<std::unique_ptr<rpc::EventLoop>>& loops) {
+  using Service = internal::v1::EnclaveService::AsyncService;
+  // The generated functions that ask for a method's next call, which take the queue twice.
+  const auto ask = [this](auto request_call) {
+    return [this, request_call](auto* context, auto* request, auto* responder, auto* queue, void* tag) {
+      (service_.*request_call)(context, request, responder, queue, queue, tag);
+    };
+  };
+  for (const std::unique_ptr<rpc::EventLoop>& loop : loops) {
+    methods_.push_back(std::make_unique<const Methods>(Methods{
+        .get_evidence = {ask(&Service::RequestGetEvidence), [this](EvidenceCall& call) { GetEvidence(call); }, *loop},
+        .open_session = {ask(&Service::RequestOpenSession), [this](SessionCall& call) { OpenSession(call); }, *loop},
+        .infer = {ask(&Service::RequestInfer), [this](InferCall& call) { Infer(call); }, *loop},
+        .release_key = {ask(&Service::RequestReleaseKey), [this](ReleaseCall& call) { ReleaseKey(call); }, *loop},
+        .watch = {service_, [this](WatchCall& call) { Watch(call); },
+                  [this](WatchCall& call) {
+                    const absl::MutexLock lock(&mu_);
+                    watchers_.erase(&call);
+                  },
+                  *loop}}));
+    const Methods& methods = *methods_.back();
+    for (int i = 0; i < kAcceptedAhead; ++i) {
+      EvidenceCall::Accept(methods.get_evidence);
+      SessionCall::Accept(methods.open_session);
+      InferCall::Accept(methods.infer);
+    }
+    ReleaseCall::Accept(methods.release_key);
+    WatchCall::Accept(methods.watch);
   }
-  auto* call = new EvidenceCall(evidence_, *response);
-  call->Queue(*nonce, DeadlineOf(*context));
-  return call;
+}
+
+void EnclaveService::Impl::GetEvidence(EvidenceCall& call) {
+  const auto nonce = Fixed<sizeof(attest::Nonce)>(call.request().nonce());
+  if (!nonce.has_value()) {
+    call.Finish(ErrorOf(Reason::kBadNonce));
+    return;
+  }
+  // Kept by the call, so that no other waiter has its address when the caller leaves.
+  const auto waiter = std::make_shared<EvidenceWaiter>(call);
+  call.OnCancelled([this, waiter, &call] {
+    if (evidence_.Leave(*waiter)) {
+      call.Finish(absl::CancelledError("cancelled"));
+    }
+  });
+  if (const absl::Status queued = evidence_.Add(*nonce, DeadlineOf(call.context()), *waiter); !queued.ok()) {
+    call.Finish(queued);
+  }
 }
 
 void EnclaveService::Impl::AfterQuote(const absl::Status& made) {
@@ -261,67 +242,70 @@ void EnclaveService::Impl::LogEvidence() {
       {{"quotes", counts.quotes}, {"answers", counts.answers}, {"failed", counts.failed}, {"refused", counts.refused}});
 }
 
-grpc::ServerUnaryReactor* EnclaveService::Impl::OpenSession(grpc::CallbackServerContext* context,
-                                                            const v1::OpenSessionRequest* request,
-                                                            v1::OpenSessionResponse* response) {
-  const auto key_id = Fixed<16>(request->key_id());
-  const auto manifest_digest = Fixed<32>(request->manifest_digest());
-  const auto enc = Fixed<32>(request->enc());
+// On the loop: it takes less than handing it over would gain.
+void EnclaveService::Impl::OpenSession(SessionCall& call) {
+  const v1::OpenSessionRequest& request = call.request();
+  const auto key_id = Fixed<16>(request.key_id());
+  const auto manifest_digest = Fixed<32>(request.manifest_digest());
+  const auto enc = Fixed<32>(request.enc());
   if (!key_id.has_value() || !manifest_digest.has_value() || !enc.has_value()) {
-    return Finish(context, absl::InvalidArgumentError("key_id, manifest_digest and enc have 16, 32 and 32 bytes"));
+    call.Finish(absl::InvalidArgumentError("key_id, manifest_digest and enc have 16, 32 and 32 bytes"));
+    return;
   }
   if (draining_) {
-    return Finish(context, ErrorOf(Reason::kDraining));
+    call.Finish(ErrorOf(Reason::kDraining));
+    return;
   }
   const absl::StatusOr<channel::HelloAck> ack =
-      options_.enclave.OpenSession(*key_id, *manifest_digest, *enc, AsBytes(request->sealed_hello()));
-  if (!ack.ok()) {
-    return Finish(context, ack.status());
+      options_.enclave.OpenSession(*key_id, *manifest_digest, *enc, AsBytes(request.sealed_hello()));
+  if (ack.ok()) {
+    v1::OpenSessionResponse& response = call.response();
+    response.set_session_id(ToString(ack->session_id));
+    response.set_salt(ToString(ack->sealed_hello.salt));
+    response.set_sealed_hello(ToString(ack->sealed_hello.ciphertext));
   }
-  response->set_session_id(ToString(ack->session_id));
-  response->set_salt(ToString(ack->sealed_hello.salt));
-  response->set_sealed_hello(ToString(ack->sealed_hello.ciphertext));
-  return Finish(context, absl::OkStatus());
+  call.Finish(ack.status());
 }
 
-grpc::ServerUnaryReactor* EnclaveService::Impl::Infer(grpc::CallbackServerContext* context,
-                                                      const v1::InferRequest* request, v1::InferResponse* response) {
+void EnclaveService::Impl::Infer(InferCall& call) {
   if (draining_) {
-    return Finish(context, ErrorOf(Reason::kDraining));
+    call.Finish(ErrorOf(Reason::kDraining));
+    return;
   }
-  const SteadyTime deadline = DeadlineOf(*context);
+  const SteadyTime deadline = DeadlineOf(call.context());
   const SteadyTime received = options_.clock.SteadyNow();
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const absl::Status queued = options_.workers.Add([this, context, request, response, deadline, received, reactor] {
-    // A caller that is gone needs no answer: what is not started is not started.
-    if (context->IsCancelled()) {
-      reactor->Finish(rpc::ToGrpcStatus(absl::CancelledError("cancelled")));
-      return;
-    }
-    const std::string session = HexEncode(AsBytes(request->session_id().substr(0, 4)));
-    const uint64_t sequence = request->sequence();
-    RunContext run(deadline);
-    run.traceparent = rpc::TraceParentOf(*context);
-    run.is_cancelled = [context] { return context->IsCancelled(); };
-    run.phases[channel::Phase::kQueue] = options_.clock.SteadyNow() - received;
-    const absl::Status status = RunInfer(*request, run, *response);
-    // The request is gone with this; what is logged after it delays nobody.
-    reactor->Finish(rpc::ToGrpcStatus(status));
-    if (absl::IsCancelled(status)) {
-      return;
-    }
-    if (options_.metrics != nullptr) {
-      options_.metrics->Answered(status, run, options_.clock.SteadyNow() - received);
-    }
-    LogRequest(session, sequence, status, run);
-  });
+  const absl::Status queued =
+      options_.workers.Add([this, &call, deadline, received] { Work(call, deadline, received); });
   if (!queued.ok()) {
-    reactor->Finish(rpc::ToGrpcStatus(queued));
+    call.Finish(queued);
     if (options_.metrics != nullptr) {
       options_.metrics->Refused(queued);
     }
   }
-  return reactor;
+}
+
+void EnclaveService::Impl::Work(InferCall& call, SteadyTime deadline, SteadyTime received) {
+  // A caller that is gone needs no answer: what is not started is not started.
+  if (call.is_cancelled()) {
+    call.Finish(absl::CancelledError("cancelled"));
+    return;
+  }
+  const std::string session = HexEncode(AsBytes(call.request().session_id().substr(0, 4)));
+  const uint64_t sequence = call.request().sequence();
+  RunContext run(deadline);
+  run.traceparent = rpc::TraceParentOf(call.context());
+  run.is_cancelled = [&call] { return call.is_cancelled(); };
+  run.phases[channel::Phase::kQueue] = options_.clock.SteadyNow() - received;
+  const absl::Status status = RunInfer(call.request(), run, call.response());
+  // The call is gone with this; what is logged after it delays nobody.
+  call.Finish(status);
+  if (absl::IsCancelled(status)) {
+    return;
+  }
+  if (options_.metrics != nullptr) {
+    options_.metrics->Answered(status, run, options_.clock.SteadyNow() - received);
+  }
+  LogRequest(session, sequence, status, run);
 }
 
 // Whether a sealed answer holds a result or an error is not for the log.
@@ -347,31 +331,28 @@ absl::Status EnclaveService::Impl::RunInfer(const v1::InferRequest& request, Run
   return absl::OkStatus();
 }
 
-grpc::ServerUnaryReactor* EnclaveService::Impl::ReleaseKey(grpc::CallbackServerContext* context,
-                                                           const v1::ReleaseKeyRequest* request,
-                                                           v1::ReleaseKeyResponse* response) {
+void EnclaveService::Impl::ReleaseKey(ReleaseCall& call) {
   if (draining_) {
-    return Finish(context, ErrorOf(Reason::kDraining));
+    call.Finish(ErrorOf(Reason::kDraining));
+    return;
   }
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   // By a worker, because a model may have to be loaded.
-  const absl::Status queued = options_.workers.Add([this, context, request, response, reactor] {
-    if (context->IsCancelled()) {
-      reactor->Finish(rpc::ToGrpcStatus(absl::CancelledError("cancelled")));
+  const absl::Status queued = options_.workers.Add([this, &call] {
+    if (call.is_cancelled()) {
+      call.Finish(absl::CancelledError("cancelled"));
       return;
     }
-    const std::string session = HexEncode(AsBytes(request->session_id().substr(0, 4)));
-    const absl::Status status = RunRelease(*request, *response);
+    const std::string session = HexEncode(AsBytes(call.request().session_id().substr(0, 4)));
+    const absl::Status status = RunRelease(call.request(), call.response());
     // The manifest and the key may be new: let the front end hear of it before the owner and the clients do.
     Publish();
-    reactor->Finish(rpc::ToGrpcStatus(status));
+    call.Finish(status);
     options_.logger.Info("release",
                          {{"session", session}, {"status", status.ok() ? "ANSWERED" : NameOf(ReasonOf(status))}});
   });
   if (!queued.ok()) {
-    reactor->Finish(rpc::ToGrpcStatus(queued));
+    call.Finish(queued);
   }
-  return reactor;
 }
 
 absl::Status EnclaveService::Impl::RunRelease(const v1::ReleaseKeyRequest& request, v1::ReleaseKeyResponse& response) {
@@ -382,16 +363,14 @@ absl::Status EnclaveService::Impl::RunRelease(const v1::ReleaseKeyRequest& reque
   return absl::OkStatus();
 }
 
-grpc::ServerWriteReactor<internal::v1::EnclaveState>* EnclaveService::Impl::Watch(
-    grpc::CallbackServerContext* /*context*/, const internal::v1::WatchRequest* /*request*/) {
+void EnclaveService::Impl::Watch(WatchCall& call) {
   const absl::MutexLock lock(&mu_);
-  auto* watcher = new Watcher(CurrentState(), [this](Watcher* gone) { Forget(gone); });
+  call.Push(CurrentState());
   if (watches_ended_) {
-    watcher->End(rpc::ToGrpcStatus(ErrorOf(Reason::kDraining)));
+    call.End(ErrorOf(Reason::kDraining));
   } else {
-    watchers_.insert(watcher);
+    watchers_.insert(&call);
   }
-  return watcher;
 }
 
 void EnclaveService::Impl::Publish() {
@@ -402,7 +381,7 @@ void EnclaveService::Impl::Publish() {
   if (now - published_at_ < kSignOfLife && state.SerializeAsString() == published_.SerializeAsString()) {
     return;
   }
-  for (Watcher* watcher : watchers_) {
+  for (WatchCall* watcher : watchers_) {
     watcher->Push(state);
   }
   published_ = std::move(state);
@@ -412,8 +391,8 @@ void EnclaveService::Impl::Publish() {
 void EnclaveService::Impl::EndWatches() {
   const absl::MutexLock lock(&mu_);
   watches_ended_ = true;
-  for (Watcher* watcher : watchers_) {
-    watcher->End(rpc::ToGrpcStatus(ErrorOf(Reason::kDraining)));
+  for (WatchCall* watcher : watchers_) {
+    watcher->End(ErrorOf(Reason::kDraining));
   }
 }
 
@@ -446,7 +425,8 @@ internal::v1::EnclaveState EnclaveService::Impl::CurrentState() {
 
 EnclaveService::EnclaveService(const Options& options) : impl_(std::make_unique<Impl>(options)) {}
 EnclaveService::~EnclaveService() = default;
-grpc::Service* EnclaveService::service() { return impl_.get(); }
+grpc::Service* EnclaveService::service() { return impl_->service(); }
+void EnclaveService::Serve(const std::vector<std::unique_ptr<rpc::EventLoop>>& loops) { impl_->Serve(loops); }
 void EnclaveService::Publish() {
   impl_->Publish();
   impl_->LogEvidence();

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "enclave_worker/core/enclave.h"
@@ -13,6 +14,7 @@
 #include "enclave_worker/service/evidence_queue.h"
 #include "enclave_worker/service/worker_pool.h"
 #include "lib/base/clock.h"
+#include "lib/rpc/event_loop.h"
 #include "lib/telemetry/log.h"
 
 namespace grpc {
@@ -44,6 +46,8 @@ class EnclaveService {
 
   // For rpc::Server::Start.
   grpc::Service* service();
+  // Takes calls from now on, on the loops of that server, all of which must be stopped before this ends.
+  void Serve(const std::vector<std::unique_ptr<rpc::EventLoop>>& loops);
 
   // Tells every watcher the enclave's state when it has changed, or as a sign of life when `now` is late enough; and
   // the log, now and then, how much evidence was asked for. Call several times a second.

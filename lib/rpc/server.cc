@@ -77,7 +77,7 @@ void BoundConnections(const ServerOptions& options, grpc::ServerBuilder& builder
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(options.keepalive_timeout));
 }
 
-void Configure(const ServerOptions& options, const GenericCalls* generic, grpc::ServerBuilder& builder) {
+void Configure(const ServerOptions& options, const AsyncCalls* async, grpc::ServerBuilder& builder) {
   BoundConnections(options, builder);
   const int max_message_bytes = static_cast<int>(std::min<size_t>(options.max_message_bytes, INT_MAX));
   builder.SetMaxReceiveMessageSize(max_message_bytes);
@@ -94,18 +94,17 @@ void Configure(const ServerOptions& options, const GenericCalls* generic, grpc::
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
   builder.SetOption(std::make_unique<ReflectionOption>(
-      options.reflection, generic == nullptr ? std::vector<std::string>() : generic->service_names));
+      options.reflection, async == nullptr ? std::vector<std::string>() : async->service_names));
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
-                                                      const std::vector<grpc::Service*>& services,
-                                                      GenericCalls* generic) {
+                                                      const std::vector<grpc::Service*>& services, AsyncCalls* async) {
   KeepGrpcRunning();
   std::unique_ptr<Server> out(new Server());
   grpc::ServerBuilder builder;
-  Configure(options, generic, builder);
+  Configure(options, async, builder);
   if (options.max_buffered_bytes.has_value()) {
     out->quota_ = std::make_unique<grpc::ResourceQuota>("server");
     out->quota_->Resize(*options.max_buffered_bytes);
@@ -126,15 +125,17 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     builder.RegisterService(service);
   }
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
-  if (generic != nullptr) {
-    builder.RegisterAsyncGenericService(&generic->service);
-    for (size_t i = 0; i < generic->num_loops; ++i) {
+  if (async != nullptr) {
+    if (async->generic != nullptr) {
+      builder.RegisterAsyncGenericService(async->generic);
+    }
+    for (size_t i = 0; i < async->num_loops; ++i) {
       queues.push_back(builder.AddCompletionQueue());
     }
   }
   out->server_ = builder.BuildAndStart();
   for (auto& queue : queues) {
-    generic->loops.push_back(std::make_unique<EventLoop>(std::move(queue)));
+    async->loops.push_back(std::make_unique<EventLoop>(std::move(queue)));
   }
   if (out->server_ == nullptr) {
     return absl::UnavailableError("the server could not start; gRPC's log line above says why");

@@ -57,25 +57,26 @@ struct ServerOptions {
   Reflection reflection = Reflection::kOff;
 };
 
-// Takes the calls of every method that no service serves itself: `service.RequestCall` on one of `loops` asks for the
-// next one, which is there before its body has been read. Outlives the server; stop the loops between its shutdown and
-// its end.
-struct GenericCalls {
+// Loops on which calls are asked for one by one. Outlives the server; its end is after the server's shutdown and before
+// the server's end.
+struct AsyncCalls {
   size_t num_loops = 1;
-  std::vector<std::string> service_names = {};  // of these methods, for reflection
-  grpc::AsyncGenericService service = {};
+  // Takes the calls of every method that no service serves itself: `generic->RequestCall` on one of `loops` asks for
+  // the next one, which is there before its body has been read. nullptr: such calls are UNIMPLEMENTED.
+  grpc::AsyncGenericService* generic = nullptr;
+  std::vector<std::string> service_names = {};         // of these methods, for reflection
   std::vector<std::unique_ptr<EventLoop>> loops = {};  // filled by Server::Start
 };
 
 // A running gRPC server. Thread-safe.
 class Server {
  public:
-  // Binds every listener and serves `services`, which must outlive the server, and `generic` if it is given. An address
+  // Binds every listener and serves `services`, which must outlive the server, and `async` if it is given. An address
   // that another process serves is ALREADY_EXISTS and is never taken over; a Unix socket left by a dead process is
   // replaced. Other errors: as CheckEndpoint's files.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        const std::vector<grpc::Service*>& services,
-                                                       GenericCalls* generic = nullptr);
+                                                       AsyncCalls* async = nullptr);
 
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
