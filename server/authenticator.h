@@ -31,6 +31,9 @@ class Authenticator {
   // unless the call carries exactly one `authorization` that is accepted. (Shared: a call may outlive its token.)
   absl::StatusOr<std::shared_ptr<Account>> Check(const grpc::ServerContext& context) const;
 
+  // Whether that is the one that all share.
+  bool IsAnyone(const Account& account) const { return &account == anyone_.get(); }
+
   // Those that have a name.
   std::vector<std::shared_ptr<Account>> NamedAccounts() const;
 

@@ -134,7 +134,8 @@ std::optional<Refusal> Call::JudgeHead() {
   if (const std::optional<Refusal> refusal = ForeseeQueue()) {
     return refusal;
   }
-  is_in_intake_ = intake().Enter(*this).ok();
+  const bool is_anyone = account_ == nullptr || environment_.authenticator.IsAnyone(*account_);
+  is_in_intake_ = intake().Enter(*this, is_anyone ? nullptr : account_.get()).ok();
   return is_in_intake_ ? std::nullopt : std::optional<Refusal>(Refusal::kMemory);
 }
 

@@ -9,12 +9,18 @@
 #include "lib/base/reason.h"
 
 namespace shoji::server {
+namespace {
+
+// One flow may hold so many times what it leaves to others: four fifths, where it is alone.
+constexpr size_t kShare = 4;
+
+}  // namespace
 
 Intake::Intake(const Options& options, const Clock& clock) : clock_(clock), options_(options) {}
 
 void Intake::CutOff(Body& body) {
   stalled_.erase(*std::exchange(body.stalled, std::nullopt));
-  num_held_bytes_ -= std::exchange(body.held_bytes, 0);
+  Hold(body, 0);
   ++num_cut_off_;
   body.OnCutOff();
 }
@@ -22,17 +28,51 @@ void Intake::CutOff(Body& body) {
 void Intake::Await(Body& body, size_t num_bytes) {
   body.stalled = stalled_.insert(stalled_.end(), &body);
   body.since = clock_.SteadyNow();
-  num_held_bytes_ += num_bytes - body.held_bytes;
-  body.held_bytes = num_bytes;
+  Hold(body, num_bytes);
 }
 
-absl::Status Intake::Enter(Body& body) {
+void Intake::Hold(Body& body, size_t num_bytes) {
+  const auto of_flow = held_by_flow_.try_emplace(body.flow, 0).first;
+  of_flow->second += num_bytes - body.held_bytes;
+  num_held_bytes_ += num_bytes - body.held_bytes;
+  body.held_bytes = num_bytes;
+  if (of_flow->second == 0) {
+    held_by_flow_.erase(of_flow);
+  }
+}
+
+bool Intake::IsTooMuch(Flow flow, size_t num_bytes) const {
+  const auto own = held_by_flow_.find(flow);
+  if (flow == nullptr || own == held_by_flow_.end()) {
+    return false;
+  }
+  const size_t then_held = num_held_bytes_ + num_bytes;
+  const size_t left = options_.max_bytes - std::min(options_.max_bytes, then_held);
+  return (own->second + num_bytes) / kShare >= left;
+}
+
+bool Intake::CutOffOneOf(Flow flow, SteadyTime now) {
+  const auto found =
+      std::find_if(stalled_.begin(), stalled_.end(), [flow](const Body* body) { return body->flow == flow; });
+  if (found == stalled_.end() || now - (*found)->since < options_.grace) {
+    return false;
+  }
+  CutOff(**found);
+  return true;
+}
+
+absl::Status Intake::Enter(Body& body, Flow flow) {
   const absl::MutexLock lock(&mu_);
   const SteadyTime now = clock_.SteadyNow();
   while (!stalled_.empty() && now - stalled_.front()->since >= options_.max_stall) {
     CutOff(*stalled_.front());
   }
   const size_t reservation = std::min(options_.max_message_bytes, options_.max_bytes);
+  while (IsTooMuch(flow, reservation)) {
+    if (!CutOffOneOf(flow, now)) {
+      return ErrorOf(Reason::kOverloaded);
+    }
+  }
   const auto is_full = [&] {
     mu_.AssertHeld();
     return num_held_bytes_ + reservation > options_.max_bytes;
@@ -44,6 +84,7 @@ absl::Status Intake::Enter(Body& body) {
   if (is_full()) {
     return ErrorOf(Reason::kOverloaded);
   }
+  body.flow = flow;
   Await(body, reservation);
   return absl::OkStatus();
 }
@@ -54,8 +95,7 @@ bool Intake::Arrived(Body& body, size_t num_bytes) {
     return false;
   }
   stalled_.erase(*std::exchange(body.stalled, std::nullopt));
-  num_held_bytes_ += num_bytes - body.held_bytes;
-  body.held_bytes = num_bytes;
+  Hold(body, num_bytes);
   return true;
 }
 
@@ -69,7 +109,7 @@ void Intake::Leave(Body& body) {
   if (body.stalled.has_value()) {
     stalled_.erase(*std::exchange(body.stalled, std::nullopt));
   }
-  num_held_bytes_ -= std::exchange(body.held_bytes, 0);
+  Hold(body, 0);
 }
 
 void Intake::Configure(size_t max_bytes, std::chrono::nanoseconds max_stall) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <list>
 #include <optional>
+#include <unordered_map>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -20,8 +21,11 @@ namespace shoji::server {
 // largest that may come; when it has arrived it counts for what it is, and then its answer does, until the caller has
 // taken it. When there is no room left, the call that has been waiting for its caller for longest, to send its body or
 // to take its answer, is cut off, if that is longer than the grace: a caller that does neither cannot keep others out.
-// One that waits longer than `max_stall` is cut off at the next chance even when there is room. Knows no gRPC.
-// Thread-safe.
+// One that waits longer than `max_stall` is cut off at the next chance even when there is room.
+//
+// A flow (a caller) that holds much gets no more unless there is left at least a part of what it then has, so that
+// whatever one of them holds there is room for the others. It makes room for itself: what of its own has waited longer
+// than the grace is cut off for it. Knows no gRPC. Thread-safe.
 class Intake {
  public:
   struct Options {
@@ -30,6 +34,9 @@ class Intake {
     std::chrono::nanoseconds grace = std::chrono::seconds(1);
     std::chrono::nanoseconds max_stall = std::chrono::seconds(60);
   };
+
+  // Whose call it is; only compared. Null: one that no others are to be kept from, as where all callers are one.
+  using Flow = const void*;
 
   // What one call holds. Leave before it goes.
   class Body {
@@ -46,6 +53,7 @@ class Intake {
     friend class Intake;
     std::optional<std::list<Body*>::iterator> stalled;
     SteadyTime since;
+    Flow flow = nullptr;
     size_t held_bytes = 0;
   };
 
@@ -53,8 +61,8 @@ class Intake {
   Intake(const Intake&) = delete;
   Intake& operator=(const Intake&) = delete;
 
-  // OK: `body` may be read. OVERLOADED: there is no room.
-  absl::Status Enter(Body& body);
+  // OK: `body` may be read. OVERLOADED: there is no room, or none for `flow`.
+  absl::Status Enter(Body& body, Flow flow);
   // The body of `num_bytes` is there. False: it has been cut off.
   bool Arrived(Body& body, size_t num_bytes);
   // What the call holds is now an answer of `num_bytes` that its caller is to take.
@@ -71,13 +79,19 @@ class Intake {
  private:
   void CutOff(Body& body) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Await(Body& body, size_t num_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Hold(Body& body, size_t num_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether `flow` would leave too little to others with `num_bytes` more.
+  bool IsTooMuch(Flow flow, size_t num_bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Cuts off what of `flow` has waited for longest, if that is longer than the grace.
+  bool CutOffOneOf(Flow flow, SteadyTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Clock& clock_;
   mutable absl::Mutex mu_;
   Options options_ ABSL_GUARDED_BY(mu_);
   size_t num_held_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t num_cut_off_ ABSL_GUARDED_BY(mu_) = 0;
-  std::list<Body*> stalled_ ABSL_GUARDED_BY(mu_);  // the oldest first
+  std::unordered_map<Flow, size_t> held_by_flow_ ABSL_GUARDED_BY(mu_);  // only those that hold something
+  std::list<Body*> stalled_ ABSL_GUARDED_BY(mu_);                       // the oldest first
 };
 
 }  // namespace shoji::server

@@ -23,11 +23,16 @@ namespace {
 
 constexpr char kInfer[] = "/shoji.v1.InferenceService/Infer";
 constexpr char kToken[] = "0123456789abcdef0123456789abcdef";
+constexpr char kOtherToken[] = "fedcba9876543210fedcba9876543210";
 
 // A call whose body the test sends, or never sends.
 class SlowCall {
  public:
-  SlowCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& method) : stub_(channel) {
+  SlowCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& method, const std::string& token = "")
+      : stub_(channel) {
+    if (!token.empty()) {
+      context_.AddMetadata("authorization", "Bearer " + token);
+    }
     context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
     call_ = stub_.PrepareCall(&context_, method, &queue_);
     call_->StartCall(nullptr);
@@ -122,10 +127,9 @@ TEST_F(FrontEndIntakeTest, AnswersThatNobodyTakesAreCutOffForNewRequests) {
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // the window stays as small as it is at first
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   for (size_t i = 0; i < 4; ++i) {
-    slow.push_back(std::make_unique<SlowCall>(
-        grpc::CreateCustomChannel(front_end().addresses().front().ToString(), grpc::InsecureChannelCredentials(),
-                                  arguments),
-        kInfer));
+    slow.push_back(std::make_unique<SlowCall>(grpc::CreateCustomChannel(front_end().addresses().front().ToString(),
+                                                                        grpc::InsecureChannelCredentials(), arguments),
+                                              kInfer));
     ASSERT_TRUE(slow.back()->Send(request.SerializeAsString()));
     while (enclave().num_infers() <= i) {
       std::this_thread::yield();
@@ -167,6 +171,20 @@ TEST_F(FrontEndIntakeTest, HealthIsAnsweredWhileNoOtherBodyHasRoom) {
   }
   // All the room that health has is taken, and none of what requests have.
   EXPECT_TRUE(Infer({.authorization = {std::string("Bearer ") + kToken}}).status.ok());
+}
+
+TEST_F(FrontEndIntakeTest, BodiesThatOneCallerNeverSendsLeaveRoomForAnother) {
+  config().limits.max_message_bytes = 64 * 1024;
+  config().limits.max_buffered_bytes = 4 * config().limits.max_message_bytes;
+  WriteTokens(std::string(kToken) + "\n" + kOtherToken + "\n");
+  config().tokens_file = File("tokens.txt");
+  StartReady();
+  std::vector<std::unique_ptr<SlowCall>> slow;
+  for (int i = 0; i < 10; ++i) {
+    slow.push_back(std::make_unique<SlowCall>(Connect(), kInfer, kToken));
+  }
+  EXPECT_EQ(ReasonOf(slow.back()->End()), Reason::kOverloaded);
+  EXPECT_TRUE(Infer({.authorization = {std::string("Bearer ") + kOtherToken}}).status.ok());
 }
 
 TEST_F(FrontEndIntakeTest, ACallCancelledWhileItsBodyComesFreesItsRoom) {

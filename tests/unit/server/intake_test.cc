@@ -31,7 +31,7 @@ class IntakeTest : public ::testing::Test {
 
   void Fill() {
     for (FakeBody& body : bodies_) {
-      ASSERT_TRUE(intake_.Enter(body).ok());
+      ASSERT_TRUE(intake_.Enter(body, nullptr).ok());
     }
   }
 
@@ -42,7 +42,7 @@ class IntakeTest : public ::testing::Test {
 };
 
 TEST_F(IntakeTest, ABodyCountsForTheLargestUntilItHasArrivedAndForItselfAfterwards) {
-  ASSERT_TRUE(intake_.Enter(bodies_[0]).ok());
+  ASSERT_TRUE(intake_.Enter(bodies_[0], nullptr).ok());
   EXPECT_EQ(intake_.num_held_bytes(), 100U);
   EXPECT_TRUE(intake_.Arrived(bodies_[0], 7));
   EXPECT_EQ(intake_.num_held_bytes(), 7U);
@@ -55,7 +55,7 @@ TEST_F(IntakeTest, ABodyCountsForTheLargestUntilItHasArrivedAndForItselfAfterwar
 TEST_F(IntakeTest, WithoutRoomANewBodyIsRefusedWithinTheGrace) {
   Fill();
   clock_.Advance(milliseconds(999));
-  EXPECT_EQ(ReasonOf(intake_.Enter(late_)), Reason::kOverloaded);
+  EXPECT_EQ(ReasonOf(intake_.Enter(late_, nullptr)), Reason::kOverloaded);
   EXPECT_EQ(intake_.num_held_bytes(), 300U);
   EXPECT_EQ(bodies_[0].num_cut_off, 0);
 }
@@ -63,7 +63,7 @@ TEST_F(IntakeTest, WithoutRoomANewBodyIsRefusedWithinTheGrace) {
 TEST_F(IntakeTest, AfterTheGraceTheOldestBodyIsCutOffForANewOne) {
   Fill();
   clock_.Advance(milliseconds(1000));
-  EXPECT_TRUE(intake_.Enter(late_).ok());
+  EXPECT_TRUE(intake_.Enter(late_, nullptr).ok());
   EXPECT_EQ(bodies_[0].num_cut_off, 1);
   EXPECT_EQ(bodies_[1].num_cut_off, 0);
   EXPECT_EQ(intake_.num_held_bytes(), 300U);
@@ -78,9 +78,9 @@ TEST_F(IntakeTest, WhatHasArrivedIsNeverCutOff) {
     EXPECT_TRUE(intake_.Arrived(body, 100));
   }
   clock_.Advance(milliseconds(5000));
-  EXPECT_EQ(ReasonOf(intake_.Enter(late_)), Reason::kOverloaded);
+  EXPECT_EQ(ReasonOf(intake_.Enter(late_, nullptr)), Reason::kOverloaded);
   intake_.Leave(bodies_[1]);
-  EXPECT_TRUE(intake_.Enter(late_).ok());
+  EXPECT_TRUE(intake_.Enter(late_, nullptr).ok());
   EXPECT_EQ(bodies_[0].num_cut_off + bodies_[1].num_cut_off + bodies_[2].num_cut_off, 0);
 }
 
@@ -92,9 +92,9 @@ TEST_F(IntakeTest, AnAnswerCountsUntilItIsTakenAndIsCutOffForANewBodyAfterTheGra
   intake_.Answering(bodies_[1], 100);
   EXPECT_EQ(intake_.num_held_bytes(), 300U);
   clock_.Advance(milliseconds(999));
-  EXPECT_EQ(ReasonOf(intake_.Enter(late_)), Reason::kOverloaded);
+  EXPECT_EQ(ReasonOf(intake_.Enter(late_, nullptr)), Reason::kOverloaded);
   clock_.Advance(milliseconds(1));
-  EXPECT_TRUE(intake_.Enter(late_).ok());
+  EXPECT_TRUE(intake_.Enter(late_, nullptr).ok());
   EXPECT_EQ(bodies_[1].num_cut_off, 1);
   EXPECT_EQ(intake_.num_cut_off(), 1U);
   EXPECT_EQ(intake_.num_held_bytes(), 300U);
@@ -108,23 +108,23 @@ TEST_F(IntakeTest, SeveralAnswersMakeRoomWhereOneIsNotEnough) {
   intake_.Answering(bodies_[0], 60);
   intake_.Answering(bodies_[1], 70);
   clock_.Advance(milliseconds(1000));
-  EXPECT_TRUE(intake_.Enter(late_).ok());
+  EXPECT_TRUE(intake_.Enter(late_, nullptr).ok());
   EXPECT_EQ(bodies_[0].num_cut_off, 1);
   EXPECT_EQ(bodies_[1].num_cut_off, 0);
   FakeBody later;
-  EXPECT_TRUE(intake_.Enter(later).ok());
+  EXPECT_TRUE(intake_.Enter(later, nullptr).ok());
   EXPECT_EQ(bodies_[1].num_cut_off, 1);
   intake_.Leave(later);
 }
 
 TEST_F(IntakeTest, WhatWaitsForItsCallerTooLongIsCutOffEvenWhenThereIsRoom) {
   intake_.Configure(300, milliseconds(5000));
-  ASSERT_TRUE(intake_.Enter(bodies_[0]).ok());
+  ASSERT_TRUE(intake_.Enter(bodies_[0], nullptr).ok());
   clock_.Advance(milliseconds(4999));
-  ASSERT_TRUE(intake_.Enter(bodies_[1]).ok());
+  ASSERT_TRUE(intake_.Enter(bodies_[1], nullptr).ok());
   EXPECT_EQ(bodies_[0].num_cut_off, 0);
   clock_.Advance(milliseconds(1));
-  ASSERT_TRUE(intake_.Enter(late_).ok());
+  ASSERT_TRUE(intake_.Enter(late_, nullptr).ok());
   EXPECT_EQ(bodies_[0].num_cut_off, 1);
   EXPECT_EQ(bodies_[1].num_cut_off, 0);
 }
@@ -133,7 +133,7 @@ TEST_F(IntakeTest, SmallBodiesLeaveRoomForMany) {
   std::vector<std::unique_ptr<FakeBody>> many;
   for (int i = 0; i < 20; ++i) {
     many.push_back(std::make_unique<FakeBody>());
-    ASSERT_TRUE(intake_.Enter(*many.back()).ok()) << i;
+    ASSERT_TRUE(intake_.Enter(*many.back(), nullptr).ok()) << i;
     ASSERT_TRUE(intake_.Arrived(*many.back(), 10));
   }
   EXPECT_EQ(intake_.num_held_bytes(), 200U);
@@ -142,13 +142,55 @@ TEST_F(IntakeTest, SmallBodiesLeaveRoomForMany) {
 TEST_F(IntakeTest, ABodyThatLeavesBeforeItArrivedFreesItsRoom) {
   Fill();
   intake_.Leave(bodies_[2]);
-  EXPECT_TRUE(intake_.Enter(late_).ok());
+  EXPECT_TRUE(intake_.Enter(late_, nullptr).ok());
+}
+
+TEST_F(IntakeTest, AFlowThatHoldsMuchLeavesRoomForAnother) {
+  Intake intake({.max_bytes = 1000, .max_message_bytes = 100, .grace = milliseconds(1000)}, clock_);
+  const int flood = 0;
+  std::vector<std::unique_ptr<FakeBody>> many;
+  many.push_back(std::make_unique<FakeBody>());
+  while (intake.Enter(*many.back(), &flood).ok()) {
+    many.push_back(std::make_unique<FakeBody>());
+  }
+  EXPECT_EQ(intake.num_held_bytes(), 700U) << "with 800 it would have four times what it leaves, or more";
+  const int other = 0;
+  EXPECT_TRUE(intake.Enter(bodies_[0], &other).ok());
+  EXPECT_TRUE(intake.Enter(bodies_[1], &other).ok());
+  // What the flood has sent stays its own, whether it has arrived or not.
+  EXPECT_TRUE(intake.Arrived(*many.front(), 100));
+  EXPECT_FALSE(intake.Enter(*many.back(), &flood).ok());
+  EXPECT_EQ(intake.num_cut_off(), 0U);
+  for (const auto& body : many) {
+    intake.Leave(*body);
+  }
+  EXPECT_TRUE(intake.Enter(*many.back(), &flood).ok());
+  intake.Leave(*many.back());
+}
+
+TEST_F(IntakeTest, AFlowThatHoldsMuchMakesRoomForItselfAndNotAtTheCostOfOthers) {
+  Intake intake({.max_bytes = 1000, .max_message_bytes = 100, .grace = milliseconds(1000)}, clock_);
+  const int other = 0;
+  ASSERT_TRUE(intake.Enter(bodies_[0], &other).ok());
+  const int flood = 0;
+  std::vector<std::unique_ptr<FakeBody>> many;
+  many.push_back(std::make_unique<FakeBody>());
+  while (intake.Enter(*many.back(), &flood).ok()) {
+    many.push_back(std::make_unique<FakeBody>());
+  }
+  clock_.Advance(milliseconds(1000));
+  EXPECT_TRUE(intake.Enter(*many.back(), &flood).ok());
+  EXPECT_EQ(many.front()->num_cut_off, 1);
+  EXPECT_EQ(bodies_[0].num_cut_off, 0) << "although it has waited for longest";
+  for (const auto& body : many) {
+    intake.Leave(*body);
+  }
 }
 
 TEST_F(IntakeTest, AMessageLargerThanAllTheRoomTakesAllOfIt) {
   Intake tight({.max_bytes = 50, .max_message_bytes = 100}, clock_);
-  EXPECT_TRUE(tight.Enter(bodies_[0]).ok());
-  EXPECT_FALSE(tight.Enter(bodies_[1]).ok());
+  EXPECT_TRUE(tight.Enter(bodies_[0], nullptr).ok());
+  EXPECT_FALSE(tight.Enter(bodies_[1], nullptr).ok());
   tight.Leave(bodies_[0]);
 }
 
