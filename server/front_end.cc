@@ -36,11 +36,14 @@ constexpr std::chrono::milliseconds kLastAnswers{1000};
 // to be told that they are full, and not to wait for a stream to find out.
 constexpr int kMaxStreams = 512;
 
-// Bodies of calls that need no token and are read at a time.
-constexpr size_t kOpenBodies = 4;
-
 // Calls that a loop has asked gRPC for ahead of their coming.
 constexpr int kAcceptedAhead = 8;
+
+// Bodies of calls that need no token and are read at a time. They are tiny and come with their heads: one that has not
+// come is cut off for the next call at once, or strangers who send none would keep out who asks for the server's
+// health. More than are accepted before the first of them is read.
+constexpr size_t kOpenBodies = 2 * kAcceptedAhead;
+constexpr std::chrono::nanoseconds kOpenGrace{0};
 
 absl::StatusOr<std::optional<TokenTable>> LoadTokens(const Config& config) {
   if (!config.tokens_file.has_value()) {
@@ -65,8 +68,17 @@ std::chrono::milliseconds Millis(std::chrono::nanoseconds time) {
   return std::chrono::ceil<std::chrono::milliseconds>(time);
 }
 
-Intake::Options IntakeOf(const Limits& limits, size_t max_bytes) {
-  return {.max_bytes = max_bytes, .max_message_bytes = limits.max_message_bytes, .max_stall = limits.max_deadline};
+Intake::Options IntakeOf(const Limits& limits) {
+  return {.max_bytes = limits.max_buffered_bytes,
+          .max_message_bytes = limits.max_message_bytes,
+          .max_stall = limits.max_deadline};
+}
+
+Intake::Options OpenIntakeOf(const Limits& limits) {
+  Intake::Options options = IntakeOf(limits);
+  options.max_bytes = kOpenBodies * limits.max_message_bytes;
+  options.grace = kOpenGrace;
+  return options;
 }
 
 // The end: first the server, so that no call is left, then the links, then the loops that both need, then the rest.
@@ -80,8 +92,8 @@ class FrontEndImpl final : public FrontEnd {
         metrics_(*exporter_),
         live_limits_(config.limits.max_deadline),
         authenticator_(tokens, config.limits.per_token),
-        intake_(IntakeOf(config.limits, config.limits.max_buffered_bytes), clock),
-        open_intake_(IntakeOf(config.limits, kOpenBodies * config.limits.max_message_bytes), clock),
+        intake_(IntakeOf(config.limits), clock),
+        open_intake_(OpenIntakeOf(config.limits), clock),
         admission_(AllLanes(config.limits, config.enclaves.size()), clock),
         router_(config.enclaves.size()),
         health_({v1::InferenceService::service_full_name(), v1::AttestationService::service_full_name()}),

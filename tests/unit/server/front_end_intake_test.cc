@@ -187,6 +187,20 @@ TEST_F(FrontEndIntakeTest, BodiesThatOneCallerNeverSendsLeaveRoomForAnother) {
   EXPECT_TRUE(Infer({.authorization = {std::string("Bearer ") + kOtherToken}}).status.ok());
 }
 
+TEST_F(FrontEndIntakeTest, StrangersWhoSendNoBodyKeepNobodyFromAskingForHealth) {
+  config().limits.max_message_bytes = 64 * 1024;
+  StartReady();
+  std::vector<std::unique_ptr<SlowCall>> slow;
+  for (int i = 0; i < 40; ++i) {
+    slow.push_back(std::make_unique<SlowCall>(Connect(), "/grpc.health.v1.Health/Check"));
+  }
+  const auto stub = grpc::health::v1::Health::NewStub(Connect());
+  grpc::ClientContext context;
+  grpc::health::v1::HealthCheckResponse response;
+  const grpc::Status status = stub->Check(&context, {}, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
 TEST_F(FrontEndIntakeTest, ACallCancelledWhileItsBodyComesFreesItsRoom) {
   config().limits.max_message_bytes = 64 * 1024;
   config().limits.max_buffered_bytes = config().limits.max_message_bytes;
