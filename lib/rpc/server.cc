@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <cstdint>
 #include <utility>
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
@@ -23,6 +24,10 @@
 
 namespace shoji::rpc {
 namespace {
+
+// Reflection holds a thread for as long as its caller keeps the stream open, and asks for no token: whoever comes when
+// all are held is refused.
+constexpr int kMaxReflectionThreads = 8;
 
 // gRPC lists only services that registered a method with it; this adds those whose calls are taken as generic ones.
 class ListingReflectionPlugin final : public grpc::reflection::ProtoServerReflectionPlugin {
@@ -105,9 +110,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   std::unique_ptr<Server> out(new Server());
   grpc::ServerBuilder builder;
   Configure(options, async, builder);
-  if (options.max_buffered_bytes.has_value()) {
+  if (options.max_buffered_bytes.has_value() || options.reflection == Reflection::kOn) {
     out->quota_ = std::make_unique<grpc::ResourceQuota>("server");
-    out->quota_->Resize(*options.max_buffered_bytes);
+    out->quota_->SetMaxThreads(kMaxReflectionThreads);
+    out->SetMaxBufferedBytes(options.max_buffered_bytes.value_or(SIZE_MAX));
     builder.SetResourceQuota(*out->quota_);
   }
   std::vector<int> ports(options.listeners.size(), 0);

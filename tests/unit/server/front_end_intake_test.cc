@@ -48,6 +48,13 @@ class SlowCall {
     call_->WriteLast(grpc::ByteBuffer(&slice, 1), {}, nullptr);
     return Next();
   }
+  // As End, when there is an answer to take first.
+  absl::Status ReceiveAndEnd() {
+    grpc::ByteBuffer answer;
+    call_->Read(&answer, nullptr);
+    Next();
+    return End();
+  }
   // How the server ends the call; waits for that.
   absl::Status End() {
     grpc::Status status;
@@ -199,6 +206,26 @@ TEST_F(FrontEndIntakeTest, StrangersWhoSendNoBodyKeepNobodyFromAskingForHealth) 
   grpc::health::v1::HealthCheckResponse response;
   const grpc::Status status = stub->Check(&context, {}, &response);
   EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
+TEST_F(FrontEndIntakeTest, StreamsOfReflectionThatStayOpenHoldNoMoreThanAFewThreads) {
+  constexpr char kReflection[] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+  StartReady();
+  const auto channel = Connect();
+  std::vector<std::unique_ptr<SlowCall>> open;
+  for (int i = 0; i < 20; ++i) {
+    open.push_back(std::make_unique<SlowCall>(channel, kReflection));
+  }
+  EXPECT_EQ(open.back()->End().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(Infer().status.ok());
+  open.clear();  // cancels them
+  absl::Status status = absl::ResourceExhaustedError("");
+  while (absl::IsResourceExhausted(status)) {
+    SlowCall call(Connect(), kReflection);
+    ASSERT_TRUE(call.Send(std::string("\x3a\x00", 2)));  // list_services: ""
+    status = call.ReceiveAndEnd();
+  }
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 TEST_F(FrontEndIntakeTest, ACallCancelledWhileItsBodyComesFreesItsRoom) {
