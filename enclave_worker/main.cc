@@ -27,6 +27,7 @@
 #include "enclave_worker/service/enclave_metrics.h"
 #include "enclave_worker/service/enclave_service.h"
 #include "enclave_worker/service/model_loader.h"
+#include "enclave_worker/service/reload_thread.h"
 #include "enclave_worker/service/worker_pool.h"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
@@ -147,31 +148,30 @@ absl::StatusOr<std::unique_ptr<metrics::Exporter>> StartMetrics(const metrics::O
 }
 
 // Re-reads models, files and policies. Everything else needs a restart.
-absl::Status Reload(const std::string& path, const ModelLoader& loader, Enclave& enclave) {
-  return enclave.Reload([&]() -> absl::StatusOr<Served> {
+void Reload(const std::string& path, Quarantine& quarantine, const ModelLoader& loader, Enclave& enclave,
+            RequestMetrics& metrics, telemetry::Logger& logger) {
+  quarantine.ReleaseAll();
+  const absl::Status reloaded = enclave.Reload([&]() -> absl::StatusOr<Served> {
     ASSIGN_OR_RETURN(const EnclaveConfig config, LoadEnclaveConfig(path));
     return loader.Load(config);
   });
+  metrics.Reloaded(reloaded.ok());
+  if (reloaded.ok()) {
+    logger.Info("reloaded", {{"config", path}});
+  } else {
+    logger.Error("reload_refused", {{"error", std::string(reloaded.message())}, {"kept", "the old models"}});
+  }
 }
 
 // Serves until SIGTERM or SIGINT.
-void ServeUntilDrained(const Flags& flags, Quarantine& quarantine, const ModelLoader& loader, Enclave& enclave,
-                       EnclaveService& service, RequestMetrics& metrics, rpc::SignalWaiter& signals,
-                       telemetry::Logger& logger) {
+void ServeUntilDrained(ReloadThread& reloads, Enclave& enclave, EnclaveService& service, rpc::SignalWaiter& signals) {
   while (true) {
     const std::optional<rpc::Signal> signal = signals.WaitFor(kTick);
     if (signal == rpc::Signal::kDrain) {
       return;
     }
     if (signal == rpc::Signal::kReload) {
-      quarantine.ReleaseAll();
-      const absl::Status reloaded = Reload(flags.config, loader, enclave);
-      metrics.Reloaded(reloaded.ok());
-      if (reloaded.ok()) {
-        logger.Info("reloaded", {{"config", flags.config}});
-      } else {
-        logger.Error("reload_refused", {{"error", std::string(reloaded.message())}, {"kept", "the old models"}});
-      }
+      reloads.Ask();
     }
     enclave.Tick();
     service.Publish();
@@ -255,7 +255,8 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
     RETURN_IF_ERROR(rpc::WriteAddressFile(flags.address_file, server->addresses()));
   }
   logger.Info("serving", {{"address", server->addresses()[0].ToString()}, {"version", SHOJI_VERSION}});
-  ServeUntilDrained(flags, quarantine, loader, *enclave, service, request_metrics, signals, logger);
+  ReloadThread reloads([&] { Reload(flags.config, quarantine, loader, *enclave, request_metrics, logger); });
+  ServeUntilDrained(reloads, *enclave, service, signals);
   logger.Info("draining", {});
   service.Drain();
   service.EndWatches();
