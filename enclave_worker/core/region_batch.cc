@@ -4,6 +4,7 @@
 #include "enclave_worker/core/region_batch.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -15,8 +16,18 @@ namespace shoji::enclave {
 
 using channel::Phase;
 
+namespace {
+
+// The most by which the time left of two requests of a message differs. More than where they are brought together:
+// those who have not quite as long drift apart as time passes.
+constexpr int kMaxRatio = 3;
+
+}  // namespace
+
 void RegionBatch::Add(BatchItem& item, quantization::Frame& frame, std::unique_ptr<Pad> pad) {
-  members_.push_back({&item, std::make_unique<RegionRun>(parts_, frame, std::move(pad), avoided_)});
+  auto avoided = std::make_unique<AvoidedSides>();
+  auto run = std::make_unique<RegionRun>(parts_, frame, std::move(pad), *avoided);
+  members_.push_back({&item, std::move(avoided), std::move(run)});
 }
 
 RegionBatch::Members RegionBatch::Alive() {
@@ -49,6 +60,8 @@ void RegionBatch::RunStep(size_t step) {
   for (Member* member : Alive()) {
     (member->run->OffloadOf(step) == nullptr ? here : there).push_back(member);
   }
+  FailLate(there);
+  std::erase_if(there, [](const Member* member) { return !member->item->status.ok(); });
   if (!there.empty()) {
     const Members back = RunThere(step, there);
     here.insert(here.end(), back.begin(), back.end());
@@ -102,6 +115,14 @@ RegionBatch::Members RegionBatch::RunThere(size_t step, const Members& members) 
   return back;
 }
 
+void RegionBatch::FailLate(const Members& members) {
+  std::vector<BatchItem*> items;
+  for (const Member* member : members) {
+    items.push_back(member->item);
+  }
+  FailExpired(items, parts_.clock.SteadyNow());
+}
+
 // Until the last deadline: whoever's own has come by then has failed.
 void RegionBatch::TakeSlotAgain() {
   const Members alive = Alive();
@@ -111,30 +132,64 @@ void RegionBatch::TakeSlotAgain() {
   }
   const BatchTimer timer(parts_.clock, RunsOf(alive), Phase::kQueue);
   holds_slot_ = parts_.slots.Acquire(LatestDeadlineOf(items)).ok();
-  FailExpired(items, parts_.clock.SteadyNow());
+  FailLate(alive);
+}
+
+size_t RegionBatch::NumTogether(std::span<const size_t> order, const Members& members, size_t most) const {
+  const SteadyTime now = parts_.clock.SteadyNow();
+  const auto left = [&](size_t i) { return members[order[i]]->item->run.deadline - now; };
+  size_t num = 1;
+  while (num < std::min(most, order.size()) && left(num) / kMaxRatio <= left(0)) {
+    ++num;
+  }
+  return num;
 }
 
 std::vector<absl::StatusOr<LayerAnswers>> RegionBatch::Exchange(size_t step, const Members& members) {
   const BatchTimer timer(parts_.clock, RunsOf(members), Phase::kOffloadWait);
   const size_t most = members.front()->run->OffloadOf(step)->max_batch();
-  std::vector<absl::StatusOr<LayerAnswers>> all;
-  all.reserve(members.size());
-  for (size_t begin = 0; begin < members.size(); begin += most) {
-    const std::span<Member* const> together = std::span(members).subspan(begin, std::min(most, members.size() - begin));
+  std::vector<absl::StatusOr<LayerAnswers>> all(members.size());
+  // Whoever has the least time left first: the others wait for a small part of theirs.
+  std::vector<size_t> order(members.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return members[i]->item->run.deadline; });
+  for (std::span<const size_t> rest = order; !rest.empty();) {
+    const std::span<const size_t> now = rest.first(NumTogether(rest, members, most));
+    rest = rest.subspan(now.size());
+    Members together;
+    for (const size_t i : now) {
+      together.push_back(members[i]);
+    }
     absl::StatusOr<std::vector<LayerAnswers>> answers = ExchangeTogether(step, together);
-    for (size_t i = 0; i < together.size(); ++i) {
+    for (size_t k = 0; k < now.size(); ++k) {
       if (answers.ok()) {
-        all.emplace_back(std::move((*answers)[i]));
+        all[now[k]] = std::move((*answers)[k]);
       } else {
-        all.emplace_back(answers.status());
+        all[now[k]] = answers.status();
       }
     }
   }
   return all;
 }
 
+// None of them asks whom one of them avoids; what they learn together each remembers.
+absl::StatusOr<std::vector<LayerAnswers>> RegionBatch::ExchangeTogether(size_t step, const Members& members) {
+  AvoidedSides avoided;
+  for (const Member* member : members) {
+    for (size_t side = 0; side < avoided.size(); ++side) {
+      avoided[side].insert((*member->avoided)[side].begin(), (*member->avoided)[side].end());
+    }
+  }
+  absl::StatusOr<std::vector<LayerAnswers>> answers = SendAndReceive(step, members, avoided);
+  for (const Member* member : members) {
+    *member->avoided = avoided;
+  }
+  return answers;
+}
+
 // Under the earliest deadline, so that each can still compute the layer here.
-absl::StatusOr<std::vector<LayerAnswers>> RegionBatch::ExchangeTogether(size_t step, std::span<Member* const> members) {
+absl::StatusOr<std::vector<LayerAnswers>> RegionBatch::SendAndReceive(size_t step, const Members& members,
+                                                                      AvoidedSides& avoided) {
   const LayerOffload& offload = *members.front()->run->OffloadOf(step);
   SteadyTime deadline = SteadyTime::max();
   for (const Member* member : members) {
@@ -146,14 +201,14 @@ absl::StatusOr<std::vector<LayerAnswers>> RegionBatch::ExchangeTogether(size_t s
   std::vector<LayerAnswer> masked;
   absl::StatusOr<std::vector<LayerAnswer>> random = std::vector<LayerAnswer>();
   if (!offload.uses_shares()) {
-    ASSIGN_OR_RETURN(masked, offload.Send(0, message, execution, avoided_[0]));
+    ASSIGN_OR_RETURN(masked, offload.Send(0, message, execution, avoided[0]));
   } else {
     // Both at a time. Neither operator waits for, or hears of, the other.
     const std::jthread other([&] {
       random = offload.Send(
-          1, [&](size_t i) { return members[i]->run->RandomMessage(step); }, execution, avoided_[1]);
+          1, [&](size_t i) { return members[i]->run->RandomMessage(step); }, execution, avoided[1]);
     });
-    ASSIGN_OR_RETURN(masked, offload.Send(0, message, execution, avoided_[0]));
+    ASSIGN_OR_RETURN(masked, offload.Send(0, message, execution, avoided[0]));
   }
   RETURN_IF_ERROR(random.status());
   std::vector<LayerAnswers> answers(members.size());

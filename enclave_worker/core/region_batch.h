@@ -3,7 +3,8 @@
 
 // Requests that go through a quantized region together: step by step, so that a layer's weights are read once for all
 // of them, and with one message to an accelerator for each layer. Each has a frame, a pad and checks of its own, and
-// what becomes of one depends on no other's values.
+// what becomes of one depends on no other's values. A message waits for its answer no longer than the one among them
+// who has the least time left can bear; who has much less of it than another has messages of his own.
 #pragma once
 
 #include <cstddef>
@@ -37,6 +38,7 @@ class RegionBatch {
  private:
   struct Member {
     BatchItem* item;
+    std::unique_ptr<AvoidedSides> avoided;
     std::unique_ptr<RegionRun> run;
   };
   using Members = std::vector<Member*>;
@@ -49,12 +51,16 @@ class RegionBatch {
   Members RunThere(size_t step, const Members& members);
   // Sends and receives; no slot is held meanwhile. In the order of `members`; not OK: nobody answered usably.
   std::vector<absl::StatusOr<LayerAnswers>> Exchange(size_t step, const Members& members);
-  absl::StatusOr<std::vector<LayerAnswers>> ExchangeTogether(size_t step, std::span<Member* const> members);
+  // The first of `order`, which is by deadline, that go in one message.
+  size_t NumTogether(std::span<const size_t> order, const Members& members, size_t most) const;
+  static absl::StatusOr<std::vector<LayerAnswers>> ExchangeTogether(size_t step, const Members& members);
+  static absl::StatusOr<std::vector<LayerAnswers>> SendAndReceive(size_t step, const Members& members,
+                                                                  AvoidedSides& avoided);
   void TakeSlotAgain();
+  void FailLate(const Members& members);
   static std::vector<RunContext*> RunsOf(const Members& members);
 
   const RegionParts& parts_;
-  AvoidedSides avoided_;
   std::vector<Member> members_;
   bool holds_slot_ = true;
 };

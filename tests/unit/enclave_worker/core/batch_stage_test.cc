@@ -166,6 +166,53 @@ TEST_F(BatchStageTest, APassedDeadlineFailsThatRequestAlone) {
   }
 }
 
+// A millisecond passes between two looks at it. Thread-safe.
+class SteppingClock final : public Clock {
+ public:
+  SteadyTime SteadyNow() const override { return SteadyTime(std::chrono::hours(1)) + kStep * ++num_looks_; }
+  SystemTime SystemNow() const override { return {}; }
+  static constexpr std::chrono::milliseconds kStep{1};
+
+ private:
+  mutable std::atomic<int> num_looks_ = 0;
+};
+
+TEST_F(BatchStageTest, ADeadlineThatComesUnderWayCostsNobodyElseAnAccelerator) {
+  const SteppingClock clock;
+  ComputeSlots slots(4, clock);
+  const ModelContext context{.accelerators = *registry_,
+                             .readiness = readiness_,
+                             .slots = slots,
+                             .clock = clock,
+                             .quarantine = quarantine_,
+                             .filler = filler_,
+                             .events = nullptr};
+  const auto model = Load(kVerified, context);
+  const size_t num_layers = [&] {
+    EXPECT_TRUE(Answers(*model, 3)[0].ok());
+    return NumExecutions();
+  }();
+  uint64_t missed_before = model->counts().offloads_missed;
+  size_t num_in_time = 0;
+  // Whatever it is that the batch is at when it comes.
+  for (int steps = 1; num_in_time == 0; ++steps) {
+    ASSERT_LT(steps, 1000);
+    const auto answers = Answers(*model, 3, [&](std::vector<RunContext>& runs) {
+      const SteadyTime now = clock.SteadyNow();
+      runs[0].deadline = now + std::chrono::hours(1);
+      runs[1].deadline = now + steps * SteppingClock::kStep;
+      runs[2].deadline = now + std::chrono::hours(1);
+    });
+    EXPECT_TRUE(answers[0].ok() && answers[2].ok());
+    num_in_time += answers[1].ok() ? 1U : 0U;
+    // The one that is late may have missed the layer that it was at.
+    const uint64_t missed = model->counts().offloads_missed;
+    EXPECT_LE(missed - missed_before, 1U) << steps << " steps";
+    missed_before = missed;
+  }
+  EXPECT_GT(num_layers, 5U);
+}
+
 TEST_F(BatchStageTest, EveryRequestOfABatchHasAPadOfItsOwn) {
   absl::Mutex mu;
   std::set<Bytes> pieces;
