@@ -110,7 +110,6 @@ class Enclave {
   const Options options_;
   const std::unique_ptr<channel::Responder> responder_;
   std::atomic<bool> is_releasing_ = false;
-  std::atomic<std::chrono::nanoseconds> last_seal_ = std::chrono::nanoseconds(0);
   absl::Mutex change_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // held while the next state is made
   absl::Mutex mu_;
   std::shared_ptr<const Served> served_ ABSL_GUARDED_BY(mu_);

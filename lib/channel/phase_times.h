@@ -21,7 +21,7 @@ enum class Phase : uint8_t {
   kMask,         // masking and packing what goes to accelerators
   kOffloadWait,  // waited for accelerators
   kVerify,       // unmasking and checking what came back
-  kSeal,         // encrypting the answer; of the answer before it, as its own is not over yet
+  kSeal,         // encrypting the answer, once
 };
 inline constexpr size_t kNumPhases = 7;
 inline constexpr std::array<Phase, kNumPhases> kAllPhases = {

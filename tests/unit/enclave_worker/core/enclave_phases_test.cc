@@ -1,0 +1,103 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What an enclave in this process says of where its time went.
+#include <atomic>
+#include <chrono>
+#include <memory>
+
+#include <gtest/gtest.h>
+
+#include "enclave_worker/core/enclave.h"
+#include "lib/channel/initiator.h"
+#include "lib/channel/payload.h"
+#include "lib/crypto/random.h"
+#include "lib/graph/onnx_import.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/onnx_builder.h"
+
+namespace shoji::enclave {
+namespace {
+
+using channel::Phase;
+using std::chrono::milliseconds;
+
+constexpr char kModel[] = "m";
+
+// A millisecond passes between two looks at it. Thread-safe.
+class SteppingClock final : public Clock {
+ public:
+  SteadyTime SteadyNow() const override { return SteadyTime(std::chrono::hours(1)) + milliseconds(++num_looks_); }
+  SystemTime SystemNow() const override { return day_.SystemNow(); }
+
+ private:
+  const testing::FakeClock day_;
+  mutable std::atomic<int> num_looks_ = 0;
+};
+
+class EnclavePhasesTest : public ::testing::Test {
+ protected:
+  EnclavePhasesTest() {
+    testing::OnnxBuilder builder;
+    builder.Input("x", {-1, 2}).Node("Relu", {"x"}, {"y"}).Named("relu").Output("y");
+    ModelSource source;
+    source.name = kModel;
+    source.model.graph = *graph::ImportOnnx(builder.Build());
+    source.policy.model = kModel;
+    source.policy.segments.emplace_back();
+    Served served;
+    served.models.push_back(*Model::Create(std::move(source), context_));
+    enclave_ = *Enclave::Create({&clock_, {}, "test", nullptr}, std::move(served));
+  }
+
+  std::unique_ptr<channel::Initiator> Connect() {
+    const auto claim = enclave_->ClaimFor(crypto::RandomArray<32>());
+    const auto manifest = *attest::DecodeManifest(claim.manifest);
+    auto client = *channel::Initiator::Create(manifest.hpke_public_key, digest::Sha256(claim.manifest));
+    const auto ack =
+        enclave_->OpenSession(client->key_id(), client->manifest_digest(), client->enc(), client->sealed_hello());
+    EXPECT_TRUE(ack.ok() && client->VerifyHello(ack->session_id, ack->sealed_hello).ok());
+    return client;
+  }
+  // What the trailer of an answer says.
+  channel::PhaseTimes Ask(channel::Initiator& client) {
+    const auto request = client.Seal(
+        kModel, channel::BuildRequest(channel::RequestKind::kTensors, Bytes(8), channel::Trailer::kPhases).Expose());
+    RunContext run(clock_.SteadyNow() + std::chrono::minutes(1));
+    const auto answer = enclave_->Infer(*request, run);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    const auto plaintext = client.OpenResponse(request->sequence, kModel, *answer);
+    EXPECT_TRUE(plaintext.ok()) << plaintext.status();
+    return *channel::ParseAnswer(plaintext->Expose(), 8, channel::Trailer::kPhases)->phases;
+  }
+
+  const SteppingClock clock_;
+  ReadinessSignal readiness_;
+  ComputeSlots slots_{4, clock_};
+  Quarantine quarantine_{clock_, {}};
+  PadFiller filler_{0};
+  AcceleratorRegistry registry_{{}};
+  const ModelContext context_{.accelerators = registry_,
+                              .readiness = readiness_,
+                              .slots = slots_,
+                              .clock = clock_,
+                              .quarantine = quarantine_,
+                              .filler = filler_,
+                              .events = nullptr};
+  std::unique_ptr<Enclave> enclave_;
+};
+
+// Not that of the answer before, which may be another client's and of another model.
+TEST_F(EnclavePhasesTest, TheTimeOfSealingIsThatOfTheAnswerItself) {
+  EXPECT_GE(Ask(*Connect())[Phase::kSeal], milliseconds(1) - std::chrono::microseconds(64));
+}
+
+TEST_F(EnclavePhasesTest, OpeningAndComputingHaveTheirTimes) {
+  const channel::PhaseTimes phases = Ask(*Connect());
+  EXPECT_GT(phases[Phase::kOpen].count(), 0);
+  EXPECT_GT(phases[Phase::kCompute].count(), 0);
+  EXPECT_EQ(phases[Phase::kOffloadWait].count(), 0);
+}
+
+}  // namespace
+}  // namespace shoji::enclave
