@@ -192,7 +192,7 @@ void RequestMetrics::Answered(const absl::Status& status, const RunContext& run,
   }
   durations_.Observe(Seconds(took));
   for (size_t i = 0; i < phases_.size(); ++i) {
-    phases_[i]->Observe(Seconds(run.phases.times[i]));
+    phases_[i]->Observe(Seconds(std::chrono::microseconds(channel::CoarseMicros(run.phases.times[i]))));
   }
 }
 

@@ -32,7 +32,8 @@ class RequestMetrics {
   // `exporter` outlives it.
   explicit RequestMetrics(metrics::Exporter& exporter);
 
-  // A request that a worker took: `took` since it was received.
+  // A request that a worker took: `took` since it was received. Its phases count as coarsely as clients are told them:
+  // whoever scrapes between two requests reads what one took off the sums.
   void Answered(const absl::Status& status, const RunContext& run, std::chrono::nanoseconds took);
   // One that found the queue full.
   void Refused(const absl::Status& status);
