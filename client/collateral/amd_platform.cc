@@ -139,12 +139,21 @@ CollateralParts AmdPlatform::PartsFor(const attest::AttestationResult& result) c
   const CollateralParts in_evidence = PartsInEvidence(evidence_);
   for (const attest::AppraisalStep& step : result.steps) {
     for (const auto& [name, part] : kParts) {
-      if (!step.passed && step.name == name && !in_evidence.contains(part)) {
-        out.insert(part);
+      // No chain leads to a damaged key, either: one that was kept is asked for anew before the chain is.
+      const CollateralPart wanted = step.name == "vek chain" && MayReplaceKey(in_evidence) ? kEndorsementKey : part;
+      if (!step.passed && step.name == name && !in_evidence.contains(wanted)) {
+        out.insert(wanted);
       }
     }
   }
   return out;
+}
+
+bool AmdPlatform::MayReplaceKey(const CollateralParts& in_evidence) const {
+  return !has_fetched_key_ && !in_evidence.contains(kEndorsementKey) && report_.signing_key == SigningKey::kVcek &&
+         std::any_of(lines_.begin(), lines_.end(), [this](Product line) {
+           return attest::sev_snp::LoadCollateral(Path(line, kEndorsementKey)).ok();
+         });
 }
 
 absl::Status AmdPlatform::FetchFrom(Product line, CollateralPart part) const {
@@ -175,6 +184,7 @@ absl::Status AmdPlatform::Fetch(const CollateralParts& parts, const attest::Poli
       }
     }
     RETURN_IF_ERROR(status);
+    has_fetched_key_ = has_fetched_key_ || part == kEndorsementKey;
   }
   return absl::OkStatus();
 }

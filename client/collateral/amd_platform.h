@@ -34,12 +34,15 @@ class AmdPlatform final : public PlatformCollateral {
   std::string Url(attest::sev_snp::Product line, CollateralPart part) const;
   // The lines that the processor may be of, narrowed down by the certificate of its key where there is one.
   std::vector<attest::sev_snp::Product> LinesBy(const attest::sev_snp::Collateral& collateral) const;
+  // Whether the key that is used may be one from the cache, which was not fetched for this appraisal.
+  bool MayReplaceKey(const CollateralParts& in_evidence) const;
   absl::Status FetchFrom(attest::sev_snp::Product line, CollateralPart part) const;
 
   const attest::CollateralServices services_;
   const attest::sev_snp::Report report_;
   const Bytes evidence_;
   const std::vector<attest::sev_snp::Product> lines_;  // never empty
+  bool has_fetched_key_ = false;
 };
 
 }  // namespace shoji::client

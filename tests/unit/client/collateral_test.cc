@@ -324,6 +324,15 @@ TEST_F(AmdCollateralTest, TheKeyOfAnotherChipIsNotUsed) {
   EXPECT_EQ(server_.targets().size(), 1U);
 }
 
+TEST_F(AmdCollateralTest, ADamagedKeyIsRefusedAndHealsWhenTheServiceDoes) {
+  Bytes damaged = testing::ReadVector("virtee_vcek_milan.der");
+  damaged.back() ^= 1;  // of its signature
+  server_.Serve(testing::kMilanVcekTarget, {.body = damaged});
+  EXPECT_EQ(FirstFailedOf(Appraise(testing::GenuineSnp())).name, "vek chain");
+  server_.Serve(testing::kMilanVcekTarget, {.body = testing::ReadVector("virtee_vcek_milan.der")});
+  EXPECT_THAT(Failed(Appraise(testing::GenuineSnp())), kGenuine);
+}
+
 TEST_F(AmdCollateralTest, AuthoritiesThatAFileLacksAreFetched) {
   const auto pem_of = [](const attest::x509::Certificate& certificate) {
     return "-----BEGIN CERTIFICATE-----\n" + absl::Base64Escape(ToString(certificate.Der())) +
