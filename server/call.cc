@@ -451,7 +451,7 @@ void Call::Finish(const absl::Status& status) {
   // The answer is on its way: counting and logging delay nobody.
   const std::chrono::nanoseconds took = environment_.clock.SteadyNow() - started_;
   environment_.metrics.Ended(method_, status.code(), took);
-  if (method_->needs_token()) {
+  if (IsLogged()) {
     Log(status, took);
   }
 }

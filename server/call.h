@@ -52,6 +52,7 @@ struct CallEnvironment {
   LiveLimits& limits;
   const Clock& clock;
   telemetry::Logger& logger;
+  telemetry::RateLimit& strangers;  // of the lines about calls without a token that is accepted
   ServerMetrics& metrics;
   const Authenticator& authenticator;
   Intake& intake;
@@ -113,6 +114,11 @@ class Call final : private Admission::Waiter, private Intake::Body, private Heal
   void Refuse(Refusal refusal);
   std::chrono::milliseconds RetryAfter(const absl::Status& status) const;
   void Finish(const absl::Status& status);
+  // Whoever has no token does not say how much is logged.
+  bool IsLogged() const {
+    return method_->needs_token() &&
+           (refusal_ != Refusal::kUnauthenticated || environment_.strangers.Admit().has_value());
+  }
   void Log(const absl::Status& status, std::chrono::nanoseconds took) const;
   void Release();
 

@@ -45,6 +45,9 @@ constexpr int kAcceptedAhead = 8;
 constexpr size_t kOpenBodies = 2 * kAcceptedAhead;
 constexpr std::chrono::nanoseconds kOpenGrace{0};
 
+// Between two lines about callers who have no token.
+constexpr std::chrono::milliseconds kStrangerLog{100};
+
 absl::StatusOr<std::optional<TokenTable>> LoadTokens(const Config& config) {
   if (!config.tokens_file.has_value()) {
     return std::nullopt;
@@ -89,6 +92,7 @@ class FrontEndImpl final : public FrontEnd {
       : config_(config),
         logger_(logger),
         exporter_(std::move(exporter)),
+        strangers_(clock, kStrangerLog),
         metrics_(*exporter_),
         live_limits_(config.limits.max_deadline),
         authenticator_(tokens, config.limits.per_token),
@@ -97,8 +101,8 @@ class FrontEndImpl final : public FrontEnd {
         admission_(AllLanes(config.limits, config.enclaves.size()), clock),
         router_(config.enclaves.size()),
         health_({v1::InferenceService::service_full_name(), v1::AttestationService::service_full_name()}),
-        environment_{live_limits_, clock,      logger,  metrics_, authenticator_, intake_,
-                     open_intake_, admission_, router_, health_,  links_,         generic_} {}
+        environment_{live_limits_, clock,      logger,  strangers_, metrics_, authenticator_, intake_,
+                     open_intake_, admission_, router_, health_,    links_,   generic_} {}
   ~FrontEndImpl() override {
     collector_.reset();
     health_.Shutdown();
@@ -134,6 +138,7 @@ class FrontEndImpl final : public FrontEnd {
   const Config config_;  // as at the start
   telemetry::Logger& logger_;
   const std::unique_ptr<metrics::Exporter> exporter_;
+  telemetry::RateLimit strangers_;
   ServerMetrics metrics_;
   LiveLimits live_limits_;
   Authenticator authenticator_;

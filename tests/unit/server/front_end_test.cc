@@ -346,6 +346,30 @@ TEST_F(FrontEndTest, SecondServerOnOnePortIsRefusedWithAClearError) {
   EXPECT_TRUE(Infer().status.ok());
 }
 
+TEST_F(FrontEndTest, CallersWithoutATokenDoNotFillTheLog) {
+  WriteTokens("0123456789abcdef0123456789abcdef\n");
+  config().tokens_file = File("tokens.txt");
+  StartReady();
+  logger().SetLevel(telemetry::LogLevel::kInfo);
+  ::testing::internal::CaptureStderr();
+  constexpr int kCalls = 300;
+  const SteadyTime began = clock().SteadyNow();
+  for (int i = 0; i < kCalls; ++i) {
+    EXPECT_EQ(Infer().reason(), Reason::kUnauthenticatedClient);
+  }
+  EXPECT_TRUE(Infer({.authorization = {"Bearer 0123456789abcdef0123456789abcdef"}}).status.ok());
+  const SteadyTime::duration took = clock().SteadyNow() - began;
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  int64_t num_lines = 0;
+  for (size_t at = log.find("refused=unauthenticated"); at != std::string::npos;
+       at = log.find("refused=unauthenticated", at + 1)) {
+    ++num_lines;
+  }
+  EXPECT_GE(num_lines, 1);
+  EXPECT_LE(num_lines, 1 + took / std::chrono::milliseconds(100));
+  EXPECT_THAT(log, HasSubstr("status=OK")) << "a request of a caller that has one is always logged";
+}
+
 // grpc.reflection.v1alpha.ServerReflection, asked with bytes: its messages are not generated here.
 TEST_F(FrontEndTest, ReflectionListsHealthAndThePublicServices) {
   StartReady();
