@@ -274,8 +274,8 @@ void EnclaveService::Impl::Infer(InferCall& call) {
   }
   const SteadyTime deadline = DeadlineOf(call.context());
   const SteadyTime received = options_.clock.SteadyNow();
-  const absl::Status queued =
-      options_.workers.Add([this, &call, deadline, received] { Work(call, deadline, received); });
+  const absl::Status queued = options_.workers.Add(
+      [this, &call, deadline, received] { Work(call, deadline, received); }, [&call] { return call.is_cancelled(); });
   if (!queued.ok()) {
     call.Finish(queued);
     if (options_.metrics != nullptr) {
@@ -337,19 +337,21 @@ void EnclaveService::Impl::ReleaseKey(ReleaseCall& call) {
     return;
   }
   // By a worker, because a model may have to be loaded.
-  const absl::Status queued = options_.workers.Add([this, &call] {
-    if (call.is_cancelled()) {
-      call.Finish(absl::CancelledError("cancelled"));
-      return;
-    }
-    const std::string session = HexEncode(AsBytes(call.request().session_id().substr(0, 4)));
-    const absl::Status status = RunRelease(call.request(), call.response());
-    // The manifest and the key may be new: let the front end hear of it before the owner and the clients do.
-    Publish();
-    call.Finish(status);
-    options_.logger.Info("release",
-                         {{"session", session}, {"status", status.ok() ? "ANSWERED" : NameOf(ReasonOf(status))}});
-  });
+  const absl::Status queued = options_.workers.Add(
+      [this, &call] {
+        if (call.is_cancelled()) {
+          call.Finish(absl::CancelledError("cancelled"));
+          return;
+        }
+        const std::string session = HexEncode(AsBytes(call.request().session_id().substr(0, 4)));
+        const absl::Status status = RunRelease(call.request(), call.response());
+        // The manifest and the key may be new: let the front end hear of it before the owner and the clients do.
+        Publish();
+        call.Finish(status);
+        options_.logger.Info("release",
+                             {{"session", session}, {"status", status.ok() ? "ANSWERED" : NameOf(ReasonOf(status))}});
+      },
+      [&call] { return call.is_cancelled(); });
   if (!queued.ok()) {
     call.Finish(queued);
   }

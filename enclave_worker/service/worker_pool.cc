@@ -4,6 +4,7 @@
 #include "enclave_worker/service/worker_pool.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "lib/base/reason.h"
@@ -29,20 +30,35 @@ WorkerPool::~WorkerPool() {
   threads_.clear();
 }
 
-absl::Status WorkerPool::Add(std::function<void()> work) {
+absl::Status WorkerPool::Add(std::function<void()> work, std::function<bool()> is_gone) {
+  std::vector<Queued> gone;
+  const absl::Status added = AddOrTakeGone({std::move(work), std::move(is_gone)}, gone);
+  for (const Queued& queued : gone) {
+    queued.work();
+  }
+  return added;
+}
+
+absl::Status WorkerPool::AddOrTakeGone(Queued queued, std::vector<Queued>& gone) {
   const absl::MutexLock lock(&mu_);
   if (!idle_.empty()) {
     Idle& idle = *idle_.back();
     idle_.pop_back();
-    idle.work = std::move(work);
+    idle.work = std::move(queued.work);
     idle.is_called = true;
     idle.woken.Signal();
     return absl::OkStatus();
   }
   if (queue_.size() >= max_queue_) {
+    const auto first_gone = std::stable_partition(
+        queue_.begin(), queue_.end(), [](const Queued& waiting) { return !waiting.is_gone || !waiting.is_gone(); });
+    std::move(first_gone, queue_.end(), std::back_inserter(gone));
+    queue_.erase(first_gone, queue_.end());
+  }
+  if (queue_.size() >= max_queue_) {
     return ErrorOf(Reason::kOverloaded);
   }
-  queue_.push_back(std::move(work));
+  queue_.push_back(std::move(queued));
   return absl::OkStatus();
 }
 
@@ -59,7 +75,7 @@ size_t WorkerPool::num_working() const {
 std::function<void()> WorkerPool::NextWork() {
   const absl::MutexLock lock(&mu_);
   if (!queue_.empty()) {
-    std::function<void()> work = std::move(queue_.front());
+    std::function<void()> work = std::move(queue_.front().work);
     queue_.pop_front();
     return work;
   }

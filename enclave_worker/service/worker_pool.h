@@ -25,8 +25,10 @@ class WorkerPool {
   WorkerPool& operator=(const WorkerPool&) = delete;
   ~WorkerPool();
 
-  // OVERLOADED at once when every thread works and the queue is full.
-  absl::Status Add(std::function<void()> work);
+  // OVERLOADED at once when every thread works and the queue is full. `is_gone`, if there is one, says whether nobody
+  // waits for the work any more: it then ends at once, and makes room for new work where the queue is full, called by
+  // the thread that adds that.
+  absl::Status Add(std::function<void()> work, std::function<bool()> is_gone = nullptr);
 
   size_t num_queued() const;
   size_t num_working() const;
@@ -39,6 +41,13 @@ class WorkerPool {
     std::function<void()> work;
   };
 
+  struct Queued {
+    std::function<void()> work;
+    std::function<bool()> is_gone;
+  };
+
+  // What is gone is taken off the queue when that is full.
+  absl::Status AddOrTakeGone(Queued queued, std::vector<Queued>& gone) ABSL_LOCKS_EXCLUDED(mu_);
   void Loop();
   // Empty: the pool stops.
   std::function<void()> NextWork();
@@ -47,7 +56,7 @@ class WorkerPool {
   const size_t num_threads_;
   mutable absl::Mutex mu_;
   std::vector<Idle*> idle_ ABSL_GUARDED_BY(mu_);  // the last to have worked is at the back; not empty: no queue
-  std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mu_);
+  std::deque<Queued> queue_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::jthread> threads_;  // last: they use all of the above
 };

@@ -33,5 +33,35 @@ TEST(WorkerPoolTest, RefusesAtOnceWhenTheQueueIsFullAndRunsWhatItTook) {
   EXPECT_EQ(done, 2);
 }
 
+TEST(WorkerPoolTest, WhatNobodyWaitsForMakesRoomInAFullQueue) {
+  absl::Notification started;
+  absl::Notification go_on;
+  std::atomic<bool> is_gone = false;
+  std::atomic<int> num_gone = 0;
+  std::atomic<int> num_done = 0;
+  {
+    WorkerPool pool(1, 3);
+    ASSERT_TRUE(pool.Add([&] {
+                      started.Notify();
+                      go_on.WaitForNotification();
+                    })
+                    .ok());
+    started.WaitForNotification();
+    const auto work = [&] { ++num_done; };
+    ASSERT_TRUE(pool.Add(work).ok());
+    ASSERT_TRUE(pool.Add([&] { ++num_gone; }, [&] { return is_gone.load(); }).ok());
+    ASSERT_TRUE(pool.Add(work, [] { return false; }).ok());
+    EXPECT_EQ(ReasonOf(pool.Add(work)), Reason::kOverloaded);
+    is_gone = true;
+    EXPECT_TRUE(pool.Add(work).ok());
+    EXPECT_EQ(num_gone, 1) << "it has ended, while the only thread is busy";
+    EXPECT_EQ(num_done, 0);
+    EXPECT_EQ(ReasonOf(pool.Add(work)), Reason::kOverloaded);
+    go_on.Notify();
+  }
+  EXPECT_EQ(num_done, 3);
+  EXPECT_EQ(num_gone, 1);
+}
+
 }  // namespace
 }  // namespace shoji::enclave
