@@ -65,7 +65,7 @@ void Batcher::StartForming() {
   size_t num_wanted = 0;
   for (const std::unique_ptr<Member>& member : batch.members) {
     // All callers are still here, and what they gave to ask with is.
-    if (member->run.is_cancelled && member->run.is_cancelled()) {
+    if (member->run.IsCancelled()) {
       member->status = absl::CancelledError("cancelled");
     }
     member->run.is_cancelled = nullptr;

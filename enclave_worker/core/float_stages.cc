@@ -76,10 +76,16 @@ class EnclaveStage final : public Stage {
       leases.push_back(std::unique_ptr<Lease>(new Lease(workspaces_.Borrow())));
       runs.push_back({of_one, &**leases.back()});
     }
-    const bool ran = program_->RunBatch(runs, execution::StopCheck()).ok();
+    const auto stop_for_nobody = [&]() -> absl::Status {
+      FailExpired(running, context_.clock.SteadyNow());
+      const bool somebody =
+          std::any_of(running.begin(), running.end(), [](const BatchItem* item) { return item->status.ok(); });
+      return somebody ? absl::OkStatus() : absl::CancelledError("nobody waits for it");
+    };
+    const bool ran = program_->RunBatch(runs, stop_for_nobody).ok();
     for (size_t i = 0; i < running.size(); ++i) {
-      running[i]->status =
-          ran ? PutOutputs(segment_.outputs, std::move(runs[i].outputs), running[i]->live) : ErrorOf(Reason::kInternal);
+      running[i]->status.Update(ran ? PutOutputs(segment_.outputs, std::move(runs[i].outputs), running[i]->live)
+                                    : ErrorOf(Reason::kInternal));
     }
   }
 

@@ -287,6 +287,9 @@ ModelCounts Model::counts() const {
 
 absl::Status Model::Run(SecretTensors& live, RunContext& run) const {
   for (const StageInOrder& stage : stages_) {
+    if (run.IsCancelled()) {
+      return absl::CancelledError("cancelled");
+    }
     RETURN_IF_ERROR(stage.stage->Run(live, run));
     for (const std::string& name : stage.dead_afterwards) {
       live.Drop(name);

@@ -17,6 +17,13 @@ using kernels::ring::LimbRowBytes;
 using kernels::ring::WordBytes;
 using kernels::ring::WordsBytes;
 
+namespace {
+
+// How often who waits for a pad looks whether his caller is still there.
+constexpr absl::Duration kGlance = absl::Milliseconds(50);
+
+}  // namespace
+
 Pad::~Pad() { pool_.Release(); }
 
 absl::StatusOr<std::unique_ptr<PadPool>> PadPool::Create(std::vector<PadLayer> layers, const Options& options,
@@ -39,7 +46,7 @@ PadPool::PadPool(std::vector<PadLayer> layers, const Options& options, size_t ma
                  const Clock& clock)
     : layers_(std::move(layers)), options_(options), max_pads_(max_pads), pad_bytes_(pad_bytes), clock_(clock) {}
 
-absl::StatusOr<std::unique_ptr<Pad>> PadPool::Claim(SteadyTime deadline) {
+absl::StatusOr<std::unique_ptr<Pad>> PadPool::Claim(SteadyTime deadline, const std::function<bool()>& is_cancelled) {
   const absl::MutexLock lock(&mu_);
   if (ready_.empty()) {
     ++num_empty_;
@@ -49,10 +56,16 @@ absl::StatusOr<std::unique_ptr<Pad>> PadPool::Claim(SteadyTime deadline) {
     if (options_.on_empty == partition::OnPoolEmpty::kReject) {
       return ErrorOf(Reason::kOverloaded);
     }
-    const absl::Duration left = absl::FromChrono(deadline - clock_.SteadyNow());
     const auto any_ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !ready_.empty(); };
-    if (!mu_.AwaitWithTimeout(absl::Condition(&any_ready), left)) {
-      return ErrorOf(Reason::kDeadline);
+    while (!any_ready()) {
+      const absl::Duration left = absl::FromChrono(deadline - clock_.SteadyNow());
+      if (left <= absl::ZeroDuration()) {
+        return ErrorOf(Reason::kDeadline);
+      }
+      if (is_cancelled && is_cancelled()) {
+        return absl::CancelledError("cancelled");
+      }
+      mu_.AwaitWithTimeout(absl::Condition(&any_ready), std::min(left, kGlance));
     }
   }
   return TakeReady();

@@ -78,8 +78,8 @@ class PadPool {
   PadPool& operator=(const PadPool&) = delete;
 
   // A pad that nobody else has had or will have. When there is none: null under `enclave`, waits until `deadline` under
-  // `wait` (DEADLINE), OVERLOADED under `reject`.
-  absl::StatusOr<std::unique_ptr<Pad>> Claim(SteadyTime deadline);
+  // `wait` (DEADLINE; CANCELLED soon after `is_cancelled`, if there is one, says so), OVERLOADED under `reject`.
+  absl::StatusOr<std::unique_ptr<Pad>> Claim(SteadyTime deadline, const std::function<bool()>& is_cancelled = nullptr);
   // A pad if there is one, else null whatever the policy.
   std::unique_ptr<Pad> TryClaim();
   partition::OnPoolEmpty on_empty() const { return options_.on_empty; }

@@ -72,7 +72,7 @@ class QuantizedStage final : public Stage {
   };
   using Lease = ScratchPool<quantization::Frame>::Lease;
 
-  absl::StatusOr<std::unique_ptr<Pad>> ClaimPad(SteadyTime deadline) const;
+  absl::StatusOr<std::unique_ptr<Pad>> ClaimPad(const RunContext& run) const;
   // Pads for as many of `waiting` as can start together, taken off it; those that the policy rejects have failed.
   std::vector<Claimed> ClaimPads(std::vector<BatchItem*>& waiting) const;
   void RunClaimed(std::vector<Claimed> claimed) const;
@@ -176,12 +176,12 @@ std::string QuantizedStage::NotReadyBecause() const {
   return "";
 }
 
-absl::StatusOr<std::unique_ptr<Pad>> QuantizedStage::ClaimPad(SteadyTime deadline) const {
+absl::StatusOr<std::unique_ptr<Pad>> QuantizedStage::ClaimPad(const RunContext& run) const {
   if (pool_ == nullptr) {
     return std::unique_ptr<Pad>();
   }
   const uint64_t empty_before = pool_->num_empty();
-  absl::StatusOr<std::unique_ptr<Pad>> pad = pool_->Claim(deadline);
+  absl::StatusOr<std::unique_ptr<Pad>> pad = pool_->Claim(run.deadline, run.is_cancelled);
   if (const uint64_t empty = pool_->num_empty(); empty != empty_before && context_.events) {
     context_.events({EnclaveEventKind::kPoolEmpty, model_, "", "", empty});
   }
@@ -201,7 +201,7 @@ std::vector<QuantizedStage::Claimed> QuantizedStage::ClaimPads(std::vector<Batch
         left.push_back(item);
         continue;
       }
-      absl::StatusOr<std::unique_ptr<Pad>> late = ClaimPad(item->run.deadline);
+      absl::StatusOr<std::unique_ptr<Pad>> late = ClaimPad(item->run);
       if (!late.ok()) {
         item->status = late.status();
         continue;
@@ -213,7 +213,7 @@ std::vector<QuantizedStage::Claimed> QuantizedStage::ClaimPads(std::vector<Batch
   if (claimed.empty() && !left.empty()) {
     BatchItem* const first = left.front();
     left.erase(left.begin());
-    absl::StatusOr<std::unique_ptr<Pad>> pad = ClaimPad(first->run.deadline);
+    absl::StatusOr<std::unique_ptr<Pad>> pad = ClaimPad(first->run);
     first->status = pad.status();
     if (pad.ok()) {
       claimed.push_back({first, *std::move(pad)});

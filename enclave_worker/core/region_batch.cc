@@ -50,6 +50,11 @@ std::vector<RunContext*> RegionBatch::RunsOf(const Members& members) {
 
 void RegionBatch::Execute() {
   for (size_t step = 0; step < parts_.program.steps().size() && holds_slot_; ++step) {
+    const Members alive = Alive();
+    if (alive.empty()) {
+      return;
+    }
+    FailLate(alive);
     RunStep(step);
   }
 }

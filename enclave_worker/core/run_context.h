@@ -21,8 +21,11 @@ struct RunContext {
   SteadyTime deadline;
   std::string traceparent;     // the caller's own, valid or empty; public
   channel::PhaseTimes phases;  // grows on the way
-  // Whether the caller has gone; asked, if there is one, while the request waits for others to run with.
+  // Whether the caller has gone; asked, if there is one, while the request waits, and between one step and the next: a
+  // caller whose call is over has no place at the front end any more, and is to have none here.
   std::function<bool()> is_cancelled;
+
+  bool IsCancelled() const { return is_cancelled && is_cancelled(); }
 };
 
 // Adds the time that it lives to a phase. Thread-compatible.

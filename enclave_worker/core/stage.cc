@@ -39,8 +39,13 @@ SteadyTime LatestDeadlineOf(std::span<BatchItem* const> items) {
 
 void FailExpired(std::span<BatchItem* const> items, SteadyTime now) {
   for (BatchItem* item : items) {
-    if (item->status.ok() && now >= item->run.deadline) {
+    if (!item->status.ok()) {
+      continue;
+    }
+    if (now >= item->run.deadline) {
       item->status = ErrorOf(Reason::kDeadline);
+    } else if (item->run.IsCancelled()) {
+      item->status = absl::CancelledError("cancelled");
     }
   }
 }

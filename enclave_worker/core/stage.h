@@ -29,7 +29,7 @@ struct BatchItem {
 std::vector<BatchItem*> AliveOf(std::span<BatchItem> items);
 std::vector<RunContext*> RunsOf(std::span<BatchItem* const> items);
 SteadyTime LatestDeadlineOf(std::span<BatchItem* const> items);
-// DEADLINE for those whose deadline has come.
+// DEADLINE for those whose deadline has come, CANCELLED for those whose caller has gone.
 void FailExpired(std::span<BatchItem* const> items, SteadyTime now);
 
 // Immutable once made. Thread-safe: any number of runs at the same time.

@@ -166,6 +166,42 @@ TEST_F(BatchStageTest, APassedDeadlineFailsThatRequestAlone) {
   }
 }
 
+TEST_F(BatchStageTest, WhatNobodyWaitsForIsNotComputedToItsEnd) {
+  const ModelContext context = Context();
+  for (const std::string& policy : {kEnclaveInt8, kFloat32, kOpen, kVerified, kBlinded + kWait}) {
+    SCOPED_TRACE(policy);
+    const auto model = Load(policy, context);
+    ASSERT_TRUE(Answer(*model, 0).ok());
+    // The caller goes after some steps, or is gone already.
+    for (const int num_looks : {3, 0}) {
+      const size_t before = NumExecutions();
+      int looks = 0;
+      const auto answers = Answers(*model, 1, [&](std::vector<RunContext>& runs) {
+        runs[0].is_cancelled = [&looks, num_looks] { return ++looks > num_looks; };
+      });
+      EXPECT_TRUE(absl::IsCancelled(answers[0].status())) << answers[0].status();
+      EXPECT_LE(looks, num_looks + 2) << "and then nobody asks again";
+      EXPECT_LE(NumExecutions() - before, 3U);
+    }
+  }
+}
+
+TEST_F(BatchStageTest, WhoWaitsForAPadIsNotWaitedForWhenHisCallerGoes) {
+  PadFiller idle(0);
+  ModelContext context = {.accelerators = *registry_,
+                          .readiness = readiness_,
+                          .slots = slots_,
+                          .clock = clock_,
+                          .quarantine = quarantine_,
+                          .filler = idle,
+                          .events = nullptr};
+  const auto model = Load(kBlinded + kWait, context);
+  int looks = 0;
+  const auto answers = Answers(
+      *model, 1, [&](std::vector<RunContext>& runs) { runs[0].is_cancelled = [&looks] { return ++looks > 2; }; });
+  EXPECT_TRUE(absl::IsCancelled(answers[0].status())) << answers[0].status();
+}
+
 // A millisecond passes between two looks at it. Thread-safe.
 class SteppingClock final : public Clock {
  public:
