@@ -44,6 +44,7 @@ absl::Status StatusOfAnswer(const grpc::Status& answer) {
   }
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kCancelled:  // what gRPC makes of a call that comes to a server that is about to stop
       return ErrorOf(Reason::kNoEnclave);
     case absl::StatusCode::kDeadlineExceeded:
       return ErrorOf(Reason::kDeadline);
@@ -333,8 +334,8 @@ void Call::Send(EnclaveLink& link) {
 }
 
 void Call::OnAnswered(bool /*ok*/) {
-  const absl::Status status = StatusOfAnswer(answer_);
-  Finish(status);
+  const bool is_given_up = is_cancelled_ && answer_.error_code() == grpc::StatusCode::CANCELLED;
+  Finish(is_given_up ? absl::CancelledError("the client cancelled the call") : StatusOfAnswer(answer_));
   environment_.admission.Release(LaneOf(*enclave_, work()));
   Release();
 }

@@ -207,6 +207,15 @@ TEST_F(FrontEndTest, RequestWithoutADeadlineGetsTheConfiguredOne) {
   enclave().AwaitCancelled(1);
 }
 
+// gRPC does so with what comes between an enclave's decision to stop and the front end's hearing of it.
+TEST_F(FrontEndTest, ACallThatAStoppingEnclaveCancelsIsToldThatThereIsNone) {
+  StartReady();
+  enclave().FailWith(absl::CancelledError("CANCELLED"));
+  const Outcome outcome = Infer();
+  EXPECT_EQ(outcome.reason(), Reason::kNoEnclave) << outcome.status;
+  EXPECT_GT(rpc::RetryAfterOf(outcome.status).count(), 0);
+}
+
 TEST_F(FrontEndTest, CancellationReachesTheEnclave) {
   StartReady();
   enclave().Hold();
