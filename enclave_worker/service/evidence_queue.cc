@@ -54,7 +54,7 @@ void EvidenceQueue::Start() {
 
 absl::Status EvidenceQueue::Add(const attest::Nonce& nonce, SteadyTime deadline, Waiter& waiter) {
   const absl::MutexLock lock(&mu_);
-  if (waiting_.size() + in_quote_.size() >= options_.limits.max_waiting) {
+  if (waiting_.size() + in_quote_.size() - num_left_ >= options_.limits.max_waiting) {
     ++counts_.refused;
     const auto until_next = UntilNextLocked(clock_.SteadyNow()) + last_took_;
     return rpc::WithRetryAfter(ErrorOf(Reason::kOverloaded),
@@ -78,6 +78,7 @@ bool EvidenceQueue::Leave(const Waiter& waiter) {
     return false;
   }
   in_quote->waiter = nullptr;
+  ++num_left_;
   return true;
 }
 
@@ -156,6 +157,7 @@ void EvidenceQueue::Deliver(absl::StatusOr<Quote> quote, std::vector<attest::Non
     // From here on nobody leaves who has not left.
     const absl::MutexLock lock(&mu_);
     served.swap(in_quote_);
+    num_left_ = 0;
     const auto num_here =
         std::count_if(served.begin(), served.end(), [](const auto& w) { return w.waiter != nullptr; });
     counts_.answers += quote.ok() ? static_cast<uint64_t>(num_here) : 0;

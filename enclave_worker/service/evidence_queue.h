@@ -121,6 +121,7 @@ class EvidenceQueue {
   absl::CondVar changed_;
   std::vector<Waiting> waiting_ ABSL_GUARDED_BY(mu_);
   std::vector<Waiting> in_quote_ ABSL_GUARDED_BY(mu_);  // those who left have no waiter
+  size_t num_left_ ABSL_GUARDED_BY(mu_) = 0;            // of in_quote_; they keep nobody out
   std::optional<SteadyTime> begun_ ABSL_GUARDED_BY(mu_);
   std::chrono::nanoseconds last_took_ ABSL_GUARDED_BY(mu_) = std::chrono::nanoseconds(0);
   Counts counts_ ABSL_GUARDED_BY(mu_);

@@ -238,6 +238,30 @@ TEST_F(EvidenceQueueTest, WhoLeavesHearsNothingMore) {
   EXPECT_EQ(queue_->counts().answers, 1U);
 }
 
+TEST_F(EvidenceQueueTest, WhoLeavesWhileAQuoteIsMadeKeepsNobodyOut) {
+  for (int i = 0; i < 6; ++i) {
+    Call();
+  }
+  provider_.during = [this] {
+    Call();
+    EXPECT_EQ(ReasonOf(added_), Reason::kOverloaded);
+    for (int i = 0; i < 5; ++i) {
+      EXPECT_TRUE(queue_->Leave(callers_[static_cast<size_t>(i)]));
+    }
+    for (int i = 0; i < 5; ++i) {
+      Call();
+      EXPECT_TRUE(added_.ok()) << i;
+    }
+    Call();
+    EXPECT_EQ(ReasonOf(added_), Reason::kOverloaded);
+  };
+  queue_->Step();
+  EXPECT_TRUE(callers_[5].issued.ok());
+  EXPECT_EQ(callers_[0].num_done, 0);
+  Call();
+  EXPECT_TRUE(added_.ok()) << "what was served waits no more";
+}
+
 TEST_F(EvidenceQueueTest, NoQuoteIsMadeForNobody) {
   queue_->Step();
   Caller& caller = Call();
