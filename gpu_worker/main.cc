@@ -40,12 +40,11 @@ int Fail(const absl::Status& status, int exit_code) {
   return exit_code;
 }
 
-int Serve(const Config& config, const std::string& address_file) {
+int Serve(const Config& config, const std::string& address_file, rpc::SignalWaiter& signals) {
   // Kernels that are nearly always right would go unnoticed in the clear, and get this host quarantined when masked.
   if (const absl::Status exact = kernels::ring::SelfTest(config.kernel); !exact.ok()) {
     return Fail(exact, kCannotServe);
   }
-  rpc::SignalWaiter signals;  // before any thread
   const RealClock clock;
   telemetry::Logger log("shoji-accelerator", config.log, clock);
   const absl::StatusOr<std::unique_ptr<metrics::Exporter>> exporter = metrics::Exporter::Start(config.metrics);
@@ -93,6 +92,8 @@ int Serve(const Config& config, const std::string& address_file) {
 }  // namespace shoji::accelerator
 
 int main(int argc, char** argv) {
+  // Before any thread; and a SIGHUP that comes while the kernels test themselves ends nothing.
+  shoji::rpc::SignalWaiter signals;
   CLI::App app("Runs, for enclaves, the parts of networks that a policy lets it see. Not trusted.",
                "shoji-accelerator");
   std::string config_file;
@@ -116,5 +117,5 @@ int main(int argc, char** argv) {
     std::printf("%s: ok\n", config_file.c_str());
     return 0;
   }
-  return shoji::accelerator::Serve(*config, address_file);
+  return shoji::accelerator::Serve(*config, address_file, signals);
 }
