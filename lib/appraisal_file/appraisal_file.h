@@ -14,6 +14,8 @@
 //     guests:
 //       - {name: vm-1.0, mrtd: .., rtmr0: .., rtmr1: .., rtmr2: .., rtmr3: .., mrconfigid: .., mrowner: ..,
 //          mrownerconfig: ..}
+//     attributes: {mask: 0000001000000000, value: 0000001000000000}    # TDATTRIBUTES as `verify --explain` prints them
+//     xfam: e702060000000000              # or mask and value; default of both: anything
 //     tcb: ..                             # as for sgx; also debug and unpinned
 //   sev-snp:
 //     guests:
@@ -22,6 +24,9 @@
 //     minimum_tcb:                        # the processors that are accepted
 //       Milan: {bootloader: 3, tee: 0, snp: 8, microcode: 115}
 //       Turin: {fmc: 1, bootloader: 1, tee: 0, snp: 2, microcode: 70}
+//     minimum_launch_tcb: ..              # of the same processors; default: any
+//     minimum_committed_tcb: ..
+//     csp_id: CN=cloud.example            # a VLEK of this provider's is asked for; default: a VCEK, or any VLEK
 //     revocation_list: required           # or optional: evidence is appraised where none is given
 //     debug: deny
 //   collateral:

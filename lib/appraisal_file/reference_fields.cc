@@ -106,13 +106,37 @@ absl::StatusOr<attest::sev_snp::TcbVersion> ReadTcbVersion(Product product, cons
   return out;
 }
 
-absl::Status ReadMinimumTcb(const Node& node, attest::SnpPolicy& out) {
-  ASSIGN_OR_RETURN(const Fields fields, node.Map({"Milan", "Genoa", "Turin"}));
+absl::Status ReadTcbMinimums(const Fields& policy, const char* key, attest::TcbMinimums& out) {
+  const std::optional<Node> node = policy.Find(key);
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const Fields fields, node->Map({"Milan", "Genoa", "Turin"}));
   for (const Product product : attest::sev_snp::kAllProducts) {
     if (const std::optional<Node> tcb = fields.Find(NameOf(product))) {
-      ASSIGN_OR_RETURN(out.minimum_tcb[product], ReadTcbVersion(product, *tcb));
+      ASSIGN_OR_RETURN(out[product], ReadTcbVersion(product, *tcb));
     }
   }
+  return out.empty() ? node->Error("an empty map; name a line of processors") : absl::OkStatus();
+}
+
+// Hexadecimal digits for all bits, or a map of mask and value.
+absl::Status ReadBitRule(const Fields& policy, const char* key, std::optional<attest::BitRule>& out) {
+  const std::optional<Node> node = policy.Find(key);
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  attest::BitRule rule;
+  if (node->IsMap()) {
+    ASSIGN_OR_RETURN(const Fields fields, node->Map({"mask", "value"}));
+    ASSIGN_OR_RETURN(const Node mask, fields.Require("mask"));
+    ASSIGN_OR_RETURN(const Node value, fields.Require("value"));
+    ASSIGN_OR_RETURN(rule.mask, ReadHex<8>(mask));
+    ASSIGN_OR_RETURN(rule.value, ReadHex<8>(value));
+  } else {
+    ASSIGN_OR_RETURN(rule.value, ReadHex<8>(*node));
+  }
+  out = rule;
   return absl::OkStatus();
 }
 
@@ -158,8 +182,10 @@ absl::StatusOr<attest::SgxPolicy> ReadSgx(const Node& node) {
 }
 
 absl::StatusOr<attest::TdxPolicy> ReadTdx(const Node& node) {
-  ASSIGN_OR_RETURN(const Fields fields, node.Map({"guests", "tcb", "debug", "unpinned"}));
+  ASSIGN_OR_RETURN(const Fields fields, node.Map({"guests", "attributes", "xfam", "tcb", "debug", "unpinned"}));
   attest::TdxPolicy out;
+  RETURN_IF_ERROR(ReadBitRule(fields, "attributes", out.attributes));
+  RETURN_IF_ERROR(ReadBitRule(fields, "xfam", out.xfam));
   ASSIGN_OR_RETURN(out.unpinned, ReadUnpinned(fields));
   ASSIGN_OR_RETURN(out.tcb, ReadTcb(fields));
   ASSIGN_OR_RETURN(const std::vector<Node> guests, OptionalList(fields, "guests"));
@@ -172,7 +198,9 @@ absl::StatusOr<attest::TdxPolicy> ReadTdx(const Node& node) {
 }
 
 absl::StatusOr<attest::SnpPolicy> ReadSnp(const Node& node) {
-  ASSIGN_OR_RETURN(const Fields fields, node.Map({"guests", "minimum_tcb", "revocation_list", "debug", "unpinned"}));
+  ASSIGN_OR_RETURN(const Fields fields,
+                   node.Map({"guests", "minimum_tcb", "minimum_launch_tcb", "minimum_committed_tcb", "csp_id",
+                             "revocation_list", "debug", "unpinned"}));
   attest::SnpPolicy out;
   ASSIGN_OR_RETURN(out.unpinned, ReadUnpinned(fields));
   ASSIGN_OR_RETURN(out.missing_revocation_list, fields.EnumOr<attest::sev_snp::MissingList>(
@@ -182,8 +210,11 @@ absl::StatusOr<attest::SnpPolicy> ReadSnp(const Node& node) {
     ASSIGN_OR_RETURN(attest::SnpReference read, ReadSnpGuest(guest));
     out.guests.push_back(std::move(read));
   }
-  if (const std::optional<Node> minimum = fields.Find("minimum_tcb")) {
-    RETURN_IF_ERROR(ReadMinimumTcb(*minimum, out));
+  RETURN_IF_ERROR(ReadTcbMinimums(fields, "minimum_tcb", out.minimum_tcb));
+  RETURN_IF_ERROR(ReadTcbMinimums(fields, "minimum_launch_tcb", out.minimum_launch_tcb));
+  RETURN_IF_ERROR(ReadTcbMinimums(fields, "minimum_committed_tcb", out.minimum_committed_tcb));
+  if (const std::optional<Node> csp_id = fields.Find("csp_id")) {
+    ASSIGN_OR_RETURN(out.csp_id, csp_id->String());
   }
   const absl::Status usable = CheckSnpPolicy(out);
   return usable.ok() ? absl::StatusOr<attest::SnpPolicy>(std::move(out)) : node.Annotate(usable);

@@ -12,6 +12,8 @@ namespace shoji::attest {
 namespace {
 
 using sev_snp::GenuineReport;
+using sev_snp::Product;
+using sev_snp::SigningKey;
 
 absl::Status CheckPinned(const SnpPolicy& policy) {
   if (policy.unpinned == Unpinned::kAccepted) {
@@ -26,6 +28,19 @@ absl::Status CheckPinned(const SnpPolicy& policy) {
       return absl::InvalidArgumentError("SEV-SNP guest '" + reference.name +
                                         "' does not pin all of MEASUREMENT, made with kernel hashes, and VMPL" +
                                         kUnpinnedHint);
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A minimum that is stated for some of the accepted lines only is a mistake in one of them.
+absl::Status CheckLines(const SnpPolicy& policy, const TcbMinimums& minimums, const std::string& of) {
+  for (const Product product : sev_snp::kAllProducts) {
+    if (!minimums.empty() && minimums.contains(product) != policy.minimum_tcb.contains(product)) {
+      return absl::InvalidArgumentError("the SEV-SNP policy states a minimum " +
+                                        (minimums.contains(product) ? of + " TCB but no minimum TCB for "
+                                                                    : "TCB but no minimum " + of + " TCB for ") +
+                                        std::string(NameOf(product)) + "; state both, or one for no line at all");
     }
   }
   return absl::OkStatus();
@@ -46,18 +61,44 @@ void CheckMeasurement(const SnpPolicy& policy, const sev_snp::Report& report, St
   matcher.Record("MEASUREMENT " + HexEncode(report.measurement), policy.unpinned, steps);
 }
 
-void CheckMinimumTcb(const SnpPolicy& policy, const GenuineReport& genuine, StepList& steps) {
-  const sev_snp::TcbVersion reported = DecodeTcbVersion(genuine.product, genuine.report.reported_tcb);
-  const std::string product(NameOf(genuine.product));
-  const std::string found = product + " with " + ToString(reported, genuine.product);
-  const auto minimum = policy.minimum_tcb.find(genuine.product);
-  if (minimum == policy.minimum_tcb.end()) {
-    steps.Check("minimum tcb", false, found, "a line of processors that the policy accepts",
+// That the provider in whose name AMD issued the key is the one to trust. A VCEK is in nobody's name.
+void CheckProvider(const SnpPolicy& policy, const GenuineReport& genuine, StepList& steps) {
+  if (policy.csp_id.has_value()) {
+    const bool named = genuine.key.kind == SigningKey::kVlek;
+    steps.Check(
+        "csp id", named && genuine.key.csp_id == *policy.csp_id,
+        named ? "'" + genuine.key.csp_id + "'" : "none, as the report is signed under the chip's own key (VCEK)",
+        "a VLEK of '" + *policy.csp_id + "'",
+        "if you mean to trust that provider, or any owner of a processor, change csp_id in the policy");
+  }
+}
+
+// `step` names one of the report's TCB versions, which is `raw`.
+void CheckMinimumTcb(const std::string& step, const sev_snp::RawTcbVersion& raw, const TcbMinimums& minimums,
+                     Product line, StepList& steps) {
+  const sev_snp::TcbVersion version = DecodeTcbVersion(line, raw);
+  const std::string product(NameOf(line));
+  const std::string found = product + " with " + ToString(version, line);
+  const auto minimum = minimums.find(line);
+  if (minimum == minimums.end()) {
+    steps.Check(step, false, found, "a line of processors that the policy accepts",
                 "state a minimum TCB for " + product + " in the policy");
     return;
   }
-  steps.Check("minimum tcb", reported.AllAtLeast(minimum->second), found,
-              "at least " + ToString(minimum->second, genuine.product), "update the host's firmware and microcode");
+  steps.Check(step, version.AllAtLeast(minimum->second), found, "at least " + ToString(minimum->second, line),
+              "update the host's firmware and microcode");
+}
+
+void CheckMinimumTcbs(const SnpPolicy& policy, const GenuineReport& genuine, StepList& steps) {
+  const sev_snp::Report& report = genuine.report;
+  CheckMinimumTcb("minimum tcb", report.reported_tcb, policy.minimum_tcb, genuine.product, steps);
+  if (!policy.minimum_launch_tcb.empty()) {
+    CheckMinimumTcb("minimum launch tcb", report.launch_tcb, policy.minimum_launch_tcb, genuine.product, steps);
+  }
+  if (!policy.minimum_committed_tcb.empty()) {
+    CheckMinimumTcb("minimum committed tcb", report.committed_tcb, policy.minimum_committed_tcb, genuine.product,
+                    steps);
+  }
 }
 
 void CheckAge(const SnpPolicy& policy, const std::optional<SystemTime>& issued, SystemTime now, StepList& steps) {
@@ -76,6 +117,8 @@ absl::Status CheckSnpPolicy(const SnpPolicy& policy) {
   if (policy.minimum_tcb.empty()) {
     return absl::InvalidArgumentError("the SEV-SNP policy accepts no line of processors");
   }
+  RETURN_IF_ERROR(CheckLines(policy, policy.minimum_launch_tcb, "launch"));
+  RETURN_IF_ERROR(CheckLines(policy, policy.minimum_committed_tcb, "committed"));
   return CheckPinned(policy);
 }
 
@@ -103,9 +146,10 @@ AttestationResult SnpVerifier::Appraise(const Evidence& evidence, const ReportDa
                   report.migratable() ? "a guest that a migration agent may move" : "off", "off",
                   "start the guest with a policy that forbids migration (bit 18 clear)");
       CheckMeasurement(options_.policy, report, steps);
+      CheckProvider(options_.policy, *genuine, steps);
       const std::optional<SystemTime> issued = sev_snp::AppraiseEndorsement(
           *genuine, options_.collateral, options_.policy.missing_revocation_list, now, steps);
-      CheckMinimumTcb(options_.policy, *genuine, steps);
+      CheckMinimumTcbs(options_.policy, *genuine, steps);
       CheckAge(options_.policy, issued, now, steps);
       CheckReportData(report.report_data, expected, steps);
       result.claims = genuine->Claims();

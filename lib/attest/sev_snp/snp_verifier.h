@@ -39,22 +39,33 @@ struct SnpReference {
   std::optional<std::array<uint8_t, 48>> author_key_digest;
 };
 
+// Of each line of processors, the least version.
+using TcbMinimums = std::map<sev_snp::Product, sev_snp::TcbVersion>;
+
 struct SnpPolicy {
   std::vector<SnpReference> guests;
   Unpinned unpinned = Unpinned::kRefused;
   // Of every line of processors that is accepted, the least REPORTED_TCB. At least one.
-  std::map<sev_snp::Product, sev_snp::TcbVersion> minimum_tcb;
+  TcbMinimums minimum_tcb;
+  // Where there: of just those lines, the least LAUNCH_TCB (the guest's launch was measured by no older firmware) and
+  // COMMITTED_TCB (the host cannot go back below it).
+  TcbMinimums minimum_launch_tcb;
+  TcbMinimums minimum_committed_tcb;
+  // Where there, reports are accepted under a VLEK of this cloud provider's only.
+  std::optional<std::string> csp_id;
   sev_snp::MissingList missing_revocation_list = sev_snp::MissingList::kRefused;
   std::optional<std::chrono::seconds> maximum_collateral_age;  // of the revocation list
 };
 
-// INVALID_ARGUMENT when the policy does not pin what it must, or accepts no processor.
+// INVALID_ARGUMENT when the policy does not pin what it must, accepts no processor, or states one minimum for other
+// lines of processors than another.
 absl::Status CheckSnpPolicy(const SnpPolicy& policy);
 
 // Appraises SEV-SNP reports: steps "kind", "structure", "endorsement key", "vek chain" (up to the pinned root), "vek
-// certificate" and "report signature"; if they pass, "debug" and "migration" (always refused), "measurement",
-// "product", "chip id" (VCEK), "reported tcb" (the certificate's TCB is REPORTED_TCB), "certificate validity",
-// "revocation list", "revocation", "minimum tcb", "collateral age" and "report data". Thread-safe.
+// certificate" and "report signature"; if they pass, "debug" and "migration" (always refused), "measurement", "csp id"
+// where the policy pins it, "product", "chip id" (VCEK), "reported tcb" (the certificate's TCB is REPORTED_TCB),
+// "certificate validity", "revocation list", "revocation", "minimum tcb", "minimum launch tcb" and "minimum committed
+// tcb" where the policy states them, "collateral age" and "report data". Thread-safe.
 class SnpVerifier final : public Verifier {
  public:
   struct Options {

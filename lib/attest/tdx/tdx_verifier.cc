@@ -32,6 +32,16 @@ absl::Status CheckPinned(const TdxPolicy& policy) {
   return absl::OkStatus();
 }
 
+// A step only where the policy has a rule.
+void CheckBits(const std::string& name, const std::optional<BitRule>& rule, const BitField& found, StepList& steps) {
+  if (rule.has_value()) {
+    const bool allowed = rule->Allows(found);
+    steps.Check(name, allowed,
+                HexEncode(found) + (allowed ? "" : ", which differs in bits " + BrokenBits(*rule, found)),
+                rule->ToString(), "start the domain as the policy asks, or let the policy accept how it was started");
+  }
+}
+
 void CheckMeasurement(const TdxPolicy& policy, const intel::TdReport& report, StepList& steps) {
   ReferenceMatcher matcher;
   for (const TdxReference& reference : policy.guests) {
@@ -82,6 +92,12 @@ std::vector<Claim> ClaimsOf(const intel::QuoteClaims& claims, const intel::TdRep
 
 absl::Status CheckTdxPolicy(const TdxPolicy& policy) {
   RETURN_IF_ERROR(intel::CheckTcbPolicy(policy.tcb));
+  if (policy.attributes.has_value()) {
+    RETURN_IF_ERROR(CheckBitRule(*policy.attributes, "TDATTRIBUTES"));
+  }
+  if (policy.xfam.has_value()) {
+    RETURN_IF_ERROR(CheckBitRule(*policy.xfam, "XFAM"));
+  }
   return CheckPinned(policy);
 }
 
@@ -112,6 +128,8 @@ AttestationResult TdxVerifier::Appraise(const Evidence& evidence, const ReportDa
                   "off", "start the domain without debug");
       steps.Check("migration", !report.migratable(), report.migratable() ? "the domain can be migrated" : "off", "off",
                   "start the domain without the MIGRATABLE attribute");
+      CheckBits("td attributes", policy_.attributes, report.td_attributes, steps);
+      CheckBits("xfam", policy_.xfam, report.xfam, steps);
       CheckMeasurement(policy_, report, steps);
       intel::AppraisePlatform(collateral_, now, *claims, steps);
       intel::ApplyTcbPolicy(policy_.tcb, *claims, now, steps);

@@ -16,6 +16,7 @@
 #include "lib/attest/intel/quote.h"
 #include "lib/attest/intel/tcb_policy.h"
 #include "lib/attest/reference_values.h"
+#include "lib/attest/tdx/bit_rule.h"
 #include "lib/attest/verifier.h"
 
 namespace shoji::attest {
@@ -35,14 +36,18 @@ struct TdxPolicy {
   std::vector<TdxReference> guests;
   Unpinned unpinned = Unpinned::kRefused;
   intel::TcbPolicy tcb;
+  // What TDATTRIBUTES and XFAM must be beyond what is always refused. Absent: anything.
+  std::optional<BitRule> attributes;
+  std::optional<BitRule> xfam;
 };
 
-// INVALID_ARGUMENT when the policy does not pin what it must, or accepts no TCB status, or Revoked.
+// INVALID_ARGUMENT when the policy does not pin what it must, accepts no TCB status, or Revoked, or has a rule for bits
+// that nothing satisfies.
 absl::Status CheckTdxPolicy(const TdxPolicy& policy);
 
 // Appraises quotes of TDX trust domains, versions 4 and 5: the steps of intel/quote_verification.h, then "debug"
-// (always refused), "migration" (a domain that another could take over is always refused), "measurement", the platform,
-// the TCB policy and "report data". Thread-safe.
+// (always refused), "migration" (a domain that another could take over is always refused), "td attributes" and "xfam"
+// where the policy has a rule for them, "measurement", the platform, the TCB policy and "report data". Thread-safe.
 class TdxVerifier final : public Verifier {
  public:
   struct Options {

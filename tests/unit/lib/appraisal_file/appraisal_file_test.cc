@@ -43,6 +43,8 @@ tdx:
     - {name: vm, mrtd: )" + Hex(48, '1') +
                            ", rtmr0: " + Hex(48, '2') + ", rtmr1: " + Hex(48, '3') + ", rtmr2: " + Hex(48, '4') +
                            ", mrconfigid: " + Hex(48, '5') + R"(}
+  attributes: {mask: 0000001000000080, value: 0000001000000000}
+  xfam: e702060000000000
 sev-snp:
   guests:
     - {name: vm, measurement: )" +
@@ -51,6 +53,13 @@ sev-snp:
   minimum_tcb:
     Milan: {bootloader: 3, tee: 0, snp: 8, microcode: 115}
     Turin: {fmc: 1, bootloader: 1, tee: 0, snp: 2, microcode: 70}
+  minimum_launch_tcb:
+    Milan: {bootloader: 3, tee: 0, snp: 7, microcode: 114}
+    Turin: {fmc: 0, bootloader: 1, tee: 0, snp: 2, microcode: 69}
+  minimum_committed_tcb:
+    Milan: {bootloader: 2, tee: 0, snp: 8, microcode: 113}
+    Turin: {fmc: 0, bootloader: 1, tee: 0, snp: 2, microcode: 68}
+  csp_id: CN=cloud.example
   revocation_list: optional
 collateral:
   intel: [cache/intel, /etc/more.json]
@@ -90,6 +99,10 @@ TEST(AppraisalFileTest, ReadsEveryKey) {
   EXPECT_EQ(td.rtmrs[2]->front(), 0x44);
   EXPECT_FALSE(td.rtmrs[3].has_value());
   EXPECT_EQ(td.mr_config_id->front(), 0x55);
+  EXPECT_EQ(policy->tdx->attributes->mask, (attest::BitField{0, 0, 0, 0x10, 0, 0, 0, 0x80}));
+  EXPECT_EQ(policy->tdx->attributes->value, (attest::BitField{0, 0, 0, 0x10}));
+  EXPECT_EQ(policy->tdx->xfam->mask, attest::kAllBits);
+  EXPECT_EQ(policy->tdx->xfam->value, (attest::BitField{0xE7, 0x02, 0x06}));
   const attest::SnpReference& vm = policy->sev_snp->guests[0];
   EXPECT_EQ(vm.measurement->front(), 0x66);
   EXPECT_EQ(vm.kernel_hashes, attest::KernelHashes::kMeasured);
@@ -99,6 +112,9 @@ TEST(AppraisalFileTest, ReadsEveryKey) {
   EXPECT_EQ(policy->sev_snp->minimum_tcb.at(Product::kMilan).microcode, 115);
   EXPECT_EQ(policy->sev_snp->minimum_tcb.at(Product::kTurin).fmc, 1);
   EXPECT_FALSE(policy->sev_snp->minimum_tcb.contains(Product::kGenoa));
+  EXPECT_EQ(policy->sev_snp->minimum_launch_tcb.at(Product::kMilan).microcode, 114);
+  EXPECT_EQ(policy->sev_snp->minimum_committed_tcb.at(Product::kTurin).microcode, 68);
+  EXPECT_EQ(policy->sev_snp->csp_id, "CN=cloud.example");
   EXPECT_EQ(policy->sev_snp->missing_revocation_list, attest::sev_snp::MissingList::kAccepted);
   EXPECT_THAT(policy->intel_collateral, ElementsAre(Path("/etc/shoji/cache/intel"), Path("/etc/more.json")));
   EXPECT_THAT(policy->intel_collateral[1].named_by,
@@ -136,6 +152,34 @@ TEST(AppraisalFileTest, RefusesWhatIsNotPinnedUnlessThatIsAccepted) {
 
 TEST(AppraisalFileTest, RefusesSevSnpWithoutAMinimumTcb) {
   ExpectRefused("sev-snp: {unpinned: accepted}", "", "accepts no line of processors");
+}
+
+TEST(AppraisalFileTest, WhatIsNotWrittenIsNoRuleOfAKind) {
+  const auto policy = ParseAppraisalPolicy(
+      "tdx: {unpinned: accepted}\nsev-snp: {unpinned: accepted, minimum_tcb: {Milan: {bootloader: 0, tee: 0, snp: 0, "
+      "microcode: 0}}}\n",
+      "p.yaml");
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  EXPECT_FALSE(policy->tdx->attributes.has_value() || policy->tdx->xfam.has_value());
+  EXPECT_TRUE(policy->sev_snp->minimum_launch_tcb.empty() && policy->sev_snp->minimum_committed_tcb.empty());
+  EXPECT_FALSE(policy->sev_snp->csp_id.has_value());
+}
+
+TEST(AppraisalFileTest, RefusesRulesThatAreNoneWithTheirLine) {
+  ExpectRefused("tdx: {unpinned: accepted, attributes: 10}", ":1: key 'tdx.attributes'",
+                "expected 16 hexadecimal digits, found 2");
+  ExpectRefused("tdx: {unpinned: accepted, xfam: {value: e702060000000000}}", ":1", "mask");
+  ExpectRefused("tdx: {unpinned: accepted, xfam: {mask: 0000000000000001, value: 0000000000000003}}", ":1: key 'tdx'",
+                "bits that are not in its mask");
+  const std::string snp =
+      "sev-snp:\n  unpinned: accepted\n  minimum_tcb: {Milan: {bootloader: 0, tee: 0, snp: 0, microcode: 0}}\n";
+  ExpectRefused(snp + "  minimum_launch_tcb: {}\n", ":4: key 'sev-snp.minimum_launch_tcb'",
+                "name a line of processors");
+  ExpectRefused(snp + "  minimum_committed_tcb: {Milan: {bootloader: 256, tee: 0, snp: 0, microcode: 0}}\n",
+                ":4: key 'sev-snp.minimum_committed_tcb.Milan.bootloader'", "0 to 255");
+  ExpectRefused(snp + "  minimum_launch_tcb: {Genoa: {bootloader: 0, tee: 0, snp: 0, microcode: 0}}\n",
+                ":1: key 'sev-snp'", "no minimum launch TCB for Milan");
+  ExpectRefused(snp + "  csp_id: []\n", ":4: key 'sev-snp.csp_id'", "");
 }
 
 TEST(AppraisalFileTest, DebugCanOnlyBeDenied) {

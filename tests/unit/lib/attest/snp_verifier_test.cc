@@ -198,6 +198,64 @@ TEST_F(SnpVerifierTest, RefusesATcbBelowTheMinimumOfThatProduct) {
   EXPECT_THAT(DetailOf(result, "minimum tcb"), HasSubstr("a line of processors that the policy accepts"));
 }
 
+// The genuine report of a guest whose firmware was updated: REPORTED_TCB 4, 0, 24, 217; COMMITTED_TCB and LAUNCH_TCB
+// with microcode 219; CURRENT_TCB with 220.
+TEST_F(SnpVerifierTest, LaunchAndCommittedTcbHaveMinimumsOfTheirOwn) {
+  const Bytes evidence = WithCertificate(AttestationVector("trustee_test-vlek-report.bin"), SigningKey::kVlek,
+                                         AttestationVector("trustee_test-vlek.der"));
+  const AttestationResult without = AppraiseUnpinned(evidence);
+  EXPECT_EQ(DetailOf(without, "minimum launch tcb"), "no such step");
+  EXPECT_EQ(DetailOf(without, "minimum committed tcb"), "no such step");
+  EXPECT_EQ(ClaimOf(without, "launch_tcb"), "04000000000018db");
+  EXPECT_EQ(ClaimOf(without, "committed_tcb"), "04000000000018db");
+  for (const auto& [minimums, step] : {std::pair(&options_.policy.minimum_launch_tcb, "minimum launch tcb"),
+                                       std::pair(&options_.policy.minimum_committed_tcb, "minimum committed tcb")}) {
+    for (const Product product : sev_snp::kAllProducts) {
+      (*minimums)[product] = {.bootloader = 4, .tee = 0, .snp = 24, .microcode = 219};
+    }
+    const AttestationResult reached = AppraiseUnpinned(evidence);
+    EXPECT_EQ(FailedSteps(reached), "") << step;
+    EXPECT_THAT(DetailOf(reached, step), HasSubstr("microcode 219"));
+    (*minimums)[Product::kMilan].microcode = 220;
+    const AttestationResult below = AppraiseUnpinned(evidence);
+    EXPECT_EQ(FailedSteps(below), step);
+    EXPECT_THAT(DetailOf(below, step), HasSubstr("expected at least bootloader 4, tee 0, snp 24, microcode 220"));
+    minimums->clear();
+  }
+}
+
+TEST_F(SnpVerifierTest, RefusesMinimumsOfOtherLinesThanThoseAccepted) {
+  options_.policy.minimum_launch_tcb = {{Product::kGenoa, {}}};
+  EXPECT_THAT(std::string(SnpVerifier::Create(options_).status().message()),
+              HasSubstr("TCB but no minimum launch TCB for Milan"));
+  options_.policy.minimum_launch_tcb[Product::kMilan] = {};
+  EXPECT_THAT(std::string(SnpVerifier::Create(options_).status().message()),
+              HasSubstr("a minimum launch TCB but no minimum TCB for Genoa"));
+  options_.policy.minimum_launch_tcb.clear();
+  options_.policy.minimum_committed_tcb = {{Product::kTurin, {}}};
+  EXPECT_THAT(std::string(SnpVerifier::Create(options_).status().message()),
+              HasSubstr("no minimum committed TCB for Milan"));
+}
+
+TEST_F(SnpVerifierTest, RefusesAKeyOfAnotherProviderAndOneOfNone) {
+  const Bytes evidence = WithCertificate(AttestationVector("trustee_test-vlek-report.bin"), SigningKey::kVlek,
+                                         AttestationVector("trustee_test-vlek.der"));
+  EXPECT_EQ(DetailOf(AppraiseUnpinned(evidence), "csp id"), "no such step");
+  options_.policy.csp_id = "CN=cc-us-east-2.amazonaws.com";
+  const AttestationResult named = AppraiseUnpinned(evidence);
+  EXPECT_EQ(FailedSteps(named), "");
+  EXPECT_EQ(DetailOf(named, "csp id"), "'CN=cc-us-east-2.amazonaws.com'");
+  options_.policy.csp_id = "CN=cc-us-east-1.amazonaws.com";
+  const AttestationResult other = AppraiseUnpinned(evidence);
+  EXPECT_EQ(FailedSteps(other), "csp id");
+  EXPECT_THAT(DetailOf(other, "csp id"), HasSubstr("expected a VLEK of 'CN=cc-us-east-1.amazonaws.com'"));
+  const AttestationResult of_the_chip = AppraiseUnpinned(primary_);
+  EXPECT_EQ(FailedSteps(of_the_chip), "csp id");
+  EXPECT_THAT(DetailOf(of_the_chip, "csp id"), HasSubstr("the chip's own key (VCEK)"));
+  options_.policy.csp_id = "";  // which a VCEK's absent name does not equal
+  EXPECT_EQ(FailedSteps(AppraiseUnpinned(primary_)), "csp id");
+}
+
 TEST_F(SnpVerifierTest, RefusesAnotherReportData) {
   expected_[0] ^= 1;
   EXPECT_EQ(FailedSteps(Appraise(primary_)), "report data");

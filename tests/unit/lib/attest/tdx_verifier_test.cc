@@ -145,6 +145,43 @@ TEST_F(TdxVerifierTest, RefusesEveryMeasurementThatDiffers) {
   EXPECT_EQ(FailedSteps(Appraise(primary_)), "measurement");
 }
 
+// The genuine domain has SEPT_VE_DISABLE (bit 28) and nothing else.
+TEST_F(TdxVerifierTest, AttributesAndXfamAreJudgedByTheBitsThatThePolicyNames) {
+  EXPECT_EQ(DetailOf(Appraise(primary_), "td attributes"), "no such step");
+  EXPECT_EQ(DetailOf(Appraise(primary_), "xfam"), "no such step");
+  options_.policy.attributes = {.value = ArrayFromHex<8>("0000001000000000")};
+  options_.policy.xfam = {.value = ArrayFromHex<8>("e702060000000000")};
+  const AttestationResult exact = Appraise(primary_);
+  EXPECT_TRUE(exact.accepted()) << exact.ToStatus();
+  EXPECT_EQ(DetailOf(exact, "td attributes"), "0000001000000000");
+  EXPECT_EQ(DetailOf(exact, "xfam"), "e702060000000000");
+
+  options_.policy.attributes = {.value = ArrayFromHex<8>("0000000000000080")};
+  const AttestationResult other = Appraise(primary_);
+  EXPECT_EQ(FailedSteps(other), "td attributes");
+  EXPECT_THAT(DetailOf(other, "td attributes"), HasSubstr("differs in bits 28, 63; expected 0000000000000080"));
+  options_.policy.attributes = {.mask = ArrayFromHex<8>("0000001000000000"),
+                                .value = ArrayFromHex<8>("0000000000000000")};
+  EXPECT_THAT(DetailOf(Appraise(primary_), "td attributes"), HasSubstr("in the bits of 0000001000000000"));
+  options_.policy.attributes->value = ArrayFromHex<8>("0000001000000000");
+  options_.policy.xfam = {.mask = ArrayFromHex<8>("0300080000000000"), .value = ArrayFromHex<8>("0300080000000000")};
+  const AttestationResult without = Appraise(primary_);
+  EXPECT_EQ(FailedSteps(without), "xfam");
+  EXPECT_THAT(DetailOf(without, "xfam"), HasSubstr("differs in bits 19"));
+  options_.policy.xfam->value = ArrayFromHex<8>("0300000000000000");
+  EXPECT_TRUE(Appraise(primary_).accepted());
+}
+
+TEST_F(TdxVerifierTest, RefusesRulesForBitsThatNothingSatisfiesOrThatSayNothing) {
+  options_.policy.attributes = {.mask = ArrayFromHex<8>("0000001000000000"),
+                                .value = ArrayFromHex<8>("0000001000000080")};
+  EXPECT_THAT(std::string(TdxVerifier::Create(options_).status().message()),
+              HasSubstr("the value of TDATTRIBUTES, 0000001000000080, has bits that are not in its mask"));
+  options_.policy.attributes.reset();
+  options_.policy.xfam = {.mask = {}, .value = {}};
+  EXPECT_THAT(std::string(TdxVerifier::Create(options_).status().message()), HasSubstr("the mask of XFAM has no bit"));
+}
+
 TEST_F(TdxVerifierTest, RefusesAPolicyThatLacksFirmwareKernelOrCommandLine) {
   for (const size_t rtmr : {1U, 2U}) {
     TdxVerifier::Options options = options_;
