@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "client/collateral/collateral_cache.h"
 #include "lib/attest/sev_snp/chain_choice.h"
 #include "lib/attest/sev_snp/endorsement_key.h"
 #include "lib/attest/sev_snp/evidence_data.h"
@@ -158,14 +159,14 @@ bool AmdPlatform::MayReplaceKey(const CollateralParts& in_evidence) const {
 
 absl::Status AmdPlatform::FetchFrom(Product line, CollateralPart part) const {
   const std::string url = Url(line, part);
-  ASSIGN_OR_RETURN(const HttpReply reply, HttpGet(url, {.timeout = services_.timeout}));
+  ASSIGN_OR_RETURN(const HttpReply reply, HttpGet(url, LimitsOf(services_)));
   attest::sev_snp::Collateral read;
   const absl::Status readable = attest::sev_snp::AddTo(read, reply.body);
   if (!readable.ok()) {
     return absl::DataLossError(url + " answers with what is no collateral: " + std::string(readable.message()) +
                                "; check the address");
   }
-  return KeepFile(Path(line, part), reply.body);
+  return KeepInCache(services_, Path(line, part), reply.body);
 }
 
 absl::Status AmdPlatform::Fetch(const CollateralParts& parts, const attest::PolicyVerifier::Options& options) {

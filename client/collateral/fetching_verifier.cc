@@ -8,11 +8,16 @@
 #include <utility>
 
 #include "client/collateral/platform_collateral.h"
+#include "lib/attest/x509/certificate.h"
 #include "lib/base/check.h"
+#include "lib/base/file.h"
 #include "lib/base/status_macros.h"
 
 namespace shoji::client {
 namespace {
+
+// A machine's whole bundle has a quarter of that.
+constexpr size_t kMaxAuthoritiesBytes = size_t{1} << 20;
 
 attest::AppraisalStep* FirstFailed(attest::AttestationResult& result) {
   const auto found = std::find_if(result.steps.begin(), result.steps.end(),
@@ -44,6 +49,20 @@ void Explain(const absl::Status& status, attest::AttestationResult& result) {
       "collateral as a file";
 }
 
+// Better said when the policy is read than at the first request.
+absl::Status CheckAuthorities(const std::string& ca_file) {
+  if (ca_file.empty()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const Bytes pem, ReadFile(ca_file, kMaxAuthoritiesBytes));
+  const auto certificates = attest::x509::CertificatesFromPem(pem);
+  if (!certificates.ok() || certificates->empty()) {
+    return absl::InvalidArgumentError("collateral.ca_file " + ca_file + " holds no certificates in PEM" +
+                                      (certificates.ok() ? "" : ": " + std::string(certificates.status().message())));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 FetchingVerifier::FetchingVerifier(attest::PolicyVerifier::Options options, Network network)
@@ -53,6 +72,7 @@ absl::StatusOr<std::unique_ptr<attest::Verifier>> FetchingVerifier::Load(const a
                                                                          Network network) {
   ASSIGN_OR_RETURN(attest::PolicyVerifier::Options options, attest::PolicyVerifier::LoadFiles(policy));
   RETURN_IF_ERROR(attest::CheckAppraisalPolicy(policy));
+  RETURN_IF_ERROR(CheckAuthorities(policy.services.ca_file));
   return std::unique_ptr<attest::Verifier>(new FetchingVerifier(std::move(options), network));
 }
 

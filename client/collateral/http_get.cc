@@ -67,6 +67,13 @@ absl::Status ConfigureTransfer(CURL* curl, const std::string& url, const HttpLim
   if (plain) {
     set(CURLOPT_NOPROXY, "*");  // to this machine, whatever the environment says
   }
+  if (!limits.ca_file.empty()) {
+    // And no folder of authorities beside it, which libcurl would take too.
+    set(CURLOPT_CAINFO, limits.ca_file.c_str());
+    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+    set(CURLOPT_PROXY_CAINFO, limits.ca_file.c_str());
+    set(CURLOPT_PROXY_CAPATH, static_cast<const char*>(nullptr));
+  }
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   set(CURLOPT_TIMEOUT_MS, static_cast<long>(limits.timeout.count()));
   set(CURLOPT_MAXFILESIZE, static_cast<long>(limits.max_bytes));
@@ -90,7 +97,9 @@ absl::Status TransferError(CURLcode code, const std::string& url, const HttpLimi
   }
   std::string what = curl_easy_strerror(code);
   if (code == CURLE_PEER_FAILED_VERIFICATION) {
-    what += ": its certificate is not one that this machine trusts";
+    what += limits.ca_file.empty()
+                ? ": its certificate is not one that this machine trusts; collateral.ca_file can name its authority"
+                : ": its certificate is not for that host, or of none of the authorities in " + limits.ca_file;
   }
   return absl::UnavailableError(url + " cannot be reached: " + what + "; check the address and the network");
 }

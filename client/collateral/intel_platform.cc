@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/collateral/collateral_cache.h"
 #include "lib/attest/intel/pck_certificate.h"
 #include "lib/attest/x509/certificate.h"
 #include "lib/base/file.h"
@@ -126,7 +127,7 @@ CollateralParts IntelPlatform::PartsFor(const attest::AttestationResult& result)
 absl::Status IntelPlatform::FetchSigned(const std::string& what, const char* chain_header,
                                         attest::intel::SignedText& out) const {
   const std::string url = ServiceRoot(services_.intel_url) + "/" + tee_ + "/certification/v4/" + what;
-  ASSIGN_OR_RETURN(const HttpReply reply, HttpGet(url, {.timeout = services_.timeout}));
+  ASSIGN_OR_RETURN(const HttpReply reply, HttpGet(url, LimitsOf(services_)));
   absl::StatusOr<attest::intel::SignedText> body = attest::intel::ParsePcsBody(reply.body);
   if (!body.ok()) {
     return Unreadable(url, body.status());
@@ -139,7 +140,7 @@ absl::Status IntelPlatform::FetchSigned(const std::string& what, const char* cha
 absl::Status IntelPlatform::FetchPckList(Collateral& out) const {
   // One list for both TEEs, under the name of the older.
   const std::string url = ServiceRoot(services_.intel_url) + "/sgx/certification/v4/pckcrl?ca=" + ca_ + "&encoding=der";
-  ASSIGN_OR_RETURN(const HttpReply reply, HttpGet(url, {.timeout = services_.timeout}));
+  ASSIGN_OR_RETURN(const HttpReply reply, HttpGet(url, LimitsOf(services_)));
   ASSIGN_OR_RETURN(out.pck_crl, ListOf(reply, url));
   const absl::StatusOr<Bytes> chain = ChainOf(reply, "sgx-pck-crl-issuer-chain", url);
   out.pck_crl_issuer_chain = chain.ok() ? *chain : Bytes();  // the quote brings it too
@@ -156,7 +157,7 @@ absl::Status IntelPlatform::FetchPart(CollateralPart part, Collateral& out) cons
       return FetchPckList(out);
     case kRootRevocationList: {
       const std::string url = attest::RootCrlUrl(services_);
-      ASSIGN_OR_RETURN(const HttpReply reply, HttpGet(url, {.timeout = services_.timeout}));
+      ASSIGN_OR_RETURN(const HttpReply reply, HttpGet(url, LimitsOf(services_)));
       ASSIGN_OR_RETURN(out.root_ca_crl, ListOf(reply, url));
       return absl::OkStatus();
     }
@@ -172,7 +173,7 @@ absl::Status IntelPlatform::Fetch(const CollateralParts& parts, const attest::Po
   for (const CollateralPart part : wanted) {
     RETURN_IF_ERROR(FetchPart(part, out));
   }
-  RETURN_IF_ERROR(KeepFile(Path(), AsBytes(attest::intel::EncodeCollateralJson(out))));
+  RETURN_IF_ERROR(KeepInCache(services_, Path(), AsBytes(attest::intel::EncodeCollateralJson(out))));
   fetched_ = true;
   return absl::OkStatus();
 }

@@ -3,13 +3,10 @@
 
 #include "client/collateral/platform_collateral.h"
 
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "client/collateral/amd_platform.h"
 #include "client/collateral/intel_platform.h"
-#include "lib/base/file.h"
 
 namespace shoji::client {
 
@@ -27,16 +24,8 @@ std::unique_ptr<PlatformCollateral> PlatformOf(const attest::Evidence& evidence,
 
 std::string ServiceRoot(const std::string& url) { return url.ends_with('/') ? url.substr(0, url.size() - 1) : url; }
 
-absl::Status KeepFile(const std::string& path, ByteSpan content) {
-  std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  const absl::Status written =
-      error ? absl::PermissionDeniedError(error.message()) : WriteFileAtomically(path, content);
-  if (!written.ok()) {
-    return {written.code(), "what was fetched cannot be kept in " + path + ": " + std::string(written.message()) +
-                                "; check collateral.cache_directory"};
-  }
-  return written;
+HttpLimits LimitsOf(const attest::CollateralServices& services) {
+  return {.timeout = services.timeout, .ca_file = services.ca_file};
 }
 
 }  // namespace shoji::client

@@ -52,7 +52,7 @@ std::unique_ptr<PlatformCollateral> PlatformOf(const attest::Evidence& evidence,
 
 // `url`, one "/" less at its end.
 std::string ServiceRoot(const std::string& url);
-// Errors name the file.
-absl::Status KeepFile(const std::string& path, ByteSpan content);
+// How a service of these is asked.
+HttpLimits LimitsOf(const attest::CollateralServices& services);
 
 }  // namespace shoji::client

@@ -100,13 +100,19 @@ absl::Status ReadServices(const Fields& fields, attest::CollateralServices& out)
   ASSIGN_OR_RETURN(const std::chrono::nanoseconds timeout,
                    fields.DurationOr("timeout", out.timeout, std::chrono::milliseconds(1), std::chrono::minutes(10)));
   out.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(timeout);
+  ASSIGN_OR_RETURN(out.ca_file, fields.PathOr("ca_file", ""));
+  ASSIGN_OR_RETURN(out.cache_max_files,
+                   fields.Uint64Or("cache_files", out.cache_max_files, attest::kMinCacheFiles, 1'000'000));
+  ASSIGN_OR_RETURN(out.cache_max_bytes,
+                   fields.ByteSizeOr("cache_size", out.cache_max_bytes, attest::kMinCacheBytes, uint64_t{1} << 40));
   const absl::Status usable = attest::CheckCollateralServices(out);
   return usable.ok() ? usable : fields.node().Annotate(usable);
 }
 
 absl::Status ReadCollateral(const Node& node, AppraisalPolicy& out) {
-  ASSIGN_OR_RETURN(const Fields fields, node.Map({"intel", "amd", "intel_url", "intel_root_crl_url", "amd_url",
-                                                  "cache_directory", "timeout", "maximum_age"}));
+  ASSIGN_OR_RETURN(const Fields fields,
+                   node.Map({"intel", "amd", "intel_url", "intel_root_crl_url", "amd_url", "cache_directory",
+                             "cache_files", "cache_size", "ca_file", "timeout", "maximum_age"}));
   RETURN_IF_ERROR(ReadPaths(fields, "intel", out.intel_collateral));
   RETURN_IF_ERROR(ReadPaths(fields, "amd", out.amd_collateral));
   RETURN_IF_ERROR(ReadServices(fields, out.services));

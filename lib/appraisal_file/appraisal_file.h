@@ -36,6 +36,9 @@
 //     intel_root_crl_url: https://..      # default: Intel's own, or beside the rest of what another service serves
 //     amd_url: https://kdsintf.amd.com
 //     cache_directory: cache              # where it is kept, and looked for before anything is fetched
+//     cache_files: 1000                   # at most; the ones written longest ago go first. This is the default
+//     cache_size: 64MiB
+//     ca_file: pccs-ca.pem                # who signs the services' certificates; default: whom this machine trusts
 //     timeout: 10s                        # of one request
 //     maximum_age: 720h                   # default: until its own next update
 //   models:                               # default: any model; else only these

@@ -70,6 +70,9 @@ absl::Status CheckCollateralServices(const CollateralServices& services) {
     return absl::InvalidArgumentError(
         "collateral that is fetched needs a folder to be kept in: collateral.cache_directory");
   }
+  if (!services.ca_file.empty() && !services.has_address()) {
+    return absl::InvalidArgumentError("collateral.ca_file goes with collateral.intel_url or collateral.amd_url");
+  }
   if (!services.intel_root_crl_url.empty() && services.intel_url.empty()) {
     return absl::InvalidArgumentError("collateral.intel_root_crl_url goes with collateral.intel_url");
   }

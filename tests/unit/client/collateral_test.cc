@@ -17,6 +17,7 @@
 #include "lib/attest/sev_snp/authorities.h"
 #include "tests/support/process.h"
 #include "tests/unit/client/collateral_service.h"
+#include "tests/unit/lib/rpc/test_pki.h"
 
 namespace shoji::client {
 namespace {
@@ -245,6 +246,58 @@ TEST_F(IntelCollateralTest, WhoCannotBeReachedOrSpeaksNoTlsIsNamed) {
         AppraiseBy(PolicyText(genuine, ", intel_url: \"" + url + "\""), genuine.Read(), kThen);
     EXPECT_THAT(FirstFailedOf(result).detail, AllOf(HasSubstr(url), HasSubstr("cannot be reached")));
   }
+}
+
+TEST_F(IntelCollateralTest, AServiceUnderAnAuthorityOfItsOwnIsTakenWhereThePolicyNamesItAndNoOther) {
+  rpc::MakeCertificate(dir_.path(), "ca", "");
+  rpc::MakeCertificate(dir_.path(), "other_ca", "");
+  rpc::MakeCertificate(dir_.path(), "service", "ca");
+  testing::HttpServer service(dir_.File("service"));
+  ServeIntel(service, SgxTargets(), testing::SgxCollateral());
+  const GenuineEvidence genuine = testing::GenuineSgx();
+  const auto appraise = [&](const std::string& more) {
+    return AppraiseBy(PolicyText(genuine, ", timeout: 30s, intel_url: \"" + service.url() + "\"" + more),
+                      genuine.Read(), kThen);
+  };
+  const auto unknown = appraise("");
+  EXPECT_THAT(FirstFailedOf(unknown).detail, AllOf(HasSubstr(service.url()), HasSubstr("collateral.ca_file can name")));
+  const auto other = appraise(", ca_file: \"" + dir_.File("other_ca.pem") + "\"");
+  EXPECT_THAT(FirstFailedOf(other).detail, HasSubstr("none of the authorities in " + dir_.File("other_ca.pem")));
+  EXPECT_THAT(service.targets(), IsEmpty());
+  EXPECT_THAT(Failed(appraise(", ca_file: \"" + dir_.File("ca.pem") + "\"")), kGenuine);
+  EXPECT_THAT(service.targets(), ElementsAreArray(SgxTargets().all()));
+}
+
+TEST_F(IntelCollateralTest, AFileOfAuthoritiesThatHoldsNoneIsNamedWhenThePolicyIsRead) {
+  const auto load = [this](const std::string& file) {
+    const auto policy = appraisal_file::ParseAppraisalPolicy(
+        PolicyText(testing::GenuineSgx(), Services() + ", ca_file: \"" + dir_.File(file) + "\""), "/policy.yaml");
+    SHOJI_CHECK(policy.ok());
+    return FetchingVerifier::Load(*policy, Network::kAsConfigured).status();
+  };
+  EXPECT_THAT(std::string(load("nowhere.pem").message()), HasSubstr(dir_.File("nowhere.pem")));
+  for (const char* text : {"", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}) {
+    ASSERT_TRUE(WriteFileAtomically(dir_.File("bad.pem"), AsBytes(text)).ok());
+    EXPECT_THAT(std::string(load("bad.pem").message()),
+                AllOf(HasSubstr("collateral.ca_file " + dir_.File("bad.pem")), HasSubstr("no certificates in PEM")));
+  }
+}
+
+TEST_F(IntelCollateralTest, TheCacheStaysWithinItsBounds) {
+  std::filesystem::create_directories(dir_.File("cache/intel"));
+  for (int i = 10; i < 30; ++i) {
+    const std::string name = "cache/intel/tdx-0000000000" + std::to_string(i) + "-platform.json";
+    ASSERT_TRUE(WriteFileAtomically(dir_.File(name), AsBytes("{}")).ok());
+    std::filesystem::last_write_time(dir_.File(name),
+                                     std::filesystem::file_time_type::clock::now() - std::chrono::hours(i));
+  }
+  const GenuineEvidence genuine = testing::GenuineSgx();
+  EXPECT_THAT(Failed(AppraiseBy(PolicyText(genuine, Services() + ", cache_files: 16"), genuine.Read(), kThen)),
+              kGenuine);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir_.File("cache/intel")), {}), 16);
+  EXPECT_TRUE(std::filesystem::exists(dir_.File("cache/intel/sgx-00a067110000-processor.json")));
+  EXPECT_TRUE(std::filesystem::exists(dir_.File("cache/intel/tdx-000000000024-platform.json")));
+  EXPECT_FALSE(std::filesystem::exists(dir_.File("cache/intel/tdx-000000000025-platform.json")));
 }
 
 TEST_F(IntelCollateralTest, TheRootsListComesFromWhereThePolicySays) {

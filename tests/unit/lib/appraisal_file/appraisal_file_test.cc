@@ -68,6 +68,9 @@ collateral:
   intel_root_crl_url: https://intel.example/root.der
   amd_url: http://127.0.0.1:8081/amd
   cache_directory: cache
+  cache_files: 50
+  cache_size: 9MiB
+  ca_file: pccs.pem
   timeout: 3s
   maximum_age: 720h
 models:
@@ -124,6 +127,9 @@ TEST(AppraisalFileTest, ReadsEveryKey) {
   EXPECT_EQ(policy->services.intel_root_crl_url, "https://intel.example/root.der");
   EXPECT_EQ(policy->services.amd_url, "http://127.0.0.1:8081/amd");
   EXPECT_EQ(policy->services.cache_directory, "/etc/shoji/cache");
+  EXPECT_EQ(policy->services.cache_max_files, 50U);
+  EXPECT_EQ(policy->services.cache_max_bytes, 9U << 20);
+  EXPECT_EQ(policy->services.ca_file, "/etc/shoji/pccs.pem");
   EXPECT_EQ(policy->services.timeout, std::chrono::seconds(3));
   EXPECT_EQ(policy->models[0].plan_digests.size(), 2U);
   EXPECT_EQ(policy->models[0].nothing_opened_before, "block3_conv1");
@@ -229,6 +235,9 @@ TEST(AppraisalFileTest, AnAddressThatIsNoServicesOrHasNoFolderIsRefusedWithItsLi
   ExpectRefused(sgx + "collateral: {intel_url: \"https://pccs.example/\"}\n", ":2: key 'collateral'",
                 "cache_directory");
   ExpectRefused(sgx + "collateral: {cache_directory: c, timeout: 0s}\n", ":2: key 'collateral.timeout'", "");
+  ExpectRefused(sgx + "collateral: {cache_directory: c, cache_files: 15}\n", ":2: key 'collateral.cache_files'", "16");
+  ExpectRefused(sgx + "collateral: {cache_directory: c, cache_size: 1MiB}\n", ":2: key 'collateral.cache_size'", "");
+  ExpectRefused(sgx + "collateral: {ca_file: ca.pem}\n", ":2: key 'collateral'", "collateral.ca_file goes with");
 }
 
 TEST(AppraisalFileTest, NoAddressIsConfiguredWhereNoneIsWritten) {
