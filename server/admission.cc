@@ -190,6 +190,16 @@ void Admission::Flush(size_t lane) {
   }
 }
 
+void Admission::Open(size_t lane, const Options& options) {
+  {
+    const absl::MutexLock lock(&mu_);
+    while (lanes_.size() <= lane) {
+      lanes_.push_back({options});
+    }
+  }
+  Configure(lane, options);
+}
+
 void Admission::Configure(size_t lane, const Options& options) {
   const absl::MutexLock lock(&mu_);
   lanes_[lane].options = options;

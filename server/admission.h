@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <optional>
 #include <unordered_map>
@@ -98,6 +99,8 @@ class Admission {
 
   // Tells whatever waits in the lane kFlushed.
   void Flush(size_t lane);
+  // Lane `lane`, and those before it, are there from now on; bounds as by Configure.
+  void Open(size_t lane, const Options& options);
   // The bounds from now on; what holds a slot or waits beyond them stays.
   void Configure(size_t lane, const Options& options);
   // Refuses whatever comes from now on. What is queued still gets its turn.
@@ -139,7 +142,7 @@ class Admission {
 
   const Clock& clock_;
   mutable absl::Mutex mu_;
-  std::vector<Lane> lanes_ ABSL_GUARDED_BY(mu_);
+  std::deque<Lane> lanes_ ABSL_GUARDED_BY(mu_);  // one that grows moves none of the others
   size_t num_telling_ ABSL_GUARDED_BY(mu_) = 0;
   bool is_draining_ ABSL_GUARDED_BY(mu_) = false;
 };

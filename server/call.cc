@@ -147,7 +147,7 @@ std::optional<Refusal> Call::ForeseeQueue() {
     return std::nullopt;
   }
   std::optional<Refusal> refusal;
-  for (size_t i = 0; i < environment_.links.size(); ++i) {
+  for (size_t i = 0; i < environment_.enclaves.size(); ++i) {
     if (!environment_.router.IsConnected(i)) {
       continue;
     }
@@ -273,6 +273,7 @@ void Call::Queue() {
     environment_.router.TakeTurn(*enclave);
   }
   enclave_ = *enclave;
+  connection_ = environment_.enclaves.Find(*enclave);
   ++num_pending_;  // the wait for a slot
   const Admission::Verdict verdict =
       environment_.admission.Enter(LaneOf(*enclave, work()), *this, account_.get(), deadline_);
@@ -301,10 +302,10 @@ void Call::OnVerdict(Admission::Verdict verdict) {
     Queue();
   } else {
     // Enclaves come and go: the one that the slot is at may be gone, or have got a new key.
-    if (IsThere(*enclave_)) {
+    if (connection_ != nullptr && IsThere(*enclave_)) {
       waited_ = environment_.clock.SteadyNow() - queued_at_;
       environment_.metrics.Waited(waited_);
-      Send(*environment_.links[*enclave_]);
+      Send();
     } else {
       environment_.admission.Release(LaneOf(*enclave_, work()));
       Queue();
@@ -322,13 +323,13 @@ void Call::OnLate(bool ok) {
   Release();
 }
 
-void Call::Send(EnclaveLink& link) {
+void Call::Send() {
   client_context_.set_deadline(rpc::ToGrpcDeadline(deadline_, environment_.clock));
   if (!trace_parent_.empty()) {
     client_context_.AddMetadata(telemetry::kTraceParentKey, trace_parent_);
   }
   ++num_pending_;
-  forwarded_ = link.stub().PrepareUnaryCall(&client_context_, method_->enclave_path, request_, &loop_.queue());
+  forwarded_ = connection_->stub.PrepareUnaryCall(&client_context_, method_->enclave_path, request_, &loop_.queue());
   forwarded_->StartCall();
   forwarded_->Finish(&response_, &answer_, &answered_event_);
 }
@@ -468,7 +469,7 @@ void Call::Log(const absl::Status& status, std::chrono::nanoseconds took) const 
                   {"token", account_ == nullptr ? std::string_view() : std::string_view(account_->name())},
                   {"model", std::string_view(model_).substr(0, kMaxLoggedModel)},
                   {"key", key},
-                  {"enclave", enclave_.has_value() ? std::string_view(environment_.links[*enclave_]->name()) : ""},
+                  {"enclave", connection_ != nullptr ? std::string_view(connection_->name) : ""},
                   {"status", absl::StatusCodeToString(status.code())},
                   {"reason", reason == Reason::kUnspecified ? "" : NameOf(reason)},
                   {"refused", refusal_.has_value() ? NameOf(*refusal_) : ""},

@@ -9,7 +9,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <grpcpp/alarm.h>
 #include <grpcpp/client_context.h>
@@ -26,6 +25,7 @@
 #include "server/admission.h"
 #include "server/authenticator.h"
 #include "server/enclave_link.h"
+#include "server/enclave_table.h"
 #include "server/health_board.h"
 #include "server/intake.h"
 #include "server/lanes.h"
@@ -60,7 +60,7 @@ struct CallEnvironment {
   Admission& admission;
   Router& router;
   HealthBoard& health;
-  std::vector<std::unique_ptr<EnclaveLink>>& links;
+  const EnclaveTable& enclaves;
   grpc::AsyncGenericService& generic;
 };
 
@@ -103,7 +103,7 @@ class Call final : private Admission::Waiter, private Intake::Body, private Heal
   void Forward();
   // A forwarded call waits for a slot, anew when the enclave that it waited for is gone.
   void Queue();
-  void Send(EnclaveLink& link);
+  void Send();
   void AnswerHealthCheck();
   void WatchHealth();
   // What the request says of where it goes. INVALID_ARGUMENT when it is not the method's message.
@@ -149,7 +149,8 @@ class Call final : private Admission::Waiter, private Intake::Body, private Heal
   bool is_watching_ = false;
   std::atomic<bool> is_cancelled_ = false;
 
-  std::optional<size_t> enclave_;  // the one it goes to, or waits for
+  std::optional<size_t> enclave_;                  // the one it goes to, or waits for
+  std::shared_ptr<EnclaveConnection> connection_;  // to that one; kept while the enclave is given up
   int num_routed_ = 0;
   SteadyTime queued_at_;
   std::chrono::nanoseconds waited_ = {};

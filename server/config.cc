@@ -112,17 +112,7 @@ absl::Status ReadAuth(const config::Fields& top, Config& config) {
   return absl::OkStatus();
 }
 
-std::string TextOf(const rpc::Endpoint& endpoint) {
-  const rpc::TransportSecurity& security = endpoint.security;
-  std::string out = endpoint.address.ToString() + " " + std::to_string(static_cast<int>(security.kind));
-  for (const std::string* file : {&security.certificate_file, &security.private_key_file, &security.ca_file,
-                                  &security.server_name, &security.server_key_file}) {
-    out += " '" + *file + "'";
-  }
-  return out;
-}
-
-std::string TextOf(std::chrono::nanoseconds time) { return std::to_string(time.count()); }
+std::string DurationText(std::chrono::nanoseconds time) { return std::to_string(time.count()); }
 
 // Every setting that a reload cannot change.
 class FixedSettings {
@@ -151,23 +141,28 @@ class FixedSettings {
 void ReadFixed(const config::Fields& top, Config& config) {
   FixedSettings fixed(top, config.fixed);
   fixed.Add("listen", "", TextOf(config.listen));
-  std::string enclaves;
-  for (const EnclaveTarget& enclave : config.enclaves) {
-    enclaves += enclave.name + " " + TextOf(enclave.endpoint) + "\n";
-  }
-  fixed.Add("enclaves", "", enclaves);
   const std::optional<rpc::Address>& metrics = config.metrics.address;
   fixed.Add("metrics", "address", metrics.has_value() ? metrics->ToString() : "");
   fixed.Add("log", "format", std::to_string(static_cast<int>(config.log.format)));
   fixed.Add("limits", "max_message", std::to_string(config.limits.max_message_bytes));
-  fixed.Add("limits", "connection_idle", TextOf(config.connections.idle));
-  fixed.Add("limits", "connection_age", TextOf(config.connections.max_age));
-  fixed.Add("limits", "connection_grace", TextOf(config.connections.age_grace));
-  fixed.Add("limits", "keepalive", TextOf(config.connections.keepalive));
-  fixed.Add("limits", "keepalive_timeout", TextOf(config.connections.keepalive_timeout));
+  fixed.Add("limits", "connection_idle", DurationText(config.connections.idle));
+  fixed.Add("limits", "connection_age", DurationText(config.connections.max_age));
+  fixed.Add("limits", "connection_grace", DurationText(config.connections.age_grace));
+  fixed.Add("limits", "keepalive", DurationText(config.connections.keepalive));
+  fixed.Add("limits", "keepalive_timeout", DurationText(config.connections.keepalive_timeout));
 }
 
 }  // namespace
+
+std::string TextOf(const rpc::Endpoint& endpoint) {
+  const rpc::TransportSecurity& security = endpoint.security;
+  std::string out = endpoint.address.ToString() + " " + std::to_string(static_cast<int>(security.kind));
+  for (const std::string* file : {&security.certificate_file, &security.private_key_file, &security.ca_file,
+                                  &security.server_name, &security.server_key_file}) {
+    out += " '" + *file + "'";
+  }
+  return out;
+}
 
 absl::Status CheckReload(const Config& running, const Config& next) {
   for (size_t i = 0; i < running.fixed.size(); ++i) {

@@ -69,6 +69,9 @@ struct Config {
 // Errors name file, line and key.
 absl::StatusOr<Config> ReadConfig(const config::Document& document);
 
+// Address and security as text, to be compared; of files only the names.
+std::string TextOf(const rpc::Endpoint& endpoint);
+
 // Whether a server that runs with `running` can go on with `next`. Otherwise the error names the place and the key that
 // only a restart changes.
 absl::Status CheckReload(const Config& running, const Config& next);

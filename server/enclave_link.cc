@@ -6,13 +6,10 @@
 #include <algorithm>
 #include <utility>
 
-#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/async_stream.h>
 
 #include "absl/time/time.h"
-#include "lib/base/status_macros.h"
-#include "lib/rpc/channel.h"
 #include "lib/rpc/status.h"
 
 namespace shoji::server {
@@ -79,30 +76,27 @@ class EnclaveLink::Stream {
   size_t num_messages_ = 0;
 };
 
-absl::StatusOr<std::unique_ptr<EnclaveLink>> EnclaveLink::Create(const EnclaveTarget& target, size_t index,
-                                                                 size_t max_message_bytes, rpc::EventLoop& loop,
-                                                                 Router& router, std::function<void()> on_change,
-                                                                 telemetry::Logger& logger) {
-  rpc::ChannelOptions options;
-  options.max_message_bytes = max_message_bytes;
-  ASSIGN_OR_RETURN(const auto channel, rpc::CreateChannel(target.endpoint, options));
-  std::unique_ptr<EnclaveLink> out(new EnclaveLink(target, index, loop, router, std::move(on_change), logger));
+std::unique_ptr<EnclaveLink> EnclaveLink::Create(const std::string& name, const std::shared_ptr<grpc::Channel>& channel,
+                                                 size_t index, rpc::EventLoop& loop, Router& router,
+                                                 std::function<void()> on_change, telemetry::Logger& logger) {
+  std::unique_ptr<EnclaveLink> out(new EnclaveLink(name, index, loop, router, std::move(on_change), logger));
   out->watch_stub_ = EnclaveService::NewStub(channel);
-  out->stub_ = std::make_unique<grpc::GenericStub>(channel);
   out->thread_ = std::jthread([link = out.get()] { link->Run(); });
   return out;
 }
 
-EnclaveLink::EnclaveLink(const EnclaveTarget& target, size_t index, rpc::EventLoop& loop, Router& router,
+EnclaveLink::EnclaveLink(std::string name, size_t index, rpc::EventLoop& loop, Router& router,
                          std::function<void()> on_change, telemetry::Logger& logger)
-    : name_(target.name),
+    : name_(std::move(name)),
       index_(index),
       loop_(loop),
       router_(router),
       on_change_(std::move(on_change)),
       logger_(logger) {}
 
-EnclaveLink::~EnclaveLink() {
+EnclaveLink::~EnclaveLink() { Stop(); }
+
+void EnclaveLink::Stop() {
   const absl::MutexLock lock(&mu_);
   is_stopping_ = true;
 }

@@ -8,45 +8,53 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 
+#include <grpcpp/channel.h>
 #include <grpcpp/generic/generic_stub.h>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "lib/rpc/event_loop.h"
 #include "lib/telemetry/log.h"
-#include "server/config.h"
 #include "server/router.h"
 #include "shoji/internal/v1/enclave.grpc.pb.h"
 
 namespace shoji::server {
 
-// The connection to one enclave. A thread keeps a Watch stream open on an event loop, takes the enclave out of the
+// How calls reach one enclave; what is under way keeps it while the enclave is given up. Its methods are called with
+// bytes, on any loop. Thread-safe.
+struct EnclaveConnection {
+  EnclaveConnection(std::string of, const std::shared_ptr<grpc::Channel>& channel)
+      : name(std::move(of)), stub(channel) {}
+
+  const std::string name;
+  grpc::GenericStub stub;
+};
+
+// Watches one enclave. A thread keeps a Watch stream open on an event loop, takes the enclave out of the
 // router the moment the stream ends or has been silent for 15 s, and connects again with a backoff of 100 ms to 2 s;
 // the loop feeds the router with what the stream says. Thread-safe.
 class EnclaveLink {
  public:
   // `on_change` is called after every change to the router, by the link's thread or the loop's. Everything referred to
-  // must outlive the link. Errors: the endpoint's TLS files.
-  static absl::StatusOr<std::unique_ptr<EnclaveLink>> Create(const EnclaveTarget& target, size_t index,
-                                                             size_t max_message_bytes, rpc::EventLoop& loop,
-                                                             Router& router, std::function<void()> on_change,
-                                                             telemetry::Logger& logger);
+  // must outlive the link.
+  static std::unique_ptr<EnclaveLink> Create(const std::string& name, const std::shared_ptr<grpc::Channel>& channel,
+                                             size_t index, rpc::EventLoop& loop, Router& router,
+                                             std::function<void()> on_change, telemetry::Logger& logger);
   EnclaveLink(const EnclaveLink&) = delete;
   EnclaveLink& operator=(const EnclaveLink&) = delete;
-  // Ends the stream and joins the thread.
+  // Ends the stream and joins the thread. Not to be called by the loop, which the stream's end needs.
   ~EnclaveLink();
 
-  const std::string& name() const { return name_; }
-  // Calls the enclave's methods with bytes, on any loop.
-  grpc::GenericStub& stub() { return *stub_; }
+  // Ends the stream soon, and waits for nothing.
+  void Stop();
 
  private:
   class Stream;
 
-  EnclaveLink(const EnclaveTarget& target, size_t index, rpc::EventLoop& loop, Router& router,
-              std::function<void()> on_change, telemetry::Logger& logger);
+  EnclaveLink(std::string name, size_t index, rpc::EventLoop& loop, Router& router, std::function<void()> on_change,
+              telemetry::Logger& logger);
   void Run();
   // One stream from open to end. Returns whether the enclave said anything.
   bool RunStream();
@@ -60,7 +68,6 @@ class EnclaveLink {
   const std::function<void()> on_change_;
   telemetry::Logger& logger_;
   std::unique_ptr<internal::v1::EnclaveService::Stub> watch_stub_;
-  std::unique_ptr<grpc::GenericStub> stub_;
 
   bool is_reported_lost_ = false;  // the thread's: says once that the enclave is out of reach, not at every attempt
 

@@ -19,6 +19,7 @@
 #include "lib/rpc/server.h"
 #include "server/authenticator.h"
 #include "server/call.h"
+#include "server/enclave_table.h"
 #include "server/health_board.h"
 #include "server/intake.h"
 #include "server/lanes.h"
@@ -59,14 +60,6 @@ absl::StatusOr<std::optional<TokenTable>> LoadTokens(const Config& config) {
   return *std::move(tokens);
 }
 
-std::vector<std::string> NamesOf(const std::vector<EnclaveTarget>& enclaves) {
-  std::vector<std::string> out;
-  for (const EnclaveTarget& enclave : enclaves) {
-    out.push_back(enclave.name);
-  }
-  return out;
-}
-
 std::chrono::milliseconds Millis(std::chrono::nanoseconds time) {
   return std::chrono::ceil<std::chrono::milliseconds>(time);
 }
@@ -84,7 +77,8 @@ Intake::Options OpenIntakeOf(const Limits& limits) {
   return options;
 }
 
-// The end: first the server, so that no call is left, then the links, then the loops that both need, then the rest.
+// The end: first the server, so that no call is left, then the enclaves' links, then the loops that both need, then the
+// rest.
 class FrontEndImpl final : public FrontEnd {
  public:
   FrontEndImpl(const Config& config, const std::optional<TokenTable>& tokens, const Clock& clock,
@@ -98,11 +92,17 @@ class FrontEndImpl final : public FrontEnd {
         authenticator_(tokens, config.limits.per_token),
         intake_(IntakeOf(config.limits), clock),
         open_intake_(OpenIntakeOf(config.limits), clock),
-        admission_(AllLanes(config.limits, config.enclaves.size()), clock),
-        router_(config.enclaves.size()),
+        admission_({}, clock),
+        router_(0),
         health_({v1::InferenceService::service_full_name(), v1::AttestationService::service_full_name()}),
-        environment_{live_limits_, clock,      logger,  strangers_, metrics_, authenticator_, intake_,
-                     open_intake_, admission_, router_, health_,    links_,   generic_} {}
+        enclaves_({.loops = async_.loops,
+                   .router = router_,
+                   .admission = admission_,
+                   .logger = logger,
+                   .max_message_bytes = config.limits.max_message_bytes,
+                   .on_change = [this] { UpdateHealth(); }}),
+        environment_{live_limits_, clock,      logger,  strangers_, metrics_,  authenticator_, intake_,
+                     open_intake_, admission_, router_, health_,    enclaves_, generic_} {}
   ~FrontEndImpl() override {
     collector_.reset();
     health_.Shutdown();
@@ -110,9 +110,9 @@ class FrontEndImpl final : public FrontEnd {
       server_->Shutdown(std::chrono::milliseconds(0));
     }
     for (const auto& loop : async_.loops) {
-      loop->AwaitHolds();  // calls use the links
+      loop->AwaitHolds();  // calls use the enclaves
     }
-    links_.clear();
+    enclaves_.Stop();
     for (const auto& loop : async_.loops) {
       loop->Stop();
     }
@@ -131,8 +131,6 @@ class FrontEndImpl final : public FrontEnd {
  private:
   absl::Status StartServer();
   void UpdateHealth();
-  // What enclave `index` reports has changed.
-  void OnEnclave(size_t index);
   absl::Status TryReload(const Config& config);
 
   const Config config_;  // as at the start
@@ -150,9 +148,9 @@ class FrontEndImpl final : public FrontEnd {
   absl::Mutex health_mu_;  // makes reading the router and setting the health one step
   bool was_ready_ ABSL_GUARDED_BY(health_mu_) = false;
   bool is_draining_ ABSL_GUARDED_BY(health_mu_) = false;
-  std::vector<std::unique_ptr<EnclaveLink>> links_;
   grpc::AsyncGenericService generic_;
   rpc::AsyncCalls async_ = {.generic = &generic_};
+  EnclaveTable enclaves_;
   CallEnvironment environment_;
   std::unique_ptr<rpc::Server> server_;
   std::optional<metrics::Exporter::ScopedCollector> collector_;
@@ -184,31 +182,16 @@ absl::Status FrontEndImpl::StartServer() {
 absl::Status FrontEndImpl::Run() {
   RETURN_IF_ERROR(StartServer());
   // All links exist before the first call can be routed to one: calls wait until they are accepted.
-  for (const EnclaveTarget& target : config_.enclaves) {
-    rpc::EventLoop& loop = *async_.loops[links_.size() % async_.loops.size()];
-    const size_t index = links_.size();
-    ASSIGN_OR_RETURN(auto link, EnclaveLink::Create(
-                                    target, index, config_.limits.max_message_bytes, loop, router_,
-                                    [this, index] { OnEnclave(index); }, logger_));
-    links_.push_back(std::move(link));
-  }
+  ASSIGN_OR_RETURN(EnclaveTable::Prepared enclaves, enclaves_.Prepare(config_.enclaves));
+  enclaves_.Commit(std::move(enclaves), config_.limits);
   for (const auto& loop : async_.loops) {
     for (int i = 0; i < kAcceptedAhead; ++i) {
       Call::Accept(environment_, *loop);
     }
   }
-  const ServerSources sources{intake_, open_intake_, admission_, router_, authenticator_, NamesOf(config_.enclaves)};
+  const ServerSources sources{intake_, open_intake_, admission_, router_, authenticator_, enclaves_};
   collector_.emplace(*exporter_, [sources] { return CollectFrom(sources); });
   return absl::OkStatus();
-}
-
-void FrontEndImpl::OnEnclave(size_t index) {
-  UpdateHealth();
-  if (!router_.IsConnected(index)) {
-    // What waits for it goes elsewhere, or is told, at once.
-    admission_.Flush(LaneOf(index, Work::kRequest));
-    admission_.Flush(LaneOf(index, Work::kEvidence));
-  }
 }
 
 void FrontEndImpl::UpdateHealth() {
@@ -225,6 +208,7 @@ absl::Status FrontEndImpl::TryReload(const Config& config) {
   RETURN_IF_ERROR(CheckReload(config_, config));
   ASSIGN_OR_RETURN(const std::optional<TokenTable> tokens, LoadTokens(config));
   ASSIGN_OR_RETURN(std::optional<rpc::ListenerFiles> files, rpc::LoadListenerFiles(config.listen.security));
+  ASSIGN_OR_RETURN(EnclaveTable::Prepared enclaves, enclaves_.Prepare(config.enclaves));
   // Nothing fails from here on.
   const Limits& limits = config.limits;
   if (files.has_value()) {
@@ -235,12 +219,9 @@ absl::Status FrontEndImpl::TryReload(const Config& config) {
   open_intake_.Configure(kOpenBodies * limits.max_message_bytes, limits.max_deadline);
   live_limits_.set_max_deadline(limits.max_deadline);
   drain_timeout_ = limits.drain_timeout;
-  for (size_t i = 0; i < config_.enclaves.size(); ++i) {
-    admission_.Configure(LaneOf(i, Work::kRequest), OptionsOf(limits, Work::kRequest));
-    admission_.Configure(LaneOf(i, Work::kEvidence), OptionsOf(limits, Work::kEvidence));
-  }
   authenticator_.Replace(tokens, limits.per_token);
   logger_.SetLevel(config.log.level);
+  enclaves_.Commit(std::move(enclaves), limits);
   return absl::OkStatus();
 }
 

@@ -40,8 +40,9 @@ class FrontEnd {
   virtual size_t num_in_flight() const = 0;
   virtual size_t num_queued() const = 0;
 
-  // Takes what `config` says of tokens, limits, certificates and the log's level, all of it or nothing; no call is
-  // lost. The error names what is wrong: a file, or a setting that only a restart changes. Then all stays as it was.
+  // Takes what `config` says of tokens, limits, enclaves, certificates and the log's level, all of it or nothing; no
+  // call is lost. The error names what is wrong: a file, or a setting that only a restart changes. Then all stays as it
+  // was.
   virtual absl::Status Reload(const Config& config) = 0;
   // A reload that failed before there was a configuration to take.
   virtual void CountRefusedReload() = 0;

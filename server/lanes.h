@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "server/admission.h"
 #include "server/config.h"
@@ -25,15 +24,6 @@ inline Admission::Options OptionsOf(const Limits& limits, Work work) {
   return {.max_in_flight = work == Work::kEvidence ? kMaxEvidenceInFlight : limits.max_in_flight,
           .max_queue = limits.max_queue,
           .max_wait = limits.max_queue_wait};
-}
-
-inline std::vector<Admission::Options> AllLanes(const Limits& limits, size_t num_enclaves) {
-  std::vector<Admission::Options> out;
-  for (size_t i = 0; i < num_enclaves; ++i) {
-    out.push_back(OptionsOf(limits, Work::kRequest));
-    out.push_back(OptionsOf(limits, Work::kEvidence));
-  }
-  return out;
 }
 
 }  // namespace shoji::server

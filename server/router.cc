@@ -75,9 +75,31 @@ v1::ModelDescription& EntryFor(const v1::ModelDescription& model, v1::ListModels
 
 }  // namespace
 
+void Router::Grow(size_t num_enclaves) {
+  const absl::MutexLock lock(&mu_);
+  if (num_enclaves > states_.size()) {
+    states_.resize(num_enclaves);
+    is_retired_.resize(num_enclaves);
+  }
+}
+
+void Router::Open(size_t index) {
+  const absl::MutexLock lock(&mu_);
+  is_retired_[index] = false;
+}
+
+void Router::Retire(size_t index) {
+  const absl::MutexLock lock(&mu_);
+  states_[index].reset();
+  is_retired_[index] = true;
+}
+
 absl::Status Router::Update(size_t index, EnclaveState state) {
   const absl::Status valid = Validate(state);
   const absl::MutexLock lock(&mu_);
+  if (is_retired_[index]) {
+    return valid;
+  }
   if (valid.ok()) {
     states_[index] = std::move(state);
   } else {

@@ -19,10 +19,17 @@
 namespace shoji::server {
 
 // Knows which enclave holds which key and serves which model, from the states the enclaves report. An enclave is named
-// by its index in the configuration. Knows no gRPC. Thread-safe.
+// by a number. Knows no gRPC. Thread-safe.
 class Router {
  public:
-  explicit Router(size_t num_enclaves) : states_(num_enclaves) {}
+  explicit Router(size_t num_enclaves) : states_(num_enclaves), is_retired_(num_enclaves) {}
+
+  // Numbers up to `num_enclaves` can be used.
+  void Grow(size_t num_enclaves);
+  // Number `index` is somebody's anew.
+  void Open(size_t index);
+  // Enclave `index` is given up: it is gone, and what it still reports is not looked at, until Open.
+  void Retire(size_t index);
 
   // Enclave `index` reported `state`. INVALID_ARGUMENT when it is malformed (a key id that is not 16 bytes, more than
   // 64 keys or 1000 models); the enclave then counts as gone.
@@ -59,6 +66,7 @@ class Router {
 
   mutable absl::Mutex mu_;
   std::vector<std::optional<internal::v1::EnclaveState>> states_ ABSL_GUARDED_BY(mu_);  // nullopt: gone
+  std::vector<bool> is_retired_ ABSL_GUARDED_BY(mu_);
   size_t next_ ABSL_GUARDED_BY(mu_) = 0;  // where the next search in turn begins
 };
 

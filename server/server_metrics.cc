@@ -24,6 +24,13 @@ prometheus::MetricFamily Value(prometheus::MetricFamily family, double value) {
   return family;
 }
 
+struct EnclaveFigures {
+  bool is_connected = false;
+  bool is_ready = false;
+  std::map<Work, size_t> in_flight;
+  std::map<Work, size_t> queued;
+};
+
 void AddEnclaves(const ServerSources& sources, std::vector<prometheus::MetricFamily>& out) {
   using metrics::GaugeFamily;
   prometheus::MetricFamily connected = GaugeFamily("shoji_server_enclave_connected", "1: the enclave is reached.");
@@ -32,15 +39,24 @@ void AddEnclaves(const ServerSources& sources, std::vector<prometheus::MetricFam
       GaugeFamily("shoji_server_enclave_in_flight", "Calls at the enclave, by kind of work.");
   prometheus::MetricFamily queued =
       GaugeFamily("shoji_server_queue_depth", "Calls that wait for a slot at the enclave, by kind of work.");
-  for (size_t i = 0; i < sources.enclaves.size(); ++i) {
-    const std::string& name = sources.enclaves[i];
-    metrics::AddValue(connected, sources.router.IsConnected(i) ? 1 : 0, {{"enclave", name}});
-    metrics::AddValue(ready, sources.router.IsReady(i) ? 1 : 0, {{"enclave", name}});
+  // One name has two numbers while a new connection takes over from an old one.
+  std::map<std::string, EnclaveFigures> by_name;
+  for (const auto& [index, name] : sources.enclaves.Named()) {
+    EnclaveFigures& figures = by_name[name];
+    figures.is_connected = figures.is_connected || sources.router.IsConnected(index);
+    figures.is_ready = figures.is_ready || sources.router.IsReady(index);
+    for (const Work work : {Work::kRequest, Work::kEvidence}) {
+      figures.in_flight[work] += sources.admission.num_in_flight(LaneOf(index, work));
+      figures.queued[work] += sources.admission.num_queued(LaneOf(index, work));
+    }
+  }
+  for (const auto& [name, figures] : by_name) {
+    metrics::AddValue(connected, figures.is_connected ? 1 : 0, {{"enclave", name}});
+    metrics::AddValue(ready, figures.is_ready ? 1 : 0, {{"enclave", name}});
     for (const Work work : {Work::kRequest, Work::kEvidence}) {
       const metrics::Labels labels = {{"enclave", name}, {"work", work == Work::kRequest ? "request" : "evidence"}};
-      const size_t lane = LaneOf(i, work);
-      metrics::AddValue(in_flight, static_cast<double>(sources.admission.num_in_flight(lane)), labels);
-      metrics::AddValue(queued, static_cast<double>(sources.admission.num_queued(lane)), labels);
+      metrics::AddValue(in_flight, static_cast<double>(figures.in_flight.at(work)), labels);
+      metrics::AddValue(queued, static_cast<double>(figures.queued.at(work)), labels);
     }
   }
   out.insert(out.end(), {connected, ready, in_flight, queued});

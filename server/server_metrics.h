@@ -20,6 +20,7 @@
 #include "lib/metrics/exporter.h"
 #include "server/admission.h"
 #include "server/authenticator.h"
+#include "server/enclave_table.h"
 #include "server/intake.h"
 #include "server/method.h"
 #include "server/refusal.h"
@@ -56,7 +57,7 @@ struct ServerSources {
   const Admission& admission;
   const Router& router;
   const Authenticator& authenticator;
-  std::vector<std::string> enclaves;  // their names, as the operator gave them
+  const EnclaveTable& enclaves;  // under the names that the operator gave them
 };
 std::vector<prometheus::MetricFamily> CollectFrom(const ServerSources& sources);
 

@@ -294,6 +294,76 @@ TEST_F(FrontEndTest, ReloadTakesNewTokensAndKeepsTheOldOnesWhenTheFileIsBad) {
   EXPECT_EQ(Infer({.authorization = {std::string("Bearer ") + kToken}}).reason(), Reason::kUnauthenticatedClient);
 }
 
+TEST_F(FrontEndTest, AReloadTakesANewEnclaveAndRemovesOneWithoutLosingWhatItHasBeenSent) {
+  config().limits.max_in_flight = 1;
+  StartReady();
+  StartEnclave(1);
+  Config next = config();
+  next.enclaves.push_back({.name = "e1", .endpoint = {}});
+  next.enclaves[1].endpoint.address = *rpc::ParseAddress("unix:" + File("enclave1.sock"));
+  ASSERT_TRUE(front_end().Reload(next).ok());
+  while (!Infer({.key_id = KeyOf(1)}).status.ok()) {
+    std::this_thread::yield();  // until it is connected
+  }
+
+  // One request at the first enclave, one that waits for it; then the configuration names the other only.
+  enclave(0).Hold();
+  std::future<Outcome> sent = InferInBackground({});
+  enclave(0).AwaitHeld(1);
+  std::future<Outcome> queued = InferInBackground({});
+  AwaitQueued(1);
+  next.enclaves.erase(next.enclaves.begin());
+  ASSERT_TRUE(front_end().Reload(next).ok());
+  EXPECT_EQ(queued.get().reason(), Reason::kUnknownKey);  // which makes a client attest anew
+  EXPECT_EQ(Infer().reason(), Reason::kUnknownKey);
+  EXPECT_TRUE(Infer({.key_id = KeyOf(1)}).status.ok());
+  EXPECT_EQ(front_end().num_in_flight(), 1U);
+  enclave(0).Let();
+  EXPECT_TRUE(sent.get().status.ok());
+
+  // And back, as often as one likes.
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(front_end().Reload(config()).ok());
+    while (!Infer().status.ok()) {
+      std::this_thread::yield();
+    }
+    EXPECT_EQ(Infer({.key_id = KeyOf(1)}).reason(), Reason::kUnknownKey);
+    ASSERT_TRUE(front_end().Reload(next).ok());
+  }
+}
+
+TEST_F(FrontEndTest, AReloadOfEnclavesWithABadFileChangesNothing) {
+  StartReady();
+  Config next = config();
+  next.limits.max_in_flight = 7;
+  next.enclaves[0].endpoint.security.kind = rpc::TransportSecurity::Kind::kMutualTls;
+  next.enclaves[0].endpoint.security.ca_file = File("none.pem");
+  next.enclaves[0].endpoint.security.certificate_file = File("none.pem");
+  next.enclaves[0].endpoint.security.private_key_file = File("none.key");
+  EXPECT_THAT(std::string(front_end().Reload(next).message()), HasSubstr("none.pem"));
+  EXPECT_TRUE(Infer().status.ok());
+}
+
+TEST_F(FrontEndTest, AnEnclaveWhoseAddressChangesServesOnUntilTheNewOneIsThere) {
+  StartReady();
+  Config next = config();
+  next.enclaves[0].endpoint.address = *rpc::ParseAddress("unix:" + File("enclave1.sock"));
+  ASSERT_TRUE(front_end().Reload(next).ok());
+  EXPECT_TRUE(Infer().status.ok());  // nobody is at the new address yet
+  enclave(0).Hold();
+  std::future<Outcome> sent = InferInBackground({});
+  enclave(0).AwaitHeld(1);
+  StartEnclave(1);
+  while (!Infer({.key_id = KeyOf(1)}).status.ok()) {
+    std::this_thread::yield();
+  }
+  while (Infer({.timeout = std::chrono::milliseconds(50)}).reason() != Reason::kUnknownKey) {
+    std::this_thread::yield();  // until the old one is given up
+  }
+  enclave(0).Let();
+  EXPECT_TRUE(sent.get().status.ok());
+}
+
 TEST_F(FrontEndTest, MissingTokensFileFailsTheStart) {
   config().tokens_file = File("none.txt");
   const auto result = FrontEnd::Start(config(), clock(), logger());

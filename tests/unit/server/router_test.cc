@@ -75,6 +75,23 @@ TEST(RouterTest, TheLeastLoadedReadyEnclaveOfAModelIsPickedAndAmongEqualsTheNext
   EXPECT_EQ(*router.ByModel("m", load_of), 0U);
 }
 
+TEST(RouterTest, AnEnclaveThatIsRetiredIsNotHeardUntilItsNumberIsSomebodysAnew) {
+  Router router(1);
+  router.Grow(2);
+  ASSERT_TRUE(router.Update(0, State(kKeyA, {"m"})).ok());
+  ASSERT_TRUE(router.Update(1, State(kKeyB, {"m"})).ok());
+  router.Retire(1);
+  EXPECT_EQ(ReasonOfResult(router.ByKey(kKeyB)), Reason::kUnknownKey);
+  ASSERT_TRUE(router.Update(1, State(kKeyB, {"m"})).ok());  // its stream's last word
+  EXPECT_FALSE(router.IsConnected(1));
+  EXPECT_EQ(ReasonOfResult(router.ByKey(kKeyB)), Reason::kUnknownKey);
+  router.Open(1);
+  EXPECT_FALSE(router.IsConnected(1));
+  ASSERT_TRUE(router.Update(1, State(kKeyB, {"m"})).ok());
+  EXPECT_EQ(*router.ByKey(kKeyB), 1U);
+  EXPECT_EQ(*router.ByKey(kKeyA), 0U);
+}
+
 TEST(RouterTest, KeysOfAnEnclaveThatIsGoneAreGoneAtOnce) {
   Router router(2);
   ASSERT_TRUE(router.Update(0, State(kKeyA, {"m"})).ok());
