@@ -19,6 +19,7 @@
 
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "lib/base/file.h"
+#include "lib/tensor/tensor.h"
 #include "shoji/v1/inference.grpc.pb.h"
 #include "tests/support/cluster.h"
 #include "tests/support/onnx_builder.h"
@@ -129,6 +130,35 @@ TEST_F(FrontEndProcessTest, PromtoolAcceptsThePageOfMetrics) {
       testing::RunCommand({"/bin/sh", "-c", "/usr/bin/promtool check metrics < " + folder_.File("page")});
   EXPECT_EQ(checked.exit_code, 0) << checked.out << checked.err;
   EXPECT_EQ(checked.err + checked.out, "");  // it lints as well
+}
+
+TEST_F(FrontEndProcessTest, AReloadTakesEnclavesAwayAndBackAndClientsGoOn) {
+  StartCluster(2, "");
+  const auto session = cluster_->OpenSession();
+  ASSERT_TRUE(session.ok()) << session.status();
+  const Tensor input(DataType::kFloat32, Shape({1, 4}));
+  const auto infer = [&] {
+    return (*session)->Infer({&input, 1}, std::chrono::steady_clock::now() + seconds(30)).status();
+  };
+  EXPECT_TRUE(testing::WaitFor([&] { return CountOf(ServerLog(), " enclave_connected ") == 2; }));
+  ASSERT_TRUE(infer().ok());
+  const std::string config = ToString(*ReadFile(cluster_->dir().File("server.yaml"), 1 << 20));
+  for (const std::string name : {"enclave0", "enclave1"}) {
+    const size_t at = config.find("  - {name: " + name);
+    const std::string entry = config.substr(at, config.find('\n', at) + 1 - at);
+    ASSERT_TRUE(Reload(entry, "")) << ServerLog();
+    EXPECT_THAT(ServerLog(), HasSubstr("enclave_removed enclave=" + name));
+    // The session's enclave may be the one that is gone: the client finds the other by itself.
+    EXPECT_TRUE(infer().ok()) << ServerLog();
+    const size_t num_connected = CountOf(ServerLog(), " enclave_connected ");
+    ASSERT_TRUE(Reload("enclaves:\n", "enclaves:\n" + entry)) << ServerLog();
+    EXPECT_TRUE(testing::WaitFor([&] { return CountOf(ServerLog(), " enclave_connected ") > num_connected; }));
+  }
+  EXPECT_TRUE(infer().ok());
+  // A list that is wrong is refused, and the old one serves.
+  EXPECT_FALSE(Reload("name: enclave1", "name: enclave0"));
+  EXPECT_THAT(ServerLog(), HasSubstr("another enclave has the name enclave0"));
+  EXPECT_TRUE(infer().ok());
 }
 
 TEST_F(FrontEndProcessTest, TwentyReloadsWhileRequestsFlowLoseNone) {
