@@ -3,6 +3,8 @@
 
 #include "lib/graph/cut.h"
 
+#include <algorithm>
+
 #include "lib/base/check.h"
 #include "lib/base/near_match.h"
 
@@ -133,6 +135,11 @@ absl::StatusOr<size_t> FindAfter(const Graph& graph, const std::string& name) {
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     if (graph.nodes[i].name == name || graph.nodes[i].step_of == name) {
       return i + 1;
+    }
+  }
+  for (const FoldedNode& folded : graph.folded) {
+    if (folded.name == name) {
+      return std::max(folded.next_node, folded.end_node);
     }
   }
   return FindNode(graph, name);

@@ -41,6 +41,7 @@ void RemoveNodes(Graph& graph, const std::vector<bool>& keep) {
   new_index[keep.size()] = kept;
   for (FoldedNode& folded : graph.folded) {
     folded.next_node = new_index[folded.next_node];
+    folded.end_node = new_index[folded.end_node];
   }
   std::vector<Node> nodes;
   nodes.reserve(kept);

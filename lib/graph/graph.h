@@ -182,10 +182,12 @@ struct Node {
 };
 
 // A node of the file that import folded away (constants, Identity, Dropout, nodes that no output depends on), and the
-// index in `Graph::nodes` of the first node after it: policies may still name it.
+// index in `Graph::nodes` of the first node after it; or one that called a function, and the nodes [next_node,
+// end_node) that import put in its place. Policies may still name it.
 struct FoldedNode {
   std::string name;
   size_t next_node = 0;
+  size_t end_node = 0;  // not above next_node: there are none
 };
 
 // A plain value type, valid by construction: nodes in topological order, every id in range, every value produced at

@@ -14,6 +14,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/graph/onnx_io/builder.h"
 #include "lib/graph/onnx_io/external_data.h"
+#include "lib/graph/onnx_io/functions.h"
 #include "lib/graph/onnx_io/node_scope.h"
 #include "lib/graph/onnx_io/normalize.h"
 #include "lib/graph/onnx_io/onnx_file.h"
@@ -101,12 +102,25 @@ void BeginDigestOfFiles(const digest::Sha256Digest& file_digest, digest::Sha256S
   digest.Update(file_digest);
 }
 
+// What is kept of a file beside its proto.
+struct FileRest {
+  LargeTensors large;
+  std::vector<onnx_io::InlinedCall> calls;
+};
+
+uint64_t MaxFoldedBytes(const ByteSource& file) { return kFoldedBytesBase + kFoldedBytesPerFileByte * file.size(); }
+
 // Whether any of `model` lies in external files decides what its digest is; null: nobody asks for it.
-absl::Status ReadAndCheck(ByteSource& file, const ImportOptions& options, ::onnx::ModelProto& proto,
-                          LargeTensors& large, digest::Sha256Digest* digest) {
+absl::Status ReadAndCheck(ByteSource& file, const ImportOptions& options, ::onnx::ModelProto& proto, FileRest& rest,
+                          digest::Sha256Digest* digest) {
   digest::Sha256Stream of_file;
   ASSIGN_OR_RETURN(onnx_io::FileParts parts,
                    onnx_io::ReadModel(file, digest == nullptr ? nullptr : &of_file, options, proto));
+  if (proto.functions_size() != 0 && parts.num_nodes <= options.max_nodes) {
+    ASSIGN_OR_RETURN(rest.calls,
+                     onnx_io::InlineFunctions(proto, parts.large, {options.max_nodes, MaxFoldedBytes(file)}));
+    parts.num_nodes = static_cast<size_t>(proto.graph().node_size());
+  }
   RETURN_IF_ERROR(onnx_io::CheckStructure(proto, parts, options));
   digest::Sha256Stream of_files;
   if (digest != nullptr) {
@@ -121,20 +135,26 @@ absl::Status ReadAndCheck(ByteSource& file, const ImportOptions& options, ::onnx
   if (onnx_io::LibraryKnows(proto)) {
     RETURN_IF_ERROR(onnx_io::RunChecker(proto, parts.large));
   }
-  large = std::move(parts.large);
+  rest.large = std::move(parts.large);
   return absl::OkStatus();
 }
 
 absl::StatusOr<Graph> Import(ByteSource& file, const ImportOptions& options, digest::Sha256Digest* digest) {
   ::onnx::ModelProto proto;
-  LargeTensors large;
-  RETURN_IF_ERROR(ReadAndCheck(file, options, proto, large, digest));
+  FileRest rest;
+  RETURN_IF_ERROR(ReadAndCheck(file, options, proto, rest, digest));
   const ::onnx::GraphProto& graph_proto = proto.graph();
-  GraphBuilder builder({options.max_tensor_bytes, kFoldedBytesBase + kFoldedBytesPerFileByte * file.size()},
-                       AllNames(graph_proto), OutputNames(graph_proto), std::move(large));
+  GraphBuilder builder({options.max_tensor_bytes, MaxFoldedBytes(file)}, AllNames(graph_proto),
+                       OutputNames(graph_proto), std::move(rest.large));
   RETURN_IF_ERROR(AddInputs(graph_proto, builder));
+  std::vector<size_t> places;  // of each of the file's nodes, and of what would come next
   for (const ::onnx::NodeProto& node : graph_proto.node()) {
+    places.push_back(builder.num_nodes());
     RETURN_IF_ERROR(AddNode(node, onnx_io::OpsetOf(proto), builder));
+  }
+  places.push_back(builder.num_nodes());
+  for (const onnx_io::InlinedCall& call : rest.calls) {
+    builder.AddReplacedNode(call.name, places[call.first], places[call.end]);
   }
   ASSIGN_OR_RETURN(Graph graph, builder.Finish(graph_proto.name()));
   if (!onnx_io::LibraryKnows(proto)) {

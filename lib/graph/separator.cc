@@ -126,6 +126,7 @@ Graph ArrangeByRank(Graph graph, const std::vector<size_t>& rank) {
   }
   graph.nodes = std::move(nodes);
   for (FoldedNode& folded : graph.folded) {
+    folded.end_node = folded.end_node > folded.next_node ? new_index[folded.end_node - 1] + 1 : 0;
     folded.next_node = new_index[folded.next_node];
   }
   return graph;

@@ -80,7 +80,7 @@ void GraphBuilder::AddAlias(const std::string& name, KnownValue* value) { by_nam
 void GraphBuilder::AddQuantized(const std::string& name, const QuantizedForm& form) {
   const Shape shape = (form.reals != nullptr ? form.reals : form.source)->shape;
   KnownValue* value = NewValue(name);
-  value->type = form.step.low < 0 ? DataType::kInt8 : DataType::kUint8;
+  value->type = form.step == kSums ? DataType::kInt32 : form.step.low < 0 ? DataType::kInt8 : DataType::kUint8;
   value->shape = shape;
   value->quantized = std::make_shared<QuantizedForm>(form);
 }

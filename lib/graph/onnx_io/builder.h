@@ -65,6 +65,11 @@ class GraphBuilder {
                                       const std::string& output, Shape shape);
   // The node `name` left no trace; the next one added comes after it.
   void AddFoldedNode(const std::string& name);
+  // The node `name` was replaced by those that were added when there were [first, end) nodes.
+  void AddReplacedNode(const std::string& name, size_t first, size_t end) {
+    graph_.folded.push_back({name, first, end});
+  }
+  size_t num_nodes() const { return graph_.nodes.size(); }
   // `wanted`, or a variant of it that no value or node of the file has.
   std::string UniqueName(const std::string& wanted);
 

@@ -40,6 +40,8 @@ class LargeTensors {
     return found == data_.end() ? nullptr : &found->second;
   }
   void Put(const ::onnx::TensorProto& proto, LargeData data) { data_.insert_or_assign(&proto, std::move(data)); }
+  // For a proto that goes.
+  void Forget(const ::onnx::TensorProto& proto) { data_.erase(&proto); }
   // Once for each proto that has one.
   LargeData Take(const ::onnx::TensorProto& proto) {
     const auto found = data_.find(&proto);

@@ -172,14 +172,22 @@ absl::Status NodeScope::EmitReals(KnownValue& value) {
   return absl::OkStatus();
 }
 
-absl::Status NodeScope::MarkQuantized(const FakeQuantizeAttributes& step) {
-  for (const std::string& output : proto_.output()) {
-    KnownValue* reals = output.empty() ? nullptr : builder_.Find(output);
-    if (reals != nullptr) {
-      builder_.AddQuantized(output, {step, nullptr, reals});
+absl::Status NodeScope::MarkQuantized(const QuantizedForm& form) {
+  for (int i = 0; i < proto_.output_size(); ++i) {
+    if (!proto_.output(i).empty() && builder_.Find(proto_.output(i)) != nullptr) {
+      MarkOutput(static_cast<size_t>(i), form);
     }
   }
   return absl::OkStatus();
+}
+
+KnownValue* NodeScope::MarkOutput(size_t i, const QuantizedForm& form) {
+  const std::string& output = proto_.output(static_cast<int>(i));
+  QuantizedForm own = form;
+  own.source = nullptr;
+  own.reals = builder_.Find(output);
+  builder_.AddQuantized(output, own);
+  return builder_.Find(output);
 }
 
 }  // namespace shoji::graph::onnx_io

@@ -38,10 +38,16 @@ NodeScope::NodeScope(const ::onnx::NodeProto& proto, int64_t opset, std::vector<
 
 const std::string& NodeScope::op_type() const { return proto_.op_type(); }
 
+const std::string& NodeScope::domain() const { return proto_.domain(); }
+
+bool NodeScope::HasOutput(size_t i) const { return i < num_outputs() && !proto_.output(static_cast<int>(i)).empty(); }
+
 size_t NodeScope::num_outputs() const { return static_cast<size_t>(proto_.output_size()); }
 
 NodeScope NodeScope::WithInputs(std::vector<KnownValue*> inputs) const {
-  return {proto_, opset_, std::move(inputs), builder_};
+  NodeScope out(proto_, opset_, std::move(inputs), builder_);
+  out.asked_ = asked_;
+  return out;
 }
 
 absl::Status NodeScope::RequireInputs(size_t count) const {
@@ -85,7 +91,7 @@ bool NodeScope::IsScalar(size_t i) const {
 }
 
 const ::onnx::AttributeProto* NodeScope::FindAttribute(const std::string& name) const {
-  asked_.insert(name);
+  asked_->insert(name);
   for (const ::onnx::AttributeProto& attribute : proto_.attribute()) {
     if (attribute.name() == name) {
       return &attribute;
@@ -158,7 +164,7 @@ Tensor NodeScope::TakeTensor(const std::string& name) {
 
 absl::Status NodeScope::RequireAllAttributesRead() const {
   for (const ::onnx::AttributeProto& attribute : proto_.attribute()) {
-    if (!asked_.contains(attribute.name())) {
+    if (!asked_->contains(attribute.name())) {
       return Unimplemented("attribute " + Quoted(attribute.name()) + " is not known");
     }
   }

@@ -37,7 +37,14 @@ struct QuantizedForm {
   FakeQuantizeAttributes step;
   KnownValue* source = nullptr;  // what is quantized
   KnownValue* reals = nullptr;   // the result, once a node makes it
+  // Of DynamicQuantizeLinear: the value of its zero point. `reals` are the integers less it then, and `step` is 1.
+  KnownValue* zero_point = nullptr;
+
+  bool SameMeaning(const QuantizedForm& other) const { return step == other.step && zero_point == other.zero_point; }
 };
+
+// Integers of more than 8 bits, the sums of products of integers: a step for QuantizedForm.
+inline constexpr FakeQuantizeAttributes kSums = {1, 0, INT32_MIN, INT32_MAX};
 
 // A value as import knows it: always its type and shape, for constants also what it holds.
 struct KnownValue {
@@ -57,9 +64,11 @@ class NodeScope {
   NodeScope(const ::onnx::NodeProto& proto, int64_t opset, std::vector<KnownValue*> inputs, GraphBuilder& builder);
 
   const std::string& op_type() const;
+  const std::string& domain() const;
   int64_t opset() const { return opset_; }
   size_t num_outputs() const;
-  // The same node as if it had other inputs.
+  bool HasOutput(size_t i) const;
+  // The same node as if it had other inputs; an attribute that it is asked for counts as asked for here.
   NodeScope WithInputs(std::vector<KnownValue*> inputs) const;
 
   size_t num_inputs() const { return inputs_.size(); }
@@ -140,8 +149,11 @@ class NodeScope {
   absl::StatusOr<KnownValue*> RealsOf(KnownValue& value);
   // The last step: the same into the first output.
   absl::Status EmitReals(KnownValue& value);
-  // Makes integers under `step` of every output of this node that is there, after a normalizer that moves elements.
-  absl::Status MarkQuantized(const FakeQuantizeAttributes& step);
+  // Makes integers, in `form` but for what they mean, of every output of this node that is there, after a normalizer
+  // that gave it numbers.
+  absl::Status MarkQuantized(const QuantizedForm& form);
+  // The same of output `i`, which is there; it is returned.
+  KnownValue* MarkOutput(size_t i, const QuantizedForm& form);
 
   // All the node's inputs, for EmitStep and EmitLast.
   const std::vector<KnownValue*>& inputs() const { return inputs_; }
@@ -158,7 +170,8 @@ class NodeScope {
   const int64_t opset_;
   std::vector<KnownValue*> inputs_;
   GraphBuilder& builder_;
-  mutable std::unordered_set<std::string> asked_;  // the attributes that were looked for
+  // The attributes that were looked for, by the same node with other inputs too.
+  std::shared_ptr<std::unordered_set<std::string>> asked_ = std::make_shared<std::unordered_set<std::string>>();
 };
 
 }  // namespace shoji::graph::onnx_io

@@ -4,6 +4,7 @@
 #include "lib/graph/onnx_io/normalize.h"
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -43,10 +44,12 @@ constexpr Entry kNormalizers[] = {
     {"Constant", NormalizeConstant},
     {"ConstantOfShape", NormalizeConstantOfShape},
     {"Conv", NormalizeConv},
+    {"ConvInteger", NormalizeConvInteger, Integers::kRead},
     {"DepthToSpace", NormalizeDepthToSpace, Integers::kMoved},
     {"DequantizeLinear", NormalizeDequantizeLinear, Integers::kRead},
     {"Div", NormalizeBinary},
     {"Dropout", NormalizePassThrough, Integers::kMoved},
+    {"DynamicQuantizeLinear", NormalizeDynamicQuantizeLinear},
     {"Elu", NormalizeElu},
     {"Equal", NormalizeCompare},
     {"Erf", NormalizeUnary},
@@ -76,6 +79,7 @@ constexpr Entry kNormalizers[] = {
     {"LogSoftmax", NormalizeLogSoftmax},
     {"LpNormalization", NormalizeLpNorm},
     {"MatMul", NormalizeMatMul},
+    {"MatMulInteger", NormalizeMatMulInteger, Integers::kRead},
     {"Max", NormalizeMaxMin},
     {"MaxPool", NormalizeMaxPool, Integers::kMoved},
     {"Mean", NormalizeMean},
@@ -131,31 +135,55 @@ constexpr Entry kNormalizers[] = {
     {"Xor", NormalizeLogic},
 };
 
-const Entry* FindEntry(const std::string& op_type) {
-  const auto* found = std::find_if(std::begin(kNormalizers), std::end(kNormalizers),
-                                   [&op_type](const Entry& entry) { return entry.op_type == op_type; });
-  return found == std::end(kNormalizers) ? nullptr : found;
+// Of onnxruntime's own domain: what its quantizer writes, all of it on integers.
+constexpr std::string_view kRuntimeDomain = "com.microsoft";
+constexpr Entry kRuntimeNormalizers[] = {
+    {"DequantizeLinear", NormalizeDequantizeLinear, Integers::kRead},
+    {"QGemm", NormalizeQGemm, Integers::kRead},
+    {"QLinearAdd", NormalizeQLinearBinary, Integers::kRead},
+    {"QLinearAveragePool", NormalizeQLinearUnary, Integers::kRead},
+    {"QLinearConcat", NormalizeQLinearConcat, Integers::kRead},
+    {"QLinearGlobalAveragePool", NormalizeQLinearUnary, Integers::kRead},
+    {"QLinearLeakyRelu", NormalizeQLinearUnary, Integers::kRead},
+    {"QLinearMul", NormalizeQLinearBinary, Integers::kRead},
+    {"QLinearSigmoid", NormalizeQLinearUnary, Integers::kRead},
+    {"QuantizeLinear", NormalizeQuantizeLinear},
+};
+
+const Entry* FindEntry(std::span<const Entry> entries, const std::string& op_type) {
+  const auto found =
+      std::find_if(entries.begin(), entries.end(), [&op_type](const Entry& entry) { return entry.op_type == op_type; });
+  return found == entries.end() ? nullptr : &*found;
 }
 
+const Entry* FindEntry(const std::string& domain, const std::string& op_type) {
+  if (domain == kRuntimeDomain) {
+    return FindEntry(kRuntimeNormalizers, op_type);
+  }
+  return domain.empty() || domain == "ai.onnx" ? FindEntry(kNormalizers, op_type) : nullptr;
+}
+
+// Where libonnx's checker has not done so.
 absl::Status CheckAttributes(const NodeScope& node) {
-  return node.opset() > kLastCheckedOpset ? node.RequireAllAttributesRead() : absl::OkStatus();
+  return node.opset() > kLastCheckedOpset || node.domain() == kRuntimeDomain ? node.RequireAllAttributesRead()
+                                                                             : absl::OkStatus();
 }
 
 // Runs `normalizer` on the numbers that the integers among the inputs mean.
 absl::Status MoveIntegers(NodeScope& node, Normalizer normalizer) {
   std::vector<KnownValue*> inputs = node.inputs();
-  const FakeQuantizeAttributes* step = nullptr;
+  const QuantizedForm* form = nullptr;
   for (KnownValue*& input : inputs) {
     if (input == nullptr || input->quantized == nullptr) {
       continue;
     }
-    if (step != nullptr && !(*step == input->quantized->step)) {
+    if (form != nullptr && !form->SameMeaning(*input->quantized)) {
       return node.Unimplemented("it joins integers of different scales");
     }
-    step = &input->quantized->step;
+    form = input->quantized.get();
     ASSIGN_OR_RETURN(input, node.RealsOf(*input));
   }
-  const FakeQuantizeAttributes shared = *step;
+  const QuantizedForm shared = *form;
   NodeScope moved = node.WithInputs(std::move(inputs));
   RETURN_IF_ERROR(normalizer(moved));
   RETURN_IF_ERROR(CheckAttributes(moved));
@@ -170,13 +198,13 @@ absl::Status RefuseIntegers(const NodeScope& node, const KnownValue& value) {
 
 }  // namespace
 
-Normalizer FindNormalizer(const std::string& op_type) {
-  const Entry* entry = FindEntry(op_type);
+Normalizer FindNormalizer(const std::string& domain, const std::string& op_type) {
+  const Entry* entry = FindEntry(domain, op_type);
   return entry == nullptr ? nullptr : entry->normalizer;
 }
 
 absl::Status Normalize(NodeScope& node) {
-  const Entry& entry = *FindEntry(node.op_type());
+  const Entry& entry = *FindEntry(node.domain(), node.op_type());
   const auto quantized = std::find_if(node.inputs().begin(), node.inputs().end(), [](const KnownValue* input) {
     return input != nullptr && input->quantized != nullptr;
   });

@@ -17,7 +17,7 @@ namespace shoji::graph::onnx_io {
 using Normalizer = absl::Status (*)(NodeScope& node);
 
 // Null when the operator is not supported.
-Normalizer FindNormalizer(const std::string& op_type);
+Normalizer FindNormalizer(const std::string& domain, const std::string& op_type);
 
 // Runs the node's normalizer. A node that only moves elements may be given integers that import knows by the numbers
 // they mean; its output is integers again. For operator sets that libonnx does not check, unknown attributes are
@@ -120,5 +120,16 @@ absl::Status NormalizeQuantizeLinear(NodeScope& node);
 absl::Status NormalizeDequantizeLinear(NodeScope& node);
 absl::Status NormalizeQLinearConv(NodeScope& node);
 absl::Status NormalizeQLinearMatMul(NodeScope& node);
+absl::Status NormalizeQGemm(NodeScope& node);
+absl::Status NormalizeQLinearBinary(NodeScope& node);
+absl::Status NormalizeQLinearUnary(NodeScope& node);
+absl::Status NormalizeQLinearConcat(NodeScope& node);
+
+// normalize_dynamic.cc
+absl::Status NormalizeDynamicQuantizeLinear(NodeScope& node);
+absl::Status NormalizeMatMulInteger(NodeScope& node);
+absl::Status NormalizeConvInteger(NodeScope& node);
+// DequantizeLinear of what DynamicQuantizeLinear made.
+absl::Status DequantizeDynamic(NodeScope& node);
 
 }  // namespace shoji::graph::onnx_io

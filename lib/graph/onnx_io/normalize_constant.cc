@@ -101,6 +101,10 @@ absl::Status EmitCast(NodeScope& node, int64_t to) {
     if (!IsFloat(to) || value.quantized->step.scale != 1 || value.quantized->step.zero_point != 0) {
       return node.Unimplemented("a cast of quantized values is not supported");
     }
+    if (value.quantized->zero_point != nullptr) {
+      ASSIGN_OR_RETURN(KnownValue * zero_point, node.RealsOf(*value.quantized->zero_point));
+      return node.LastBinary(Op::kAdd, value.quantized->reals, zero_point);
+    }
     return node.EmitReals(value);
   }
   if (node.input(0).constant == nullptr) {

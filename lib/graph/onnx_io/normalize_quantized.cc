@@ -148,8 +148,8 @@ absl::StatusOr<KnownValue*> Operand(NodeScope& node, const std::string& suffix, 
     ASSIGN_OR_RETURN(Tensor tensor, Dequantized(node, *value.constant, parameters, axis));
     return node.NewConstant(suffix, std::move(tensor));
   }
-  if (value.quantized == nullptr) {
-    return node.Unimplemented("reads " + Quoted(value.name) + ", which is not quantized");
+  if (value.quantized == nullptr || value.quantized->zero_point != nullptr) {
+    return node.Unimplemented("reads " + Quoted(value.name) + ", which is not quantized by a constant scale");
   }
   ASSIGN_OR_RETURN(const FakeQuantizeAttributes step, StepOf(node, parameters));
   if (!(step == value.quantized->step)) {
@@ -158,13 +158,13 @@ absl::StatusOr<KnownValue*> Operand(NodeScope& node, const std::string& suffix, 
   return node.RealsOf(value);
 }
 
-// The 32-bit bias of QLinearConv: its scale is the product of the operands' scales.
-absl::StatusOr<KnownValue*> Bias(NodeScope& node) {
-  const KnownValue& bias = node.input(8);
+// A bias of 32 bits, input `at`: its scale is the product of the operands' scales, inputs 1 and 4, and of `factor`.
+absl::StatusOr<KnownValue*> Bias(NodeScope& node, size_t at, float factor) {
+  const KnownValue& bias = node.input(at);
   if (bias.constant == nullptr || bias.type != DataType::kInt32 || bias.shape.rank() != 1) {
     return node.Unimplemented("its bias must be a constant of 32-bit integers");
   }
-  const float input_scale = node.input(1).constant->values<float>()[0];
+  const float input_scale = factor * node.input(1).constant->values<float>()[0];
   const std::span<const float> weight_scales = node.input(4).constant->values<float>();
   if (weight_scales.size() != 1 && weight_scales.size() != bias.constant->num_elements()) {
     return node.Invalid("its scales do not fit its bias");
@@ -177,9 +177,10 @@ absl::StatusOr<KnownValue*> Bias(NodeScope& node) {
   return node.NewConstant("bias", std::move(out));
 }
 
-// Ends a quantized operator whose float twin has made the first output: that becomes integers.
-absl::Status FinishQuantized(NodeScope& node, NodeScope& twin) {
-  ASSIGN_OR_RETURN(const Parameters parameters, ParametersOf(node, 6, 7));
+// Ends a quantized operator whose float twin has made the first output: that becomes integers, of the scale that is
+// input `scale`; the zero point follows.
+absl::Status FinishQuantized(NodeScope& node, NodeScope& twin, size_t scale) {
+  ASSIGN_OR_RETURN(const Parameters parameters, ParametersOf(node, scale, scale + 1));
   ASSIGN_OR_RETURN(const FakeQuantizeAttributes step, StepOf(node, parameters));
   return twin.QuantizeOutput(step);
 }
@@ -217,6 +218,9 @@ absl::Status NormalizeDequantizeLinear(NodeScope& node) {
   if (block_size != 0) {
     return node.Unimplemented("attribute `block_size` is not supported");
   }
+  if (node.input(0).quantized != nullptr && node.input(0).quantized->zero_point != nullptr) {
+    return DequantizeDynamic(node);
+  }
   ASSIGN_OR_RETURN(const Parameters parameters, ParametersOf(node, 1, 2));
   KnownValue& x = *node.inputs()[0];
   if (x.constant != nullptr) {
@@ -246,15 +250,12 @@ absl::Status NormalizeQLinearConv(NodeScope& node) {
   ASSIGN_OR_RETURN(inputs[0], Operand(node, "input", 0, 0));
   ASSIGN_OR_RETURN(inputs[1], Operand(node, "weights", 3, 0));
   if (node.has_input(8)) {
-    ASSIGN_OR_RETURN(KnownValue * bias, Bias(node));
+    ASSIGN_OR_RETURN(KnownValue * bias, Bias(node, 8, 1));
     inputs.push_back(bias);
   }
   NodeScope twin = node.WithInputs(std::move(inputs));
   RETURN_IF_ERROR(NormalizeConv(twin));
-  for (const char* name : {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"}) {
-    node.Ignore(name);
-  }
-  return FinishQuantized(node, twin);
+  return FinishQuantized(node, twin, 6);
 }
 
 absl::Status NormalizeQLinearMatMul(NodeScope& node) {
@@ -264,7 +265,73 @@ absl::Status NormalizeQLinearMatMul(NodeScope& node) {
   ASSIGN_OR_RETURN(inputs[1], Operand(node, "right", 3, -1));
   NodeScope twin = node.WithInputs(std::move(inputs));
   RETURN_IF_ERROR(NormalizeMatMul(twin));
-  return FinishQuantized(node, twin);
+  return FinishQuantized(node, twin, 6);
+}
+
+// Gemm on integers. Its bias counts in steps of alpha times both scales; without a scale of its own its output is
+// float32.
+absl::Status NormalizeQGemm(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(2));
+  ASSIGN_OR_RETURN(const int64_t trans_b, node.Int("transB", 0));
+  ASSIGN_OR_RETURN(const float alpha, node.Float("alpha", 1));
+  std::vector<KnownValue*> inputs(2);
+  ASSIGN_OR_RETURN(inputs[0], Operand(node, "left", 0, 0));
+  ASSIGN_OR_RETURN(inputs[1], Operand(node, "right", 3, trans_b != 0 ? 0 : 1));
+  if (node.has_input(6)) {
+    ASSIGN_OR_RETURN(KnownValue * bias, Bias(node, 6, alpha));
+    inputs.push_back(bias);
+  }
+  NodeScope twin = node.WithInputs(std::move(inputs));
+  RETURN_IF_ERROR(NormalizeGemm(twin));
+  return node.has_input(7) ? FinishQuantized(node, twin, 7) : absl::OkStatus();
+}
+
+absl::Status NormalizeQLinearBinary(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(1));
+  if (!node.has_input(3)) {
+    return node.Invalid("input 3 is missing");
+  }
+  ASSIGN_OR_RETURN(KnownValue * a, Operand(node, "left", 0, 0));
+  ASSIGN_OR_RETURN(KnownValue * b, Operand(node, "right", 3, 0));
+  RETURN_IF_ERROR(node.LastBinary(node.op_type() == "QLinearAdd" ? Op::kAdd : Op::kMul, a, b));
+  return FinishQuantized(node, node, 6);
+}
+
+absl::Status NormalizeQLinearUnary(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(1));
+  ASSIGN_OR_RETURN(const int64_t channels_last, node.Int("channels_last", 0));
+  if (channels_last != 0) {
+    return node.Unimplemented("attribute `channels_last` is not supported");
+  }
+  ASSIGN_OR_RETURN(KnownValue * x, Operand(node, "input", 0, 0));
+  NodeScope twin = node.WithInputs({x});
+  const std::string& op = node.op_type();
+  if (op == "QLinearAveragePool") {
+    RETURN_IF_ERROR(NormalizeAveragePool(twin));
+  } else if (op == "QLinearGlobalAveragePool") {
+    RETURN_IF_ERROR(NormalizeGlobalAveragePool(twin));
+  } else if (op == "QLinearLeakyRelu") {
+    RETURN_IF_ERROR(NormalizeLeakyRelu(twin));
+  } else {
+    RETURN_IF_ERROR(twin.EmitLast(Op::kSigmoid, {}, x->shape, {x}));
+  }
+  return FinishQuantized(node, twin, 3);
+}
+
+// Its result's scale and zero point come first, then three inputs an operand.
+absl::Status NormalizeQLinearConcat(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(1));
+  std::vector<KnownValue*> inputs;
+  for (size_t i = 2; i < node.num_inputs(); i += 3) {
+    if (!node.has_input(i)) {
+      return node.Invalid("input " + std::to_string(i) + " is missing");
+    }
+    ASSIGN_OR_RETURN(KnownValue * input, Operand(node, "input" + std::to_string(inputs.size()), i, 0));
+    inputs.push_back(input);
+  }
+  NodeScope twin = node.WithInputs(std::move(inputs));
+  RETURN_IF_ERROR(NormalizeConcat(twin));
+  return FinishQuantized(node, twin, 0);
 }
 
 }  // namespace shoji::graph::onnx_io

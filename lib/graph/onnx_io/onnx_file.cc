@@ -78,16 +78,25 @@ void PrepareForInference(::onnx::GraphProto& graph) {
 }
 
 template <typename F>
-void ForEachTensor(::onnx::GraphProto& graph, F visit) {
-  for (::onnx::TensorProto& initializer : *graph.mutable_initializer()) {
-    visit(initializer);
-  }
-  for (::onnx::NodeProto& node : *graph.mutable_node()) {
+void ForEachTensor(google::protobuf::RepeatedPtrField<::onnx::NodeProto>& nodes, F& visit) {
+  for (::onnx::NodeProto& node : nodes) {
     for (::onnx::AttributeProto& attribute : *node.mutable_attribute()) {
       if (attribute.has_t()) {
         visit(*attribute.mutable_t());
       }
     }
+  }
+}
+
+// Those of subgraphs aside, which hold their data themselves.
+template <typename F>
+void ForEachTensor(::onnx::ModelProto& model, F visit) {
+  for (::onnx::TensorProto& initializer : *model.mutable_graph()->mutable_initializer()) {
+    visit(initializer);
+  }
+  ForEachTensor(*model.mutable_graph()->mutable_node(), visit);
+  for (::onnx::FunctionProto& function : *model.mutable_functions()) {
+    ForEachTensor(*function.mutable_node(), visit);
   }
 }
 
@@ -127,7 +136,7 @@ absl::StatusOr<FileParts> ReadModel(ByteSource& file, digest::Sha256Stream* dige
   }
   FileParts parts;
   parts.num_nodes = skeleton.num_nodes;
-  ForEachTensor(*model.mutable_graph(), [&skeleton, &parts](::onnx::TensorProto& tensor) {
+  ForEachTensor(model, [&skeleton, &parts](::onnx::TensorProto& tensor) {
     size_t index = 0;
     const std::string& text = tensor.doc_string();
     if (std::from_chars(text.data(), text.data() + text.size(), index).ec == std::errc() &&
@@ -149,7 +158,7 @@ std::string NewerThanLibrary(const ::onnx::ModelProto& model) {
 absl::Status RunChecker(::onnx::ModelProto& model, const LargeTensors& large) {
   constexpr int64_t kInitializersAlone = 4;  // the first IR that does not want initializers among the inputs
   model.set_ir_version(std::clamp<int64_t>(model.ir_version(), kInitializersAlone, ::onnx::Version::IR_VERSION));
-  ForEachTensor(*model.mutable_graph(), [&large](::onnx::TensorProto& tensor) {
+  ForEachTensor(model, [&large](::onnx::TensorProto& tensor) {
     if (large.Find(tensor) != nullptr) {
       tensor.set_raw_data("?");
     }

@@ -3,6 +3,7 @@
 
 // The walk goes down only where tensors are that import may use:
 //   ModelProto.graph / GraphProto.initializer, .node / NodeProto.attribute / AttributeProto.t
+//   ModelProto.functions / FunctionProto.node / as above
 // Everywhere else bytes are copied as they are. The length of a message that is walked is written after its content,
 // in five bytes whatever its value, which protobuf reads like any other varint.
 
@@ -28,7 +29,7 @@ constexpr uint64_t kNumbersFactor = 8;
 constexpr uint64_t kTypeFactor = 30;
 constexpr uint64_t kAnyFactor = 80;
 
-enum class Message : uint8_t { kModel, kGraph, kNode, kAttribute, kSparseTensor, kTensor };
+enum class Message : uint8_t { kModel, kGraph, kFunction, kNode, kAttribute, kSparseTensor, kTensor, kValueInfo };
 
 struct Rule {
   enum class Kind : uint8_t { kWalk, kDrop, kData };
@@ -44,12 +45,24 @@ constexpr std::array kRules = {
     Rule{Message::kModel, 7, Rule::Kind::kWalk, Message::kGraph},
     Rule{Message::kModel, 6, Rule::Kind::kDrop},   // doc_string
     Rule{Message::kModel, 20, Rule::Kind::kDrop},  // training_info
+    Rule{Message::kModel, 25, Rule::Kind::kWalk, Message::kFunction},
     Rule{Message::kGraph, 1, Rule::Kind::kWalk, Message::kNode},
     Rule{Message::kGraph, 5, Rule::Kind::kWalk, Message::kTensor},         // initializer
     Rule{Message::kGraph, 15, Rule::Kind::kWalk, Message::kSparseTensor},  // sparse_initializer, refused by name later
     Rule{Message::kGraph, 10, Rule::Kind::kDrop},                          // doc_string
+    Rule{Message::kGraph, 11, Rule::Kind::kWalk, Message::kValueInfo},     // input
+    Rule{Message::kGraph, 12, Rule::Kind::kWalk, Message::kValueInfo},     // output
+    Rule{Message::kGraph, 13, Rule::Kind::kWalk, Message::kValueInfo},     // value_info
+    Rule{Message::kGraph, 16, Rule::Kind::kDrop},                          // metadata_props
+    Rule{Message::kFunction, 7, Rule::Kind::kWalk, Message::kNode},
+    Rule{Message::kFunction, 8, Rule::Kind::kDrop},   // doc_string
+    Rule{Message::kFunction, 12, Rule::Kind::kDrop},  // value_info
+    Rule{Message::kFunction, 14, Rule::Kind::kDrop},  // metadata_props
+    Rule{Message::kValueInfo, 3, Rule::Kind::kDrop},  // doc_string
+    Rule{Message::kValueInfo, 4, Rule::Kind::kDrop},  // metadata_props
     Rule{Message::kNode, 5, Rule::Kind::kWalk, Message::kAttribute},
     Rule{Message::kNode, 6, Rule::Kind::kDrop},  // doc_string
+    Rule{Message::kNode, 9, Rule::Kind::kDrop},  // metadata_props: PyTorch writes kilobytes of stack traces
     Rule{Message::kAttribute, 5, Rule::Kind::kWalk, Message::kTensor},
     Rule{Message::kAttribute, 13, Rule::Kind::kDrop},  // doc_string
     Rule{Message::kSparseTensor, 1, Rule::Kind::kWalk, Message::kTensor},
@@ -60,6 +73,7 @@ constexpr std::array kRules = {
     Rule{Message::kTensor, 9, Rule::Kind::kData, Message::kModel, DataForm::kRaw},
     Rule{Message::kTensor, 10, Rule::Kind::kData, Message::kModel, DataForm::kDoubles},
     Rule{Message::kTensor, 12, Rule::Kind::kDrop},  // doc_string: takes the index of large data
+    Rule{Message::kTensor, 16, Rule::Kind::kDrop},  // metadata_props
 };
 constexpr uint32_t kDocStringOfTensor = 12;
 
@@ -77,15 +91,22 @@ constexpr std::array kCosts = {
     Cost{Message::kModel, 8},                         // opset_import, two scalars
     Cost{Message::kModel, 14},                        // metadata_props, two strings
     Cost{Message::kGraph, 2},                         // name
-    Cost{Message::kGraph, 11, kTypeFactor},           // input
-    Cost{Message::kGraph, 12, kTypeFactor},           // output
-    Cost{Message::kGraph, 13, kTypeFactor},           // value_info
     Cost{Message::kGraph, 14, kTypeFactor},           // quantization_annotation
+    Cost{Message::kFunction, 1},                      // name
+    Cost{Message::kFunction, 4},                      // input
+    Cost{Message::kFunction, 5},                      // output
+    Cost{Message::kFunction, 6},                      // attribute
+    Cost{Message::kFunction, 9},                      // opset_import
+    Cost{Message::kFunction, 10},                     // domain
+    Cost{Message::kFunction, 13},                     // overload
+    Cost{Message::kValueInfo, 1},                     // name
+    Cost{Message::kValueInfo, 2, kTypeFactor},        // type
     Cost{Message::kNode, 1},                          // input
     Cost{Message::kNode, 2},                          // output
     Cost{Message::kNode, 3},                          // name
     Cost{Message::kNode, 4},                          // op_type
     Cost{Message::kNode, 7},                          // domain
+    Cost{Message::kNode, 8},                          // overload
     Cost{Message::kAttribute, 1},                     // name
     Cost{Message::kAttribute, 4},                     // s
     Cost{Message::kAttribute, 7, kNumbersFactor},     // floats

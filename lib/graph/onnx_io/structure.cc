@@ -39,9 +39,6 @@ absl::Status CheckVersions(const ::onnx::ModelProto& model) {
     return absl::UnimplementedError("ONNX operator set " + std::to_string(opset) +
                                     " is not supported; 7 to 21 are: export or convert the model to one of them");
   }
-  if (model.functions_size() != 0) {
-    return absl::UnimplementedError("models with functions of their own are not supported");
-  }
   return absl::OkStatus();
 }
 
@@ -81,12 +78,11 @@ absl::Status CheckNode(const ::onnx::NodeProto& node, const LargeTensors& large,
   if (node.input_size() > kMaxPerNode || node.output_size() > kMaxPerNode || node.attribute_size() > kMaxPerNode) {
     return absl::ResourceExhaustedError(where + ": more than 1024 inputs, outputs or attributes");
   }
-  if (!node.domain().empty() && node.domain() != "ai.onnx") {
-    return absl::UnimplementedError(where + ": operators of the domain " + Quoted(node.domain()) +
-                                    " are not supported");
-  }
-  if (FindNormalizer(node.op_type()) == nullptr) {
-    return absl::UnimplementedError(where + ": the operator is not supported");
+  if (FindNormalizer(node.domain(), node.op_type()) == nullptr) {
+    const bool standard = node.domain().empty() || node.domain() == "ai.onnx";
+    return absl::UnimplementedError(where + ": the operator " +
+                                    (standard ? "" : "of the domain " + Quoted(node.domain()) + " ") +
+                                    "is not supported");
   }
   return CheckAttributes(node, where, large, options);
 }

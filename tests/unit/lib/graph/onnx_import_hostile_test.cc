@@ -115,7 +115,8 @@ TEST(OnnxImportHostileTest, OperatorsOfOtherDomainsAreRefused) {
   OnnxBuilder builder;
   builder.Input("x", {1, 3}).Node("Relu", {"x"}, {"y"}).Output("y");
   builder.proto().mutable_graph()->mutable_node(0)->set_domain("com.microsoft");
-  ExpectRefused(builder, kUnimplemented, "node `y` (Relu): operators of the domain `com.microsoft`");
+  ExpectRefused(builder, kUnimplemented,
+                "node `y` (Relu): the operator of the domain `com.microsoft` is not supported");
 }
 
 TEST(OnnxImportHostileTest, UnsupportedVersionsAreRefused) {

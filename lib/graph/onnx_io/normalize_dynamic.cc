@@ -1,0 +1,209 @@
+// Copyright 2026 The Shoji Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Models whose weights are integers and whose activations are quantized by scales that each picture gives
+// (DynamicQuantizeLinear), as onnxruntime's quantize_dynamic writes them. Integers stand in the graph as the whole
+// numbers in float32 that they are, less their zero point: products of those are what the file's integers give, and
+// their sums are exact up to 2^24.
+
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/graph/onnx_io/normalize.h"
+#include "lib/graph/onnx_io/text.h"
+
+namespace shoji::graph::onnx_io {
+namespace {
+
+constexpr float kMaxByte = 255;
+// What a picture of zeros divides by.
+constexpr float kSmallestScale = 1e-37F;
+
+absl::StatusOr<KnownValue*> AtLeast(NodeScope& node, const std::string& suffix, KnownValue* x, float low) {
+  ASSIGN_OR_RETURN(KnownValue * bound, node.NewScalar(suffix + "_bound", low));
+  return node.StepBinary(suffix, Op::kMax, x, bound);
+}
+
+// The largest element of `x`, or 0, in a shape of ones.
+absl::StatusOr<KnownValue*> Largest(NodeScope& node, const std::string& suffix, KnownValue* x) {
+  std::vector<int64_t> axes;
+  for (size_t i = 0; i < x->shape.rank(); ++i) {
+    axes.push_back(static_cast<int64_t>(i));
+  }
+  KnownValue* largest = x;
+  if (!axes.empty()) {
+    ASSIGN_OR_RETURN(largest, StepMax(node, suffix, x, axes));
+  }
+  return AtLeast(node, suffix + "_or_zero", largest, 0);
+}
+
+struct DynamicStep {
+  KnownValue* scale = nullptr;
+  KnownValue* zero_point = nullptr;
+};
+
+absl::StatusOr<DynamicStep> StepFor(NodeScope& node, KnownValue* x) {
+  DynamicStep out;
+  ASSIGN_OR_RETURN(KnownValue * high, Largest(node, "max", x));
+  ASSIGN_OR_RETURN(KnownValue * negated, node.StepUnary("negated", Op::kNeg, x));
+  ASSIGN_OR_RETURN(KnownValue * low, Largest(node, "min", negated));  // of the other sign
+  ASSIGN_OR_RETURN(KnownValue * range, node.StepBinary("range", Op::kAdd, high, low));
+  ASSIGN_OR_RETURN(KnownValue * steps, node.NewScalar("steps", kMaxByte));
+  ASSIGN_OR_RETURN(KnownValue * scale, node.StepBinary("step", Op::kDiv, range, steps));
+  ASSIGN_OR_RETURN(out.scale, AtLeast(node, "scale", scale, kSmallestScale));
+  ASSIGN_OR_RETURN(KnownValue * zero, node.StepBinary("zero", Op::kDiv, low, out.scale));
+  ASSIGN_OR_RETURN(KnownValue * clipped, node.StepUnary("zero_clipped", Op::kClip, zero, FloatAttributes{0, kMaxByte}));
+  ASSIGN_OR_RETURN(out.zero_point, node.StepUnary("zero_point", Op::kRound, clipped));
+  return out;
+}
+
+// The constant zero points that are input `at`; 0 when absent.
+absl::StatusOr<std::vector<int32_t>> ConstantZeroPoints(const NodeScope& node, size_t at) {
+  if (!node.has_input(at)) {
+    return std::vector<int32_t>{0};
+  }
+  const KnownValue& value = node.input(at);
+  if (value.constant == nullptr) {
+    return node.Unimplemented("its zero point " + Quoted(value.name) + " is not that of the value it goes with");
+  }
+  std::vector<int32_t> out;
+  if (value.type == DataType::kUint8) {
+    const std::span<const uint8_t> values = value.constant->values<uint8_t>();
+    out.assign(values.begin(), values.end());
+  } else if (value.type == DataType::kInt8) {
+    const std::span<const int8_t> values = value.constant->values<int8_t>();
+    out.assign(values.begin(), values.end());
+  }
+  if (out.empty()) {
+    return node.Invalid("its zero point " + Quoted(value.name) + " must be integers of 8 bits");
+  }
+  return out;
+}
+
+// Constant integers as numbers.
+absl::StatusOr<KnownValue*> ConstantIntegers(NodeScope& node, const std::string& suffix, const KnownValue& value,
+                                             const std::vector<int32_t>& zero_points, int64_t axis) {
+  const Shape& shape = value.shape;
+  size_t inner = 1;
+  if (zero_points.size() != 1) {
+    ASSIGN_OR_RETURN(axis, node.Axis(axis, shape.rank()));
+    if (static_cast<int64_t>(zero_points.size()) != shape[static_cast<size_t>(axis)]) {
+      return node.Invalid(std::to_string(zero_points.size()) + " zero points do not fit axis " + std::to_string(axis) +
+                          " of shape " + shape.ToString());
+    }
+    for (size_t i = static_cast<size_t>(axis) + 1; i < shape.rank(); ++i) {
+      inner *= static_cast<size_t>(shape[i]);
+    }
+  }
+  if (value.type != DataType::kUint8 && value.type != DataType::kInt8) {
+    return node.Invalid("input " + Quoted(value.name) + " must hold integers of 8 bits");
+  }
+  RETURN_IF_ERROR(node.CheckFoldable(shape, DataType::kFloat32));
+  Tensor out(DataType::kFloat32, shape);
+  const std::span<float> to = out.mutable_values<float>();
+  for (size_t i = 0; i < to.size(); ++i) {
+    const int32_t integer = value.type == DataType::kUint8 ? int32_t{value.constant->values<uint8_t>()[i]}
+                                                           : int32_t{value.constant->values<int8_t>()[i]};
+    to[i] = static_cast<float>(integer - zero_points[zero_points.size() == 1 ? 0 : i / inner % zero_points.size()]);
+  }
+  return node.NewConstant(suffix, std::move(out));
+}
+
+// An activation that a constant scale has quantized: reals / scale + its own zero point, less the one given here.
+absl::StatusOr<KnownValue*> StaticIntegers(NodeScope& node, const std::string& suffix, KnownValue& value,
+                                           const std::vector<int32_t>& zero_points) {
+  if (zero_points.size() != 1) {
+    return node.Unimplemented("an activation with a zero point for each row is not supported");
+  }
+  const FakeQuantizeAttributes step = value.quantized->step;
+  ASSIGN_OR_RETURN(KnownValue * out, node.RealsOf(value));
+  if (step.scale != 1) {
+    ASSIGN_OR_RETURN(KnownValue * scale, node.NewScalar(suffix + "_scale", step.scale));
+    ASSIGN_OR_RETURN(KnownValue * quotient, node.StepBinary(suffix + "_quotient", Op::kDiv, out, scale));
+    ASSIGN_OR_RETURN(out, node.StepUnary(suffix + "_steps", Op::kRound, quotient));
+  }
+  const int64_t shift = int64_t{step.zero_point} - zero_points[0];
+  if (shift == 0) {
+    return out;
+  }
+  ASSIGN_OR_RETURN(KnownValue * offset, node.NewScalar(suffix + "_offset", static_cast<float>(shift)));
+  return node.StepBinary(suffix, Op::kAdd, out, offset);
+}
+
+// Operand `at` of an operator on integers, whose zero point is input `zero_point`: as numbers less the zero point.
+absl::StatusOr<KnownValue*> Integers(NodeScope& node, const std::string& suffix, size_t at, size_t zero_point,
+                                     int64_t axis) {
+  KnownValue& value = *node.inputs()[at];
+  if (value.quantized != nullptr && value.quantized->zero_point != nullptr) {
+    if (!node.has_input(zero_point) || node.inputs()[zero_point] != value.quantized->zero_point) {
+      return node.Unimplemented("reads " + Quoted(value.name) + " without the zero point that it was quantized with");
+    }
+    return value.quantized->reals;
+  }
+  ASSIGN_OR_RETURN(const std::vector<int32_t> zero_points, ConstantZeroPoints(node, zero_point));
+  if (value.constant != nullptr) {
+    return ConstantIntegers(node, suffix, value, zero_points, axis);
+  }
+  if (value.quantized == nullptr) {
+    return node.Unimplemented("reads " + Quoted(value.name) + ", which is not quantized");
+  }
+  return StaticIntegers(node, suffix, value, zero_points);
+}
+
+}  // namespace
+
+absl::Status NormalizeDynamicQuantizeLinear(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(1));
+  KnownValue* x = node.inputs()[0];
+  if (x->type != DataType::kFloat32 || node.num_outputs() != 3) {
+    return node.Invalid("it makes three outputs of one input of float32");
+  }
+  ASSIGN_OR_RETURN(const DynamicStep step, StepFor(node, x));
+  ASSIGN_OR_RETURN(KnownValue * quotient, node.StepBinary("quotient", Op::kDiv, x, step.scale));
+  ASSIGN_OR_RETURN(KnownValue * rounded, node.StepUnary("rounded", Op::kRound, quotient));
+  ASSIGN_OR_RETURN(KnownValue * lowest, node.StepUnary("lowest", Op::kNeg, step.zero_point));
+  ASSIGN_OR_RETURN(KnownValue * raised, node.StepBinary("raised", Op::kMax, rounded, lowest));
+  ASSIGN_OR_RETURN(KnownValue * largest, node.NewScalar("largest", kMaxByte));
+  ASSIGN_OR_RETURN(KnownValue * highest, node.StepBinary("highest", Op::kSub, largest, step.zero_point));
+  RETURN_IF_ERROR(node.EmitOutput(1, Op::kReshape, {}, Shape(), {step.scale}));
+  RETURN_IF_ERROR(node.EmitOutput(2, Op::kReshape, {}, Shape(), {step.zero_point}));
+  RETURN_IF_ERROR(node.LastBinary(Op::kMin, raised, highest));
+  if (!node.HasOutput(2)) {
+    return node.Invalid("its zero point is left out");
+  }
+  QuantizedForm form = {.step = {1, 0, 0, 255}};
+  form.zero_point = node.MarkOutput(2, form);
+  (void)node.MarkOutput(0, form);
+  return absl::OkStatus();
+}
+
+absl::Status DequantizeDynamic(NodeScope& node) {
+  const QuantizedForm& form = *node.input(0).quantized;
+  if (!node.has_input(2) || node.inputs()[2] != form.zero_point || node.input(1).type != DataType::kFloat32) {
+    return node.Unimplemented("reads " + Quoted(node.input(0).name) +
+                              " without the zero point that it was quantized with");
+  }
+  return node.LastBinary(Op::kMul, form.reals, node.inputs()[1]);
+}
+
+absl::Status NormalizeMatMulInteger(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(2));
+  std::vector<KnownValue*> inputs(2);
+  ASSIGN_OR_RETURN(inputs[0], Integers(node, "left", 0, 2, -2));
+  ASSIGN_OR_RETURN(inputs[1], Integers(node, "right", 1, 3, -1));
+  NodeScope twin = node.WithInputs(std::move(inputs));
+  RETURN_IF_ERROR(NormalizeMatMul(twin));
+  return node.MarkQuantized({.step = kSums});
+}
+
+absl::Status NormalizeConvInteger(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(2));
+  std::vector<KnownValue*> inputs(2);
+  ASSIGN_OR_RETURN(inputs[0], Integers(node, "input", 0, 2, 1));
+  ASSIGN_OR_RETURN(inputs[1], Integers(node, "weights", 1, 3, 0));
+  NodeScope twin = node.WithInputs(std::move(inputs));
+  RETURN_IF_ERROR(NormalizeConv(twin));
+  return node.MarkQuantized({.step = kSums});
+}
+
+}  // namespace shoji::graph::onnx_io
