@@ -6,6 +6,7 @@
 // numbers in float32 that they are, less their zero point: products of those are what the file's integers give, and
 // their sums are exact up to 2^24.
 
+#include <limits>
 #include <utility>
 
 #include "lib/base/status_macros.h"
@@ -20,8 +21,7 @@ constexpr float kMaxByte = 255;
 constexpr float kSmallestScale = 1e-37F;
 
 absl::StatusOr<KnownValue*> AtLeast(NodeScope& node, const std::string& suffix, KnownValue* x, float low) {
-  ASSIGN_OR_RETURN(KnownValue * bound, node.NewScalar(suffix + "_bound", low));
-  return node.StepBinary(suffix, Op::kMax, x, bound);
+  return node.StepUnary(suffix, Op::kClip, x, FloatAttributes{low, std::numeric_limits<float>::max()});
 }
 
 // The largest element of `x`, or 0, in a shape of ones.
@@ -157,6 +157,9 @@ absl::Status NormalizeDynamicQuantizeLinear(NodeScope& node) {
   KnownValue* x = node.inputs()[0];
   if (x->type != DataType::kFloat32 || node.num_outputs() != 3) {
     return node.Invalid("it makes three outputs of one input of float32");
+  }
+  if (x->constant != nullptr) {
+    return node.Unimplemented("an operator of constants alone is not supported");
   }
   ASSIGN_OR_RETURN(const DynamicStep step, StepFor(node, x));
   ASSIGN_OR_RETURN(KnownValue * quotient, node.StepBinary("quotient", Op::kDiv, x, step.scale));

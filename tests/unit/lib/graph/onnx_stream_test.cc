@@ -193,11 +193,13 @@ TEST(OnnxStreamTest, AFileThatIsAllStructureIsRefused) {
 
 TEST(OnnxStreamTest, MessagesThatProtobufWouldMakeManyTimesLargerAreRefused) {
   std::string empty;  // a million fields 1 of no bytes: nodes of a graph, attributes of a node, ...
+  std::string nodes;  // of a function
   for (int i = 0; i < 1000000; ++i) {
     empty += Field(1, "");
+    nodes += Field(7, "");
   }
   const std::string subgraph = Field(7, Field(1, Field(5, Field(6, empty))));
-  const std::string function = Field(25, empty);
+  const std::string function = Field(25, nodes);
   const std::string value_info = Field(7, Field(13, Field(2, Field(1, Field(2, empty)))));
   const std::string unknown = Field(7, Field(77, empty));
   std::string initializers;
