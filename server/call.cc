@@ -388,7 +388,7 @@ void Call::OnWritten(bool ok) {
 void Call::OnEnd(const absl::Status& status) {
   ++num_pending_;
   stream_.Finish(rpc::ToGrpcStatus(status), &finished_event_);
-  --num_pending_;  // being on the board; not the last one
+  Release();  // being on the board; the last, if the loop has been quicker
 }
 
 // All is over, or the client went away or its deadline passed. A call that still waits ends here; one that was sent is
