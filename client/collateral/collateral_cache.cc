@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <regex>
+#include <initializer_list>
+#include <string_view>
 #include <system_error>
 #include <tuple>
 #include <vector>
@@ -78,13 +79,38 @@ void Prune(const attest::CollateralServices& services, const fs::path& newest) {
   }
 }
 
+// Takes the first of `words` that `text` begins with.
+bool TakeOneOf(std::initializer_list<std::string_view> words, std::string_view& text) {
+  for (const std::string_view word : words) {
+    if (text.starts_with(word)) {
+      text.remove_prefix(word.size());
+      return true;
+    }
+  }
+  return false;
+}
+
+// Takes all hexadecimal digits, in lower case, that `text` begins with; whether they are from `min` to `max`.
+bool TakeHex(size_t min, size_t max, std::string_view& text) {
+  const size_t count = std::min(text.find_first_not_of("0123456789abcdef"), text.size());
+  text.remove_prefix(count);
+  return count >= min && count <= max;
+}
+
 }  // namespace
 
 bool IsCacheName(const std::string& name) {
-  static const std::regex names(
-      "(sgx|tdx)-[0-9a-f]{12}-(platform|processor)\\.json"
-      "|(Milan|Genoa|Turin)-([0-9a-f]{2,128}-[0-9a-f]{16}\\.der|(vcek|vlek)-(chain\\.pem|crl\\.der))");
-  return name.size() < 256 && std::regex_match(name, names);
+  std::string_view rest = name;
+  if (TakeOneOf({"sgx-", "tdx-"}, rest)) {
+    return TakeHex(12, 12, rest) && TakeOneOf({"-platform.json", "-processor.json"}, rest) && rest.empty();
+  }
+  if (!TakeOneOf({"Milan-", "Genoa-", "Turin-"}, rest)) {
+    return false;
+  }
+  if (rest == "vcek-chain.pem" || rest == "vlek-chain.pem" || rest == "vcek-crl.der" || rest == "vlek-crl.der") {
+    return true;
+  }
+  return TakeHex(2, 128, rest) && TakeOneOf({"-"}, rest) && TakeHex(16, 16, rest) && rest == ".der";
 }
 
 absl::Status KeepInCache(const attest::CollateralServices& services, const std::string& path, ByteSpan content) {
