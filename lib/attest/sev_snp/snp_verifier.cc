@@ -73,9 +73,9 @@ void CheckProvider(const SnpPolicy& policy, const GenuineReport& genuine, StepLi
   }
 }
 
-// `step` names one of the report's TCB versions, which is `raw`.
+// `step` names one of the report's TCB versions, which is `raw`; `remedy` raises it.
 void CheckMinimumTcb(const std::string& step, const sev_snp::RawTcbVersion& raw, const TcbMinimums& minimums,
-                     Product line, StepList& steps) {
+                     Product line, const std::string& remedy, StepList& steps) {
   const sev_snp::TcbVersion version = DecodeTcbVersion(line, raw);
   const std::string product(NameOf(line));
   const std::string found = product + " with " + ToString(version, line);
@@ -85,19 +85,20 @@ void CheckMinimumTcb(const std::string& step, const sev_snp::RawTcbVersion& raw,
                 "state a minimum TCB for " + product + " in the policy");
     return;
   }
-  steps.Check(step, version.AllAtLeast(minimum->second), found, "at least " + ToString(minimum->second, line),
-              "update the host's firmware and microcode");
+  steps.Check(step, version.AllAtLeast(minimum->second), found, "at least " + ToString(minimum->second, line), remedy);
 }
 
 void CheckMinimumTcbs(const SnpPolicy& policy, const GenuineReport& genuine, StepList& steps) {
   const sev_snp::Report& report = genuine.report;
-  CheckMinimumTcb("minimum tcb", report.reported_tcb, policy.minimum_tcb, genuine.product, steps);
+  const std::string update = "update the host's firmware and microcode";
+  CheckMinimumTcb("minimum tcb", report.reported_tcb, policy.minimum_tcb, genuine.product, update, steps);
   if (!policy.minimum_launch_tcb.empty()) {
-    CheckMinimumTcb("minimum launch tcb", report.launch_tcb, policy.minimum_launch_tcb, genuine.product, steps);
+    CheckMinimumTcb("minimum launch tcb", report.launch_tcb, policy.minimum_launch_tcb, genuine.product,
+                    update + ", then start the guest anew: it keeps the versions that it was started under", steps);
   }
   if (!policy.minimum_committed_tcb.empty()) {
     CheckMinimumTcb("minimum committed tcb", report.committed_tcb, policy.minimum_committed_tcb, genuine.product,
-                    steps);
+                    update + " and commit the firmware (SNP_COMMIT), so that the host cannot go back", steps);
   }
 }
 
