@@ -5,9 +5,21 @@
 
 #include <array>
 
+#include "absl/strings/cord.h"
 #include "lib/base/reason.h"
 
 namespace shoji::server {
+namespace {
+
+// OVERLOADED, and of what there is too much.
+absl::Status Overloaded(std::string_view text) {
+  const absl::Status fixed = ErrorOf(Reason::kOverloaded);
+  absl::Status out(fixed.code(), absl::string_view(text.data(), text.size()));
+  fixed.ForEachPayload([&out](absl::string_view url, const absl::Cord& payload) { out.SetPayload(url, payload); });
+  return out;
+}
+
+}  // namespace
 
 std::string_view NameOf(Refusal refusal) {
   static constexpr std::array<std::string_view, kNumRefusals> kNames = {
@@ -24,11 +36,15 @@ absl::Status StatusOf(Refusal refusal) {
     case Refusal::kDeadline:
       return ErrorOf(Reason::kDeadline);
     case Refusal::kTokenRate:
+      return Overloaded("the token's rate of calls is used up; retry later");
     case Refusal::kTokenInFlight:
+      return Overloaded("the token has as many calls under way as it may have; retry later");
     case Refusal::kMemory:
+      return Overloaded("as many calls are being received and answered as the server has memory for; retry later");
     case Refusal::kQueueFull:
+      return ErrorOf(Reason::kOverloaded);
     case Refusal::kQueueWait:
-      break;
+      return Overloaded("the queue is too long to be served in time; retry later");
   }
   return ErrorOf(Reason::kOverloaded);
 }

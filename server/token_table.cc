@@ -132,6 +132,7 @@ absl::StatusOr<TokenTable> TokenTable::Load(const std::string& path) {
 
 absl::StatusOr<TokenTable> TokenTable::Parse(std::string_view text, const std::string& name) {
   TokenTable out;
+  std::vector<size_t> lines;  // of the entries
   size_t line_number = 0;
   while (!text.empty()) {
     ++line_number;
@@ -146,12 +147,18 @@ absl::StatusOr<TokenTable> TokenTable::Parse(std::string_view text, const std::s
     if (!entry.ok()) {
       return absl::Status(entry.status().code(), where + std::string(entry.status().message()));
     }
-    for (const Entry& other : out.entries_) {
+    for (size_t i = 0; i < lines.size(); ++i) {
+      const Entry& other = out.entries_[i];
+      if (other.digest == entry->digest) {
+        return absl::InvalidArgumentError(where + "the token of line " + std::to_string(lines[i]) +
+                                          " again; a token stands once");
+      }
       if (!entry->name.empty() && other.name == entry->name && !HaveSameLimits(other, *entry)) {
         return absl::InvalidArgumentError(where + "another token of the name " + entry->name + " has other limits");
       }
     }
     out.entries_.push_back(*entry);
+    lines.push_back(line_number);
   }
   if (out.entries_.empty()) {
     return absl::InvalidArgumentError(name + " holds no token; put one on a line, or remove 'auth' to let anyone call");

@@ -92,6 +92,11 @@ TEST(TokenTableTest, ErrorsOfWhatStandsBeforeATokenSayWhatIsAllowed) {
   EXPECT_THAT(error("speed=1"), HasSubstr("name=, rate=, burst= and in_flight= only"));
 }
 
+TEST(TokenTableTest, ATokenStandsOnce) {
+  const std::string twice = std::string("name=a rate=1 ") + kTokenA + "\n" + kTokenB + "\nname=b " + kTokenA + "\n";
+  EXPECT_EQ(ErrorOfText(twice), "tokens.txt:3: the token of line 1 again; a token stands once");
+}
+
 TEST(TokenTableTest, TokensOfOneNameHaveTheSameLimits) {
   const std::string first = std::string("name=alice rate=5 ") + kTokenA + "\n";
   EXPECT_EQ(ErrorOfText(first + "name=alice rate=5 " + kTokenB + "\n"), "OK");
