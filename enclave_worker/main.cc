@@ -246,9 +246,10 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
   ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
                    rpc::Server::Start(server_options, {service.service()}, &calls));
   // Before the server's end, and after its shutdown: also where an error ends this early.
-  const auto stop_loops = absl::MakeCleanup([&server, &calls] {
+  const auto stop_serving = absl::MakeCleanup([&server, &calls, &workers] {
     server->Shutdown(std::chrono::milliseconds(0));
     calls.loops.clear();
+    workers.Stop();  // one that has answered may still have a line to log
   });
   service.Serve(calls.loops);
   if (!flags.address_file.empty()) {

@@ -17,7 +17,9 @@ WorkerPool::WorkerPool(size_t num_threads, size_t queue) : max_queue_(queue), nu
   }
 }
 
-WorkerPool::~WorkerPool() {
+WorkerPool::~WorkerPool() { Stop(); }
+
+void WorkerPool::Stop() {
   {
     const absl::MutexLock lock(&mu_);
     stopping_ = true;

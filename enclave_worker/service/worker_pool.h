@@ -16,14 +16,18 @@
 namespace shoji::enclave {
 
 // A fixed number of threads behind a bounded queue. Of the idle ones the last to have worked is taken first: its stack,
-// and what it worked on, are the likeliest to be in the caches still. Thread-safe. The destructor runs what is queued,
-// then joins.
+// and what it worked on, are the likeliest to be in the caches still. Thread-safe.
 class WorkerPool {
  public:
   WorkerPool(size_t num_threads, size_t queue);
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
+  // As Stop.
   ~WorkerPool();
+
+  // Runs what is queued and returns when every thread has ended: before what the work uses goes. Nothing may be added
+  // any more. By one thread.
+  void Stop();
 
   // OVERLOADED at once when every thread works and the queue is full. `is_gone`, if there is one, says whether nobody
   // waits for the work any more: it then ends at once, and makes room for new work where the queue is full, called by

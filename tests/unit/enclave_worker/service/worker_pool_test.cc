@@ -33,6 +33,16 @@ TEST(WorkerPoolTest, RefusesAtOnceWhenTheQueueIsFullAndRunsWhatItTook) {
   EXPECT_EQ(done, 2);
 }
 
+TEST(WorkerPoolTest, StopReturnsWhenAllThatWasTakenIsOver) {
+  std::atomic<int> done = 0;
+  WorkerPool pool(2, 10);
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(pool.Add([&] { ++done; }).ok());
+  }
+  pool.Stop();
+  EXPECT_EQ(done, 10);
+}
+
 TEST(WorkerPoolTest, WhatNobodyWaitsForMakesRoomInAFullQueue) {
   absl::Notification started;
   absl::Notification go_on;
