@@ -195,7 +195,9 @@ TEST_F(FrontEndAdmissionTest, WhatWaitsForAnEnclaveThatIsLostGoesToAnotherOrIsTo
   EXPECT_TRUE(Infer({.key_id = KeyOf(1)}).status.ok());  // the other one has slots of its own
   StopEnclave(0);
   EXPECT_EQ(held.get().status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(queued.get().reason(), Reason::kUnknownKey);
+  // It may get the slot of the one that was held, and fail like it, before the front end has heard that its Watch
+  // stream ended; otherwise there is nowhere to send it. A client attests anew on either.
+  EXPECT_THAT(queued.get().reason(), ::testing::AnyOf(Reason::kUnknownKey, Reason::kNoEnclave));
 }
 
 TEST_F(FrontEndAdmissionTest, ATraceParentGoesOnToTheEnclaveAndAnInvalidOneDoesNot) {
