@@ -56,6 +56,8 @@ class FrontEndTest : public ::testing::Test {
   Config& config() { return config_; }
   FrontEnd& front_end() { return *front_end_; }
   const FrontEnd& front_end() const { return *front_end_; }
+  // Returns when every call is over, and what is logged after its answer has been.
+  void StopFrontEnd() { front_end_.reset(); }
   const RealClock& clock() const { return clock_; }
   telemetry::Logger& logger() { return logger_; }
   std::shared_ptr<grpc::Channel> Connect() const;

@@ -438,6 +438,7 @@ TEST_F(FrontEndTest, CallersWithoutATokenDoNotFillTheLog) {
   }
   EXPECT_TRUE(Infer({.authorization = {"Bearer 0123456789abcdef0123456789abcdef"}}).status.ok());
   const SteadyTime::duration took = clock().SteadyNow() - began;
+  StopFrontEnd();
   const std::string log = ::testing::internal::GetCapturedStderr();
   int64_t num_lines = 0;
   for (size_t at = log.find("refused=unauthenticated"); at != std::string::npos;
