@@ -373,6 +373,20 @@ class Screenshot {
   Bytes pixels_;
 };
 
+// What a browser shows of `html`.
+Screenshot ScreenshotOf(const std::string& html) {
+  const testing::TempDir folder;
+  std::ofstream(folder.File("page.html")) << html;
+  const CommandResult browser = RunCommand(
+      {"chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage",
+       "--user-data-dir=" + folder.File("profile"), "--screenshot=" + folder.File("page.png"),
+       "--window-size=1100,2400", "file://" + folder.File("page.html")},
+      seconds(120));
+  Screenshot page;
+  EXPECT_TRUE(page.Load(folder.File("page.png"))) << browser.err;
+  return page;
+}
+
 TEST_F(LoadClusterTest, ABrowserDrawsTheReportsCharts) {
   if (RunCommand({"/bin/sh", "-c", "command -v chromium"}).exit_code != 0) {
     GTEST_SKIP() << "chromium is not installed: the report was not looked at in a browser";
@@ -382,22 +396,27 @@ TEST_F(LoadClusterTest, ABrowserDrawsTheReportsCharts) {
   const CommandResult result = LoadCluster(
       {"--rate", "20:60:20", "--duration", "2s", "--warmup", "0s", "--phases", "--report", folder.File("report.html")});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  const CommandResult browser = RunCommand(
-      {"chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage",
-       "--user-data-dir=" + folder.File("profile"), "--screenshot=" + folder.File("page.png"),
-       "--window-size=1100,2400", "file://" + folder.File("report.html")},
-      seconds(120));
-  Screenshot page;
-  ASSERT_TRUE(page.Load(folder.File("page.png"))) << browser.err;
+  std::stringstream report;
+  report << std::ifstream(folder.File("report.html")).rdbuf();
+  const std::string html = report.str();
   constexpr std::array<int, 3> kBlue = {0x00, 0x72, 0xb2};
   constexpr std::array<int, 3> kOrange = {0xe6, 0x9f, 0x00};
   constexpr std::array<int, 3> kRed = {0xd5, 0x5e, 0x00};
-  // Two charts of three lines each come first; each line is longer than 300 pixels, and 2 wide.
+  // Two charts of three lines each come first; each line is longer than 300 pixels, and 2 wide. One at a time is shown:
+  // where quantiles are equal, the last line covers the others.
   const size_t half = 1000;
+  const size_t end_of_style = html.find("</style>");
+  ASSERT_NE(end_of_style, std::string::npos);
+  size_t series = 0;
   for (const std::array<int, 3> colour : {kBlue, kOrange, kRed}) {
-    EXPECT_GT(page.Count(colour, 300, half), 600U) << "lines";
+    const std::string number = std::to_string(series++);
+    const std::string alone = "svg path, svg circle { visibility: hidden; } svg .s" + number + ", svg .f" + number +
+                              " { visibility: visible; }\n";
+    const Screenshot page = ScreenshotOf(std::string(html).insert(end_of_style, alone));
+    EXPECT_GT(page.Count(colour, 300, half), 600U) << "line " << number;
   }
   // Then the distribution, whose bars are blue, and the phases, with colours of their own.
+  const Screenshot page = ScreenshotOf(html);
   EXPECT_GT(page.Count(kBlue, half, page.height()), 5000U) << "bars";
   size_t phases = 0;
   for (const std::array<int, 3> colour : {kOrange, kRed, std::array<int, 3>{0x00, 0x9e, 0x73},
