@@ -44,13 +44,20 @@ absl::Status StatusOfAnswer(const grpc::Status& answer) {
   }
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kCancelled:  // what gRPC makes of a call that comes to a server that is about to stop
+    case absl::StatusCode::kCancelled:
       return ErrorOf(Reason::kNoEnclave);
     case absl::StatusCode::kDeadlineExceeded:
       return ErrorOf(Reason::kDeadline);
     default:
       return status;
   }
+}
+
+// An answer that no enclave gave: Shoji's own errors have a reason. CANCELLED is what gRPC makes of a call at a server
+// that stops.
+bool IsConnectionLost(const grpc::Status& answer) {
+  return (answer.error_code() == grpc::StatusCode::UNAVAILABLE || answer.error_code() == grpc::StatusCode::CANCELLED) &&
+         ReasonOf(rpc::FromGrpcStatus(answer)) == Reason::kUnspecified;
 }
 
 bool IsWorthRetrying(const absl::Status& status) {
@@ -302,6 +309,7 @@ void Call::OnVerdict(Admission::Verdict verdict) {
     Queue();
   } else {
     // Enclaves come and go: the one that the slot is at may be gone, or have got a new key.
+    generation_ = environment_.router.Generation(*enclave_);
     if (connection_ != nullptr && IsThere(*enclave_)) {
       waited_ = environment_.clock.SteadyNow() - queued_at_;
       environment_.metrics.Waited(waited_);
@@ -336,6 +344,10 @@ void Call::Send() {
 
 void Call::OnAnswered(bool /*ok*/) {
   const bool is_given_up = is_cancelled_ && answer_.error_code() == grpc::StatusCode::CANCELLED;
+  if (!is_given_up && IsConnectionLost(answer_)) {
+    // Before the slot is free: what gets it would be lost like this one.
+    environment_.enclaves.OnConnectionLost(*enclave_, generation_);
+  }
   Finish(is_given_up ? absl::CancelledError("the client cancelled the call") : StatusOfAnswer(answer_));
   environment_.admission.Release(LaneOf(*enclave_, work()));
   Release();

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,7 +61,7 @@ struct CallEnvironment {
   Admission& admission;
   Router& router;
   HealthBoard& health;
-  const EnclaveTable& enclaves;
+  EnclaveTable& enclaves;
   grpc::AsyncGenericService& generic;
 };
 
@@ -151,6 +152,7 @@ class Call final : private Admission::Waiter, private Intake::Body, private Heal
 
   std::optional<size_t> enclave_;                  // the one it goes to, or waits for
   std::shared_ptr<EnclaveConnection> connection_;  // to that one; kept while the enclave is given up
+  uint64_t generation_ = 0;                        // the router's, when it was sent
   int num_routed_ = 0;
   SteadyTime queued_at_;
   std::chrono::nanoseconds waited_ = {};

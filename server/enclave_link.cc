@@ -4,6 +4,7 @@
 #include "server/enclave_link.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include <grpcpp/client_context.h>
@@ -101,6 +102,12 @@ void EnclaveLink::Stop() {
   is_stopping_ = true;
 }
 
+void EnclaveLink::Abandon() {
+  const absl::MutexLock lock(&mu_);
+  is_abandoned_ = true;
+  router_.Remove(index_);
+}
+
 void EnclaveLink::Run() {
   absl::Duration backoff = kMinBackoff;
   while (true) {
@@ -116,21 +123,26 @@ void EnclaveLink::Run() {
 }
 
 bool EnclaveLink::RunStream() {
+  {
+    const absl::MutexLock lock(&mu_);
+    is_abandoned_ = false;
+  }
   Stream stream(*this);
   mu_.Lock();
   size_t num_seen = 0;
-  // Wakes at a message, at the end, when stopping, and when there was none of these for too long.
-  const auto has_news = [this, &stream, &num_seen] {
+  const auto is_over = [this, &stream] {
     mu_.AssertReaderHeld();
-    return is_stopping_ || stream.is_done() || stream.num_messages() != num_seen;
+    return is_stopping_ || is_abandoned_ || stream.is_done();
   };
-  while (mu_.AwaitWithTimeout(absl::Condition(&has_news), kMaxSilence) && !is_stopping_ && !stream.is_done()) {
+  // Wakes at a message, at the end, and when there was neither for too long.
+  const auto has_news = [&] { return is_over() || stream.num_messages() != num_seen; };
+  while (mu_.AwaitWithTimeout(absl::Condition(&has_news), kMaxSilence) && !is_over()) {
     if (num_seen == 0) {
       logger_.Info("enclave_connected", {{"enclave", name_}});
     }
     num_seen = stream.num_messages();
   }
-  const bool is_silent = !is_stopping_ && !stream.is_done();
+  const std::string_view cause = is_abandoned_ ? "a call lost its connection" : is_over() ? "stream ended" : "silent";
   const bool has_spoken = num_seen != 0;
   mu_.Unlock();
   stream.Cancel();
@@ -141,9 +153,7 @@ bool EnclaveLink::RunStream() {
   mu_.Unlock();
   if (!is_stopping && (has_spoken || !is_reported_lost_)) {
     logger_.Warning(has_spoken ? "enclave_lost" : "enclave_unreachable",
-                    {{"enclave", name_},
-                     {"cause", is_silent ? "silent" : "stream ended"},
-                     {"detail", std::string(stream.status().message())}});
+                    {{"enclave", name_}, {"cause", cause}, {"detail", std::string(stream.status().message())}});
   }
   is_reported_lost_ = true;
   return has_spoken;
@@ -152,7 +162,14 @@ bool EnclaveLink::RunStream() {
 void EnclaveLink::OnState(EnclaveState state) {
   const bool is_ready = state.ready();
   const std::string why = state.not_ready_because().substr(0, 200);
-  const absl::Status valid = router_.Update(index_, std::move(state));
+  absl::Status valid;
+  {
+    const absl::MutexLock lock(&mu_);
+    if (is_abandoned_) {
+      return;
+    }
+    valid = router_.Update(index_, std::move(state));
+  }
   if (!valid.ok()) {
     logger_.Warning("enclave_state_refused", {{"enclave", name_}, {"cause", std::string(valid.message())}});
   } else {

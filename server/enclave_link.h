@@ -34,7 +34,8 @@ struct EnclaveConnection {
 
 // Watches one enclave. A thread keeps a Watch stream open on an event loop, takes the enclave out of the
 // router the moment the stream ends or has been silent for 15 s, and connects again with a backoff of 100 ms to 2 s;
-// the loop feeds the router with what the stream says. Thread-safe.
+// the loop feeds the router with what the stream says. A call may learn earlier that the connection is lost, and says
+// so. Thread-safe.
 class EnclaveLink {
  public:
   // `on_change` is called after every change to the router, by the link's thread or the loop's. Everything referred to
@@ -49,6 +50,9 @@ class EnclaveLink {
 
   // Ends the stream soon, and waits for nothing.
   void Stop();
+  // The connection is lost: the enclave is out of the router when this returns, and the stream is opened anew, without
+  // waiting for that.
+  void Abandon();
 
  private:
   class Stream;
@@ -73,7 +77,8 @@ class EnclaveLink {
 
   absl::Mutex mu_;
   bool is_stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::jthread thread_;  // last: joined before the rest goes
+  bool is_abandoned_ ABSL_GUARDED_BY(mu_) = false;  // what the present stream still says is not looked at
+  std::jthread thread_;                             // last: joined before the rest goes
 };
 
 }  // namespace shoji::server

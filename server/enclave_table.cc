@@ -208,6 +208,18 @@ void EnclaveTable::OnEnclave(size_t index) {
   }
 }
 
+void EnclaveTable::OnConnectionLost(size_t index, uint64_t generation) {
+  {
+    const absl::MutexLock lock(&mu_);
+    Slot& slot = slots_[index];
+    if (slot.link == nullptr || environment_.router.Generation(index) != generation) {
+      return;  // that is known
+    }
+    slot.link->Abandon();
+  }
+  OnEnclave(index);
+}
+
 void EnclaveTable::Stop() {
   std::vector<std::unique_ptr<EnclaveLink>> links;
   {

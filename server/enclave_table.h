@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -68,6 +69,10 @@ class EnclaveTable {
   absl::StatusOr<Prepared> Prepare(const std::vector<EnclaveTarget>& targets) const;
   // From now on the enclaves are those of `prepared`, which Prepare made of the present ones, under `limits`.
   void Commit(Prepared prepared, const Limits& limits);
+  // A call to enclave `index`, sent when the router was at `generation`, has lost its connection. When this returns
+  // nothing is routed to the enclave until it has been heard of again, and what waited for it has gone elsewhere or
+  // been told.
+  void OnConnectionLost(size_t index, uint64_t generation);
   // Ends every link.
   void Stop();
 

@@ -80,6 +80,7 @@ void Router::Grow(size_t num_enclaves) {
   if (num_enclaves > states_.size()) {
     states_.resize(num_enclaves);
     is_retired_.resize(num_enclaves);
+    generations_.resize(num_enclaves);
   }
 }
 
@@ -91,6 +92,7 @@ void Router::Open(size_t index) {
 void Router::Retire(size_t index) {
   const absl::MutexLock lock(&mu_);
   states_[index].reset();
+  ++generations_[index];
   is_retired_[index] = true;
 }
 
@@ -111,6 +113,12 @@ absl::Status Router::Update(size_t index, EnclaveState state) {
 void Router::Remove(size_t index) {
   const absl::MutexLock lock(&mu_);
   states_[index].reset();
+  ++generations_[index];
+}
+
+uint64_t Router::Generation(size_t index) const {
+  const absl::MutexLock lock(&mu_);
+  return generations_[index];
 }
 
 absl::StatusOr<size_t> Router::ByKey(std::string_view key_id) const {

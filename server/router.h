@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string_view>
@@ -22,7 +23,7 @@ namespace shoji::server {
 // by a number. Knows no gRPC. Thread-safe.
 class Router {
  public:
-  explicit Router(size_t num_enclaves) : states_(num_enclaves), is_retired_(num_enclaves) {}
+  explicit Router(size_t num_enclaves) : states_(num_enclaves), is_retired_(num_enclaves), generations_(num_enclaves) {}
 
   // Numbers up to `num_enclaves` can be used.
   void Grow(size_t num_enclaves);
@@ -36,6 +37,8 @@ class Router {
   absl::Status Update(size_t index, internal::v1::EnclaveState state);
   // Enclave `index` is gone, and its keys with it: no request is routed to it from here on.
   void Remove(size_t index);
+  // Changes whenever enclave `index` is gone: whoever saw it fail can tell whether it is still the one that failed.
+  uint64_t Generation(size_t index) const;
 
   // The enclave that holds `key_id`, or held it before a reload (it answers STALE_MANIFEST). UNKNOWN_KEY, or NO_ENCLAVE
   // when none is connected at all.
@@ -67,6 +70,7 @@ class Router {
   mutable absl::Mutex mu_;
   std::vector<std::optional<internal::v1::EnclaveState>> states_ ABSL_GUARDED_BY(mu_);  // nullopt: gone
   std::vector<bool> is_retired_ ABSL_GUARDED_BY(mu_);
+  std::vector<uint64_t> generations_ ABSL_GUARDED_BY(mu_);
   size_t next_ ABSL_GUARDED_BY(mu_) = 0;  // where the next search in turn begins
 };
 

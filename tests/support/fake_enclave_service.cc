@@ -208,13 +208,15 @@ void FakeEnclave::Service::Hold() {
 
 void FakeEnclave::Service::Let() {
   std::list<HeldCall*> held;
+  grpc::Status status;
   {
     const absl::MutexLock lock(&mu_);
     is_holding_ = false;
     held.swap(held_);
+    status = rpc::ToGrpcStatus(failure_);
   }
   for (HeldCall* call : held) {
-    call->Finish(grpc::Status::OK);
+    call->Finish(status);
   }
 }
 

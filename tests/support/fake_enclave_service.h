@@ -34,7 +34,7 @@ class FakeEnclave {
   // From now on Infer calls are held, until Let lets all of them go.
   void Hold();
   void Let();
-  // Answers Infer with `status` from now on.
+  // Answers Infer with `status` from now on, what is held and then let go included.
   void FailWith(const absl::Status& status);
 
   // Blocks until `n` Infer calls are held, or have been cancelled by the caller.

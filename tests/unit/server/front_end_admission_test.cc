@@ -195,9 +195,32 @@ TEST_F(FrontEndAdmissionTest, WhatWaitsForAnEnclaveThatIsLostGoesToAnotherOrIsTo
   EXPECT_TRUE(Infer({.key_id = KeyOf(1)}).status.ok());  // the other one has slots of its own
   StopEnclave(0);
   EXPECT_EQ(held.get().status.code(), absl::StatusCode::kUnavailable);
-  // It may get the slot of the one that was held, and fail like it, before the front end has heard that its Watch
-  // stream ended; otherwise there is nowhere to send it. A client attests anew on either.
-  EXPECT_THAT(queued.get().reason(), ::testing::AnyOf(Reason::kUnknownKey, Reason::kNoEnclave));
+  EXPECT_EQ(queued.get().reason(), Reason::kUnknownKey);  // it has not been sent after the one that was lost
+}
+
+TEST_F(FrontEndAdmissionTest, ACallThatLosesItsConnectionTakesTheEnclaveOutUntilItIsHeardOfAgain) {
+  config().limits.max_in_flight = 1;
+  StartEnclave(0);
+  StartEnclave(1);
+  StartFrontEnd(2);
+  for (size_t i = 0; i < 2; ++i) {
+    while (!Infer({.key_id = KeyOf(i)}).status.ok()) {
+    }
+  }
+  const size_t num_infers = enclave().num_infers();
+  enclave().Hold();
+  std::future<Outcome> held = InferInBackground({});
+  enclave().AwaitHeld(1);
+  std::future<Outcome> queued = InferInBackground({});
+  AwaitQueued(1);
+  enclave().FailWith(absl::UnavailableError("Socket closed"));  // as gRPC says it, while the Watch stream goes on
+  enclave().Let();
+  EXPECT_EQ(held.get().reason(), Reason::kNoEnclave);
+  EXPECT_EQ(queued.get().reason(), Reason::kUnknownKey);
+  EXPECT_EQ(enclave().num_infers(), num_infers + 1);
+  enclave().FailWith(absl::OkStatus());
+  while (!Infer({}).status.ok()) {  // until the link has asked anew
+  }
 }
 
 TEST_F(FrontEndAdmissionTest, ATraceParentGoesOnToTheEnclaveAndAnInvalidOneDoesNot) {
