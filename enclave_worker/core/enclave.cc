@@ -96,8 +96,15 @@ absl::StatusOr<channel::HelloAck> Enclave::OpenSession(const channel::KeyId& key
   return responder_->OpenSession(key_id, manifest_digest, enc, sealed_hello);
 }
 
+bool Enclave::IsShort(const std::string& model) {
+  const std::shared_ptr<const Served> now = served();
+  const Model* const found = FindModel(*now, model);
+  return found != nullptr && found->IsLocal() && found->service_time().IsShort();
+}
+
 absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedRequest& request, RunContext& run) {
-  if (options_.clock->SteadyNow() >= run.deadline) {
+  const SteadyTime started = options_.clock->SteadyNow();
+  if (started >= run.deadline) {
     return ErrorOf(Reason::kDeadline);
   }
   if (request.purpose != channel::Purpose::kInference) {
@@ -128,7 +135,10 @@ absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedReques
   }
   ASSIGN_OR_RETURN(const SecretTensors made, model->Infer(*std::move(live), run, std::move(arrival)));
   ASSIGN_OR_RETURN(const crypto::PlaintextBytes outputs, OutputsOf(*model, made));
-  return Seal(opened, absl::OkStatus(), outputs.Expose(), model->output_bytes(), run);
+  absl::StatusOr<channel::SealedAnswer> answer =
+      Seal(opened, absl::OkStatus(), outputs.Expose(), model->output_bytes(), run);
+  model->service_time().Record(options_.clock->SteadyNow() - started);
+  return answer;
 }
 
 absl::StatusOr<channel::SealedAnswer> Enclave::Seal(const channel::OpenedRequest& opened, const absl::Status& status,

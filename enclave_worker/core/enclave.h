@@ -75,6 +75,10 @@ class Enclave {
   // is CANCELLED. `run` holds the time that the request has waited already, and all phases afterwards.
   absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& request, RunContext& run);
 
+  // Whether a request for `model` would be answered at once: it waits for nobody, and those before it took hardly
+  // longer than it takes to hand one to another thread.
+  bool IsShort(const std::string& model);
+
   // A sealed model's key from its owner, blocking: where the model is awaited it is served from then on, under a new
   // manifest as after Reload, and its budget is what its header says. What becomes of it comes back sealed: OK with the
   // owner's nonce, BAD_INPUT, STALE_MANIFEST, UNKNOWN_SEALED_MODEL, WRONG_MODEL_KEY, REPLAYED, MODEL_REFUSED. Other

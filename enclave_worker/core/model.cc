@@ -67,6 +67,9 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Create(ModelSource source, const M
     return InModel(source.name, added);
   }
   model->FindDeadTensors();
+  model->is_local_ = source.batching.max_batch <= 1 &&
+                     std::all_of(model->plan_.segments.begin(), model->plan_.segments.end(),
+                                 [](const auto& segment) { return segment.place == partition::Placement::kEnclave; });
   if (source.batching.max_batch > 1) {
     model->batcher_ = std::make_unique<Batcher>(
         source.batching, context.clock, [made = model.get()](std::span<BatchItem> items) { made->RunBatch(items); });

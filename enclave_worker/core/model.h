@@ -6,10 +6,12 @@
 // things.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -18,6 +20,7 @@
 #include "enclave_worker/core/run_context.h"
 #include "enclave_worker/core/sealed_source.h"
 #include "enclave_worker/core/secret_tensors.h"
+#include "enclave_worker/core/service_time.h"
 #include "enclave_worker/core/stage.h"
 #include "lib/attest/manifest.h"
 #include "lib/base/bytes.h"
@@ -80,6 +83,10 @@ class Model {
   absl::StatusOr<SecretTensors> Infer(SecretTensors inputs, RunContext& run, Batcher::Arrival arrival) const;
   // Says that a request for this model is on its way; call before it is decrypted.
   Batcher::Arrival Arrive() const;
+  // Whether a request waits for nobody on its way, accelerators and batches included.
+  bool IsLocal() const { return is_local_; }
+  // Of its requests, from the sealed one to the sealed answer.
+  ServiceTime& service_time() const { return service_time_; }
   // Run for several requests together: each has the answer that it would have alone, or its own error.
   void RunBatch(std::span<BatchItem> items) const;
 
@@ -112,6 +119,10 @@ class Model {
   size_t output_bytes_ = 0;
   std::vector<StageInOrder> stages_;
   std::unique_ptr<Batcher> batcher_;  // null: each request alone
+  bool is_local_ = false;
+  // Handing a request to another thread costs some 40 us of a processor. Where processors are many that buys one that
+  // is free, and is worth it sooner.
+  mutable ServiceTime service_time_{std::chrono::microseconds(std::thread::hardware_concurrency() <= 4 ? 100 : 25)};
 };
 
 }  // namespace shoji::enclave

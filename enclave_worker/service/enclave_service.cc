@@ -274,6 +274,12 @@ void EnclaveService::Impl::Infer(InferCall& call) {
   }
   const SteadyTime deadline = DeadlineOf(call.context());
   const SteadyTime received = options_.clock.SteadyNow();
+  if (options_.workers.num_working() == 0 && options_.enclave.IsShort(call.request().model())) {
+    // On the loop: it takes less than handing it over would gain. Not beside work that may be long, and may have what
+    // this would wait for.
+    Work(call, deadline, received);
+    return;
+  }
   const absl::Status queued = options_.workers.Add(
       [this, &call, deadline, received] { Work(call, deadline, received); }, [&call] { return call.is_cancelled(); });
   if (!queued.ok()) {

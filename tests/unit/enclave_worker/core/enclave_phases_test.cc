@@ -4,7 +4,9 @@
 // What an enclave in this process says of where its time went.
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -24,15 +26,21 @@ using std::chrono::milliseconds;
 
 constexpr char kModel[] = "m";
 
-// A millisecond passes between two looks at it. Thread-safe.
+constexpr char kBatched[] = "batched";
+
+// A step, at first of a millisecond, passes between two looks at it. Thread-safe.
 class SteppingClock final : public Clock {
  public:
-  SteadyTime SteadyNow() const override { return SteadyTime(std::chrono::hours(1)) + milliseconds(++num_looks_); }
+  void StepBy(std::chrono::nanoseconds step) { step_ = step; }
+  SteadyTime SteadyNow() const override {
+    return SteadyTime(std::chrono::hours(1)) + std::chrono::nanoseconds(since_ += step_.load().count());
+  }
   SystemTime SystemNow() const override { return day_.SystemNow(); }
 
  private:
   const testing::FakeClock day_;
-  mutable std::atomic<int> num_looks_ = 0;
+  std::atomic<std::chrono::nanoseconds> step_ = std::chrono::nanoseconds(milliseconds(1));
+  mutable std::atomic<int64_t> since_ = 0;
 };
 
 class EnclavePhasesTest : public ::testing::Test {
@@ -40,13 +48,16 @@ class EnclavePhasesTest : public ::testing::Test {
   EnclavePhasesTest() {
     testing::OnnxBuilder builder;
     builder.Input("x", {-1, 2}).Node("Relu", {"x"}, {"y"}).Named("relu").Output("y");
-    ModelSource source;
-    source.name = kModel;
-    source.model.graph = *graph::ImportOnnx(builder.Build());
-    source.policy.model = kModel;
-    source.policy.segments.emplace_back();
     Served served;
-    served.models.push_back(*Model::Create(std::move(source), context_));
+    for (const char* name : {kModel, kBatched}) {
+      ModelSource source;
+      source.name = name;
+      source.model.graph = *graph::ImportOnnx(builder.Build());
+      source.policy.model = name;
+      source.policy.segments.emplace_back();
+      source.batching.max_batch = name == kBatched ? 2 : 1;
+      served.models.push_back(*Model::Create(std::move(source), context_));
+    }
     enclave_ = *Enclave::Create({&clock_, {}, "test", nullptr}, std::move(served));
   }
 
@@ -60,18 +71,18 @@ class EnclavePhasesTest : public ::testing::Test {
     return client;
   }
   // What the trailer of an answer says.
-  channel::PhaseTimes Ask(channel::Initiator& client) {
+  channel::PhaseTimes Ask(channel::Initiator& client, const std::string& model = kModel) {
     const auto request = client.Seal(
-        kModel, channel::BuildRequest(channel::RequestKind::kTensors, Bytes(8), channel::Trailer::kPhases).Expose());
+        model, channel::BuildRequest(channel::RequestKind::kTensors, Bytes(8), channel::Trailer::kPhases).Expose());
     RunContext run(clock_.SteadyNow() + std::chrono::minutes(1));
     const auto answer = enclave_->Infer(*request, run);
     EXPECT_TRUE(answer.ok()) << answer.status();
-    const auto plaintext = client.OpenResponse(request->sequence, kModel, *answer);
+    const auto plaintext = client.OpenResponse(request->sequence, model, *answer);
     EXPECT_TRUE(plaintext.ok()) << plaintext.status();
     return *channel::ParseAnswer(plaintext->Expose(), 8, channel::Trailer::kPhases)->phases;
   }
 
-  const SteppingClock clock_;
+  SteppingClock clock_;
   ReadinessSignal readiness_;
   ComputeSlots slots_{4, clock_};
   Quarantine quarantine_{clock_, {}};
@@ -97,6 +108,37 @@ TEST_F(EnclavePhasesTest, OpeningAndComputingHaveTheirTimes) {
   EXPECT_GT(phases[Phase::kOpen].count(), 0);
   EXPECT_GT(phases[Phase::kCompute].count(), 0);
   EXPECT_EQ(phases[Phase::kOffloadWait].count(), 0);
+}
+
+TEST_F(EnclavePhasesTest, AModelIsShortWhenNearlyAllItsRequestsHaveBeen) {
+  const auto client = Connect();
+  EXPECT_FALSE(enclave_->IsShort(kModel));  // nobody knows yet
+  clock_.StepBy(std::chrono::microseconds(1));
+  for (int i = 0; i < 15; ++i) {
+    Ask(*client);
+  }
+  EXPECT_FALSE(enclave_->IsShort(kModel));
+  Ask(*client);
+  EXPECT_TRUE(enclave_->IsShort(kModel));
+  clock_.StepBy(milliseconds(1));
+  Ask(*client);
+  EXPECT_FALSE(enclave_->IsShort(kModel));
+  clock_.StepBy(std::chrono::microseconds(1));
+  for (int i = 0; i < 16; ++i) {
+    EXPECT_FALSE(enclave_->IsShort(kModel));
+    Ask(*client);
+  }
+  EXPECT_TRUE(enclave_->IsShort(kModel));
+  EXPECT_FALSE(enclave_->IsShort("another"));
+}
+
+TEST_F(EnclavePhasesTest, AModelWhoseRequestsWaitForOthersIsNeverShort) {
+  const auto client = Connect();
+  clock_.StepBy(std::chrono::nanoseconds(100));
+  for (int i = 0; i < 100; ++i) {
+    Ask(*client, kBatched);
+  }
+  EXPECT_FALSE(enclave_->IsShort(kBatched));
 }
 
 }  // namespace
