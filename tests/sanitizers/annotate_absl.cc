@@ -13,6 +13,7 @@
 
 #include "absl/base/options.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 
 extern "C" {
@@ -26,10 +27,10 @@ namespace {
 #define SHOJI_TEXT_OF(x) #x
 #define SHOJI_TEXT(x) SHOJI_TEXT_OF(x)
 
-// The library's function of this mangled name, given what follows the inline namespace.
-void* Find(const std::string& rest) {
+// The library's function of this mangled name, given what follows the inline namespace; `start` differs for a const one.
+void* Find(const std::string& rest, const char* start = "_ZN4absl") {
   const std::string inline_namespace = SHOJI_TEXT(ABSL_OPTION_INLINE_NAMESPACE_NAME);
-  const std::string name = "_ZN4absl" + std::to_string(inline_namespace.size()) + inline_namespace + rest;
+  const std::string name = start + std::to_string(inline_namespace.size()) + inline_namespace + rest;
   void* found = ::dlsym(RTLD_NEXT, name.c_str());
   if (found == nullptr) {
     std::fprintf(stderr, "annotate_absl: the library has no %s\n", name.c_str());
@@ -120,6 +121,20 @@ bool CondVar::WaitWithTimeout(Mutex* mutex, Duration timeout) {
 bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
   static void* const real = Find("7CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE");
   return Through<Does::kBoth, bool>(real, mutex, this, mutex, deadline);
+}
+
+// Its waiters look at an atomic before they take its mutex.
+void Notification::Notify() {
+  static void* const real = Find("12Notification6NotifyEv");
+  Through<Does::kUnlock, void>(real, this, this);
+}
+void Notification::WaitForNotification() const {
+  static void* const real = Find("12Notification19WaitForNotificationEv", "_ZNK4absl");
+  Through<Does::kLock, void>(real, const_cast<Notification*>(this), this);
+}
+bool Notification::WaitForNotificationWithTimeout(Duration timeout) const {
+  static void* const real = Find("12Notification30WaitForNotificationWithTimeoutENS0_8DurationE", "_ZNK4absl");
+  return Through<Does::kLock, bool>(real, const_cast<Notification*>(this), this, timeout);
 }
 
 ABSL_NAMESPACE_END
