@@ -96,10 +96,11 @@ absl::StatusOr<channel::HelloAck> Enclave::OpenSession(const channel::KeyId& key
   return responder_->OpenSession(key_id, manifest_digest, enc, sealed_hello);
 }
 
-bool Enclave::IsShort(const std::string& model) {
+bool Enclave::IsShort(const std::string& model, size_t ciphertext_bytes) {
   const std::shared_ptr<const Served> now = served();
   const Model* const found = FindModel(*now, model);
-  return found != nullptr && found->IsLocal() && found->service_time().IsShort();
+  return found != nullptr && found->IsLocal() && found->service_time().IsShort() &&
+         channel::IsRequestSize(ciphertext_bytes, RequestSizesOf(*found));
 }
 
 absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedRequest& request, RunContext& run) {

@@ -75,9 +75,9 @@ class Enclave {
   // is CANCELLED. `run` holds the time that the request has waited already, and all phases afterwards.
   absl::StatusOr<channel::SealedAnswer> Infer(const channel::SealedRequest& request, RunContext& run);
 
-  // Whether a request for `model` would be answered at once: it waits for nobody, and those before it took hardly
-  // longer than it takes to hand one to another thread.
-  bool IsShort(const std::string& model);
+  // Whether a request for `model` of so many sealed bytes would be answered at once: it waits for nobody, and those
+  // before it took hardly longer than it takes to hand one to another thread.
+  bool IsShort(const std::string& model, size_t ciphertext_bytes);
 
   // A sealed model's key from its owner, blocking: where the model is awaited it is served from then on, under a new
   // manifest as after Reload, and its budget is what its header says. What becomes of it comes back sealed: OK with the

@@ -274,7 +274,8 @@ void EnclaveService::Impl::Infer(InferCall& call) {
   }
   const SteadyTime deadline = DeadlineOf(call.context());
   const SteadyTime received = options_.clock.SteadyNow();
-  if (options_.workers.num_working() == 0 && options_.enclave.IsShort(call.request().model())) {
+  if (options_.workers.num_working() == 0 &&
+      options_.enclave.IsShort(call.request().model(), call.request().ciphertext().size())) {
     // On the loop: it takes less than handing it over would gain. Not beside work that may be long, and may have what
     // this would wait for.
     Work(call, deadline, received);
