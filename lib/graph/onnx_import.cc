@@ -15,8 +15,8 @@
 #include "lib/graph/onnx_io/builder.h"
 #include "lib/graph/onnx_io/external_data.h"
 #include "lib/graph/onnx_io/functions.h"
+#include "lib/graph/onnx_io/import_nodes.h"
 #include "lib/graph/onnx_io/node_scope.h"
-#include "lib/graph/onnx_io/normalize.h"
 #include "lib/graph/onnx_io/onnx_file.h"
 #include "lib/graph/onnx_io/tensor_proto.h"
 #include "lib/graph/onnx_io/text.h"
@@ -25,9 +25,7 @@ namespace shoji::graph {
 namespace {
 
 using onnx_io::GraphBuilder;
-using onnx_io::KnownValue;
 using onnx_io::LargeTensors;
-using onnx_io::NodeScope;
 
 constexpr uint64_t kFoldedBytesBase = uint64_t{64} << 20;
 constexpr uint64_t kFoldedBytesPerFileByte = 4;
@@ -82,20 +80,6 @@ absl::Status AddInputs(const ::onnx::GraphProto& graph, GraphBuilder& builder) {
   return absl::OkStatus();
 }
 
-absl::Status AddNode(const ::onnx::NodeProto& node, int64_t opset, GraphBuilder& builder) {
-  std::vector<KnownValue*> inputs;
-  for (const std::string& name : node.input()) {
-    inputs.push_back(name.empty() ? nullptr : builder.Find(name));
-    if (!name.empty() && inputs.back() == nullptr) {
-      // CheckStructure saw it defined, so it is an output that its node's normalizer leaves out.
-      return absl::UnimplementedError(onnx_io::NodeLabel(node) + ": reads " + onnx_io::Quoted(name) +
-                                      ", an optional output that is not supported");
-    }
-  }
-  NodeScope scope(node, opset, std::move(inputs), builder);
-  return onnx_io::Normalize(scope);
-}
-
 // The digest of a model in several files, whose first has `file_digest`, begins with this.
 void BeginDigestOfFiles(const digest::Sha256Digest& file_digest, digest::Sha256Stream& digest) {
   digest.Update(AsBytes("shoji model with external data v1"));
@@ -147,15 +131,7 @@ absl::StatusOr<Graph> Import(ByteSource& file, const ImportOptions& options, dig
   GraphBuilder builder({options.max_tensor_bytes, MaxFoldedBytes(file)}, AllNames(graph_proto),
                        OutputNames(graph_proto), std::move(rest.large));
   RETURN_IF_ERROR(AddInputs(graph_proto, builder));
-  std::vector<size_t> places;  // of each of the file's nodes, and of what would come next
-  for (const ::onnx::NodeProto& node : graph_proto.node()) {
-    places.push_back(builder.num_nodes());
-    RETURN_IF_ERROR(AddNode(node, onnx_io::OpsetOf(proto), builder));
-  }
-  places.push_back(builder.num_nodes());
-  for (const onnx_io::InlinedCall& call : rest.calls) {
-    builder.AddReplacedNode(call.name, places[call.first], places[call.end]);
-  }
+  RETURN_IF_ERROR(onnx_io::ImportNodes(proto, options, rest.calls, builder));
   ASSIGN_OR_RETURN(Graph graph, builder.Finish(graph_proto.name()));
   if (!onnx_io::LibraryKnows(proto)) {
     graph.notes.push_back(onnx_io::NewerThanLibrary(proto));

@@ -131,8 +131,8 @@ void GraphBuilder::AddFoldedNode(const std::string& name) { graph_.folded.push_b
 
 std::string GraphBuilder::UniqueName(const std::string& wanted) {
   std::string name = wanted;
-  for (int i = 2; !names_.insert(name).second; ++i) {
-    name = wanted + "_" + std::to_string(i);
+  while (!names_.insert(name).second) {
+    name = wanted + "_" + std::to_string(variants_.emplace(wanted, 2).first->second++);
   }
   return name;
 }

@@ -83,6 +83,7 @@ class GraphBuilder {
   const BuilderLimits limits_;
   LargeTensors large_tensors_;
   std::unordered_set<std::string> names_;
+  std::unordered_map<std::string, int> variants_;  // of a name that was wanted more than once, the next one's number
   const std::vector<std::string> outputs_;
   const std::unordered_set<std::string> output_names_;
   std::deque<KnownValue> values_;

@@ -17,6 +17,7 @@
 
 namespace onnx {
 class ModelProto;
+class NodeProto;
 }  // namespace onnx
 
 namespace shoji::graph::onnx_io {
@@ -35,6 +36,10 @@ absl::StatusOr<FileParts> ReadModel(ByteSource& file, digest::Sha256Stream* dige
 // sizes, operators and attribute kinds known, names defined once and before they are read, types and extents of the
 // inputs.
 absl::Status CheckStructure(const ::onnx::ModelProto& model, const FileParts& parts, const ImportOptions& options);
+
+// The parts of it that concern one node, and one name of it, called `what` in the message.
+absl::Status CheckNode(const ::onnx::NodeProto& node, const LargeTensors& large, const ImportOptions& options);
+absl::Status CheckName(const std::string& name, const std::string& what);
 
 // Whether the installed libonnx knows the operator set of `model`, and a line for the operator when it does not.
 bool LibraryKnows(const ::onnx::ModelProto& model);

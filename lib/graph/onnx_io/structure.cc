@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lib/base/status_macros.h"
+#include "lib/graph/onnx_io/branches.h"
 #include "lib/graph/onnx_io/node_scope.h"
 #include "lib/graph/onnx_io/normalize.h"
 #include "lib/graph/onnx_io/onnx_file.h"
@@ -42,16 +43,6 @@ absl::Status CheckVersions(const ::onnx::ModelProto& model) {
   return absl::OkStatus();
 }
 
-absl::Status CheckName(const std::string& name, const std::string& what) {
-  if (name.empty()) {
-    return absl::InvalidArgumentError(what + " without a name");
-  }
-  if (name.size() > kMaxNameLength) {
-    return absl::ResourceExhaustedError(what + " " + Quoted(name) + ": its name exceeds 1024 bytes");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckAttributes(const ::onnx::NodeProto& node, const std::string& where, const LargeTensors& large,
                              const ImportOptions& options) {
   std::unordered_set<std::string> names;
@@ -70,21 +61,6 @@ absl::Status CheckAttributes(const ::onnx::NodeProto& node, const std::string& w
     }
   }
   return absl::OkStatus();
-}
-
-absl::Status CheckNode(const ::onnx::NodeProto& node, const LargeTensors& large, const ImportOptions& options) {
-  const std::string where = NodeLabel(node);
-  RETURN_IF_ERROR(CheckName(NodeName(node), "a node"));
-  if (node.input_size() > kMaxPerNode || node.output_size() > kMaxPerNode || node.attribute_size() > kMaxPerNode) {
-    return absl::ResourceExhaustedError(where + ": more than 1024 inputs, outputs or attributes");
-  }
-  if (FindNormalizer(node.domain(), node.op_type()) == nullptr) {
-    const bool standard = node.domain().empty() || node.domain() == "ai.onnx";
-    return absl::UnimplementedError(where + ": the operator " +
-                                    (standard ? "" : "of the domain " + Quoted(node.domain()) + " ") +
-                                    "is not supported");
-  }
-  return CheckAttributes(node, where, large, options);
 }
 
 // The names of a graph: each value is defined once, and before it is read.
@@ -257,6 +233,34 @@ absl::Status CheckCounts(const ::onnx::GraphProto& graph, size_t num_nodes, cons
 }
 
 }  // namespace
+
+absl::Status CheckName(const std::string& name, const std::string& what) {
+  if (name.empty()) {
+    return absl::InvalidArgumentError(what + " without a name");
+  }
+  if (name.size() > kMaxNameLength) {
+    return absl::ResourceExhaustedError(what + " " + Quoted(name) + ": its name exceeds 1024 bytes");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckNode(const ::onnx::NodeProto& node, const LargeTensors& large, const ImportOptions& options) {
+  const std::string where = NodeLabel(node);
+  RETURN_IF_ERROR(CheckName(NodeName(node), "a node"));
+  if (node.input_size() > kMaxPerNode || node.output_size() > kMaxPerNode || node.attribute_size() > kMaxPerNode) {
+    return absl::ResourceExhaustedError(where + ": more than 1024 inputs, outputs or attributes");
+  }
+  if (IsIf(node)) {
+    return CheckBranches(node, options.max_nodes);
+  }
+  if (FindNormalizer(node.domain(), node.op_type()) == nullptr) {
+    const bool standard = node.domain().empty() || node.domain() == "ai.onnx";
+    return absl::UnimplementedError(where + ": the operator " +
+                                    (standard ? "" : "of the domain " + Quoted(node.domain()) + " ") +
+                                    "is not supported");
+  }
+  return CheckAttributes(node, where, large, options);
+}
 
 absl::Status CheckStructure(const ::onnx::ModelProto& model, const FileParts& parts, const ImportOptions& options) {
   RETURN_IF_ERROR(CheckVersions(model));

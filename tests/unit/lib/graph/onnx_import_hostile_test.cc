@@ -88,7 +88,7 @@ TEST(OnnxImportHostileTest, DeepSubgraphsAreRefused) {
     node = attribute->mutable_g()->add_node();
     node->set_op_type("If");
   }
-  ExpectRefused(builder, kUnimplemented, "node `branch` (If): the operator is not supported");
+  ExpectRefused(builder, kInvalid, "node `branch` (If): its attributes must be two graphs");
   // Deeper than any parser should follow.
   for (int depth = 0; depth < 1000; ++depth) {
     node = node->add_attribute()->mutable_g()->add_node();
