@@ -250,6 +250,9 @@ absl::Status CheckNode(const ::onnx::NodeProto& node, const LargeTensors& large,
   if (node.input_size() > kMaxPerNode || node.output_size() > kMaxPerNode || node.attribute_size() > kMaxPerNode) {
     return absl::ResourceExhaustedError(where + ": more than 1024 inputs, outputs or attributes");
   }
+  if (node.output_size() == 0) {
+    return absl::InvalidArgumentError(where + ": it makes no value");
+  }
   if (IsIf(node)) {
     return CheckBranches(node, options.max_nodes);
   }

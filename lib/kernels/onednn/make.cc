@@ -3,9 +3,11 @@
 
 #include "lib/kernels/onednn/make.h"
 
+#include <algorithm>
 #include <exception>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lib/base/status_macros.h"
 #include "lib/kernels/onednn/elementary.h"
@@ -27,6 +29,12 @@ std::string ImplementationOf(const dnnl_primitive_desc* description) {
     return "?";
   }
   return name;
+}
+
+// oneDNN 2.6 generates code by the algorithm: of two functions that differ in their parameters alone it would compute
+// one twice.
+bool IsTakenFor(const Elementary& a, const Elementary& b) {
+  return a.algorithm == b.algorithm && (a.alpha != b.alpha || a.beta != b.beta);
 }
 
 bool IsSuitable(std::string_view implementation) {
@@ -92,12 +100,17 @@ absl::StatusOr<AttributesPointer> MakeAttributes(const PostOps& post_ops) {
   if (post_ops.residual == PostOps::Residual::kAddToOutput) {
     RETURN_IF_DNNL_ERROR(dnnl_post_ops_append_sum(raw_ops, 1.0F));
   }
+  std::vector<Elementary> before;
   for (const Activation& activation : post_ops.activations) {
     const std::vector<Elementary> functions = ElementaryOf(activation);
     if (functions.empty()) {
       return absl::UnimplementedError("oneDNN has no such function");
     }
     for (const Elementary& function : functions) {
+      if (std::any_of(before.begin(), before.end(), [&](const Elementary& f) { return IsTakenFor(function, f); })) {
+        return absl::UnimplementedError("oneDNN takes two functions after a layer for the same");
+      }
+      before.push_back(function);
       RETURN_IF_DNNL_ERROR(
           dnnl_post_ops_append_eltwise(raw_ops, 1.0F, function.algorithm, function.alpha, function.beta));
     }

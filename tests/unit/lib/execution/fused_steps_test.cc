@@ -8,6 +8,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -98,6 +99,35 @@ TEST(FusedStepsTest, SqueezeAndExcitationWhoseInsideIsReadGivesTheReferencesAnsw
   b.Output(b.graph().nodes[b.graph().nodes.size() - 2].outputs[0]);  // the gate
   b.Output(b.Node(Op::kAdd, {y, x}, b.shape(x)));                    // x after it
   ExpectBackendsAgree(b.graph());
+}
+
+// oneDNN would compute the first of two such functions twice.
+TEST(FusedStepsTest, FunctionsOfOneKindInSuccessionGiveTheReferencesAnswer) {
+  using Step = std::pair<Op, graph::FloatAttributes>;
+  const std::vector<std::vector<Step>> chains = {
+      {{Op::kClip, {-0.2F, 0.4F}}, {Op::kClip, {-0.1F, 0.3F}}},
+      {{Op::kClip, {-0.2F, 0.4F}}, {Op::kTanh, {}}, {Op::kClip, {-0.1F, 0.3F}}},
+      {{Op::kLeakyRelu, {0.5F, 0}}, {Op::kRelu, {}}},
+      {{Op::kLeakyRelu, {0.5F, 0}}, {Op::kLeakyRelu, {0.1F, 0}}},
+      {{Op::kElu, {0.5F, 0}}, {Op::kElu, {0.1F, 0}}},
+      {{Op::kClip, {-0.2F, 0.4F}}, {Op::kHardSigmoid, {1, 0.5F}}},
+      {{Op::kHardSigmoid, {0.2F, 0.5F}}, {Op::kHardSigmoid, {0.7F, 0.1F}}},
+      {{Op::kRelu, {}}, {Op::kRelu, {}}},
+  };
+  for (const std::vector<Step>& chain : chains) {
+    GraphBuilder b;
+    ValueId y = b.Conv(b.Input(Shape({1, 3, 8, 8})), 16, 3);
+    ValueId dense = b.Node(Op::kReshape, {b.Node(Op::kGlobalAveragePool, {y}, Shape({1, 16, 1, 1}))}, Shape({1, 16}));
+    dense = b.Node(Op::kGemm, {dense, b.Weight(Shape({16, 4}))}, Shape({1, 4}), graph::GemmAttributes{});
+    for (const auto& [op, attributes] : chain) {
+      const bool plain = op == Op::kRelu || op == Op::kTanh;
+      y = b.Node(op, {y}, b.shape(y), plain ? graph::Attributes() : attributes);
+      dense = b.Node(op, {dense}, b.shape(dense), plain ? graph::Attributes() : attributes);
+    }
+    b.Output(y);
+    b.Output(dense);
+    ExpectBackendsAgree(b.graph());
+  }
 }
 
 }  // namespace

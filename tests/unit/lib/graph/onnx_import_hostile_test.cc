@@ -77,6 +77,15 @@ TEST(OnnxImportHostileTest, OperatorsThatNeedOtherShapesOrOrdersAreRefusedByName
   }
 }
 
+TEST(OnnxImportHostileTest, ANodeWithoutOutputsIsRefused) {
+  for (const int64_t opset : {13, 18}) {
+    OnnxBuilder builder(opset);
+    builder.Input("x", {1, 3}).Node("Relu", {"x"}, {"y"}).Output("y").Ints("s", {3});
+    builder.Node("Reshape", {"x", "s"}, {}).Named("lost");
+    ExpectRefused(builder, kInvalid, "node `lost` (Reshape): it makes no value");
+  }
+}
+
 TEST(OnnxImportHostileTest, DeepSubgraphsAreRefused) {
   OnnxBuilder builder;
   builder.Input("x", {1, 3}).Node("If", {"x"}, {"y"}).Named("branch").Output("y");
