@@ -135,10 +135,16 @@ constexpr Entry kNormalizers[] = {
     {"Xor", NormalizeLogic},
 };
 
-// Of onnxruntime's own domain: what its quantizer writes, all of it on integers.
+// Of onnxruntime's own domain: what its quantizer writes, all of it on integers, and what its optimizer fuses.
 constexpr std::string_view kRuntimeDomain = "com.microsoft";
 constexpr Entry kRuntimeNormalizers[] = {
+    {"BiasGelu", NormalizeBiasGelu},
     {"DequantizeLinear", NormalizeDequantizeLinear, Integers::kRead},
+    {"FastGelu", NormalizeFastGelu},
+    {"FusedConv", NormalizeFusedConv},
+    {"FusedGemm", NormalizeFusedGemm},
+    {"FusedMatMul", NormalizeFusedMatMul},
+    {"Gelu", NormalizeGelu},
     {"QGemm", NormalizeQGemm, Integers::kRead},
     {"QLinearAdd", NormalizeQLinearBinary, Integers::kRead},
     {"QLinearAveragePool", NormalizeQLinearUnary, Integers::kRead},
@@ -148,6 +154,7 @@ constexpr Entry kRuntimeNormalizers[] = {
     {"QLinearMul", NormalizeQLinearBinary, Integers::kRead},
     {"QLinearSigmoid", NormalizeQLinearUnary, Integers::kRead},
     {"QuantizeLinear", NormalizeQuantizeLinear},
+    {"QuickGelu", NormalizeQuickGelu},
 };
 
 const Entry* FindEntry(std::span<const Entry> entries, const std::string& op_type) {

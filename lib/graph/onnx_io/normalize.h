@@ -26,6 +26,8 @@ absl::Status Normalize(NodeScope& node);
 
 // normalize_window.cc
 absl::Status NormalizeConv(NodeScope& node);
+// The same as one of several steps; further inputs are left to the caller.
+absl::StatusOr<KnownValue*> StepConv(NodeScope& node, const std::string& suffix);
 absl::Status NormalizeMaxPool(NodeScope& node);
 absl::Status NormalizeAveragePool(NodeScope& node);
 absl::Status NormalizeGlobalAveragePool(NodeScope& node);
@@ -34,6 +36,7 @@ absl::Status NormalizeGlobalLpPool(NodeScope& node);
 
 // normalize_dense.cc
 absl::Status NormalizeGemm(NodeScope& node);
+absl::StatusOr<KnownValue*> StepGemm(NodeScope& node, const std::string& suffix);
 absl::Status NormalizeMatMul(NodeScope& node);
 
 // normalize_statistics.cc
@@ -69,6 +72,8 @@ absl::Status NormalizeCelu(NodeScope& node);
 absl::Status NormalizeThresholdedRelu(NodeScope& node);
 absl::Status NormalizeMish(NodeScope& node);
 absl::Status NormalizeGelu(NodeScope& node);
+// Its approximation by tanh, of `x`.
+absl::Status EmitTanhGelu(NodeScope& node, KnownValue* x);
 absl::Status NormalizeClip(NodeScope& node);
 
 // normalize_arithmetic.cc
@@ -131,5 +136,13 @@ absl::Status NormalizeMatMulInteger(NodeScope& node);
 absl::Status NormalizeConvInteger(NodeScope& node);
 // DequantizeLinear of what DynamicQuantizeLinear made.
 absl::Status DequantizeDynamic(NodeScope& node);
+
+// normalize_fused.cc
+absl::Status NormalizeFusedConv(NodeScope& node);
+absl::Status NormalizeFusedGemm(NodeScope& node);
+absl::Status NormalizeFusedMatMul(NodeScope& node);
+absl::Status NormalizeBiasGelu(NodeScope& node);
+absl::Status NormalizeFastGelu(NodeScope& node);
+absl::Status NormalizeQuickGelu(NodeScope& node);
 
 }  // namespace shoji::graph::onnx_io

@@ -16,11 +16,16 @@ std::string DoNotFit(const Shape& a, const Shape& b) {
   return "inputs of shapes " + a.ToString() + " and " + b.ToString() + " do not fit";
 }
 
-}  // namespace
-
-absl::Status NormalizeGemm(NodeScope& node) {
-  RETURN_IF_ERROR(node.RequireInputs(2));
+struct GemmPlan {
   GemmAttributes attributes;
+  Shape shape;
+};
+
+// Inputs: A, B and, if any, C.
+absl::StatusOr<GemmPlan> PlanGemm(const NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(2));
+  GemmPlan plan;
+  GemmAttributes& attributes = plan.attributes;
   ASSIGN_OR_RETURN(attributes.alpha, node.Float("alpha", 1));
   ASSIGN_OR_RETURN(attributes.beta, node.Float("beta", 1));
   ASSIGN_OR_RETURN(const int64_t trans_a, node.Int("transA", 0));
@@ -32,14 +37,28 @@ absl::Status NormalizeGemm(NodeScope& node) {
   if (a.rank() != 2 || b.rank() != 2 || a[attributes.trans_a ? 0 : 1] != b[attributes.trans_b ? 1 : 0]) {
     return node.Invalid(DoNotFit(a, b));
   }
-  ASSIGN_OR_RETURN(Shape shape, node.MakeShape({a[attributes.trans_a ? 1 : 0], b[attributes.trans_b ? 0 : 1]}));
+  ASSIGN_OR_RETURN(plan.shape, node.MakeShape({a[attributes.trans_a ? 1 : 0], b[attributes.trans_b ? 0 : 1]}));
   if (node.has_input(2)) {
-    const absl::StatusOr<Shape> sum = BroadcastShape(shape, node.shape(2));
-    if (!sum.ok() || !(*sum == shape)) {
-      return node.Invalid(DoNotFit(shape, node.shape(2)));
+    const absl::StatusOr<Shape> sum = BroadcastShape(plan.shape, node.shape(2));
+    if (!sum.ok() || !(*sum == plan.shape)) {
+      return node.Invalid(DoNotFit(plan.shape, node.shape(2)));
     }
   }
-  return node.Emit(Op::kGemm, attributes, std::move(shape), node.has_input(2) ? 3 : 2);
+  return plan;
+}
+
+}  // namespace
+
+absl::Status NormalizeGemm(NodeScope& node) {
+  ASSIGN_OR_RETURN(GemmPlan plan, PlanGemm(node));
+  return node.Emit(Op::kGemm, plan.attributes, std::move(plan.shape), node.has_input(2) ? 3 : 2);
+}
+
+absl::StatusOr<KnownValue*> StepGemm(NodeScope& node, const std::string& suffix) {
+  ASSIGN_OR_RETURN(GemmPlan plan, PlanGemm(node));
+  std::vector<KnownValue*> inputs = node.inputs();
+  inputs.resize(node.has_input(2) ? 3 : 2);
+  return node.EmitStep(suffix, Op::kGemm, plan.attributes, std::move(plan.shape), inputs);
 }
 
 absl::Status NormalizeMatMul(NodeScope& node) {

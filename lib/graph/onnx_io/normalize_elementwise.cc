@@ -123,7 +123,11 @@ absl::Status NormalizeGelu(NodeScope& node) {
   if (approximate != "tanh") {
     return node.Invalid("attribute `approximate` is " + Quoted(approximate));
   }
-  // tanh(sqrt(2 / pi) * (x + 0.044715 x^3))
+  return EmitTanhGelu(node, x);
+}
+
+// x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))).
+absl::Status EmitTanhGelu(NodeScope& node, KnownValue* x) {
   ASSIGN_OR_RETURN(KnownValue * square, node.StepBinary("square", Op::kMul, x, x));
   ASSIGN_OR_RETURN(KnownValue * cube, node.StepBinary("cube", Op::kMul, square, x));
   ASSIGN_OR_RETURN(KnownValue * small, StepScale(node, "small", cube, 0.044715F));

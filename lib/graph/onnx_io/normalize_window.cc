@@ -154,9 +154,13 @@ absl::Status NormalizePool(NodeScope& node, Op op) {
   return node.Emit(op, attributes, std::move(shape), 1);
 }
 
-}  // namespace
+struct ConvPlan {
+  ConvAttributes attributes;
+  Shape shape;
+};
 
-absl::Status NormalizeConv(NodeScope& node) {
+// Inputs: X, W and, if any, B.
+absl::StatusOr<ConvPlan> PlanConv(const NodeScope& node) {
   RETURN_IF_ERROR(RequireImage(node));
   RETURN_IF_ERROR(node.RequireInputs(2));
   const Shape& x = node.shape(0);
@@ -179,14 +183,28 @@ absl::Status NormalizeConv(NodeScope& node) {
                         w.ToString());
   }
   ASSIGN_OR_RETURN(const Window window, ResolveWindow(node, kernel, Rounding::kFloor));
-  ConvAttributes attributes;
-  attributes.kernel = window.kernel;
-  attributes.strides = window.strides;
-  attributes.dilations = window.dilations;
-  attributes.pads = window.pads;
-  attributes.group = group;
-  ASSIGN_OR_RETURN(Shape shape, OutputShape(node, w[0], window));
-  return node.Emit(Op::kConv, attributes, std::move(shape), node.has_input(2) ? 3 : 2);
+  ConvPlan plan;
+  plan.attributes.kernel = window.kernel;
+  plan.attributes.strides = window.strides;
+  plan.attributes.dilations = window.dilations;
+  plan.attributes.pads = window.pads;
+  plan.attributes.group = group;
+  ASSIGN_OR_RETURN(plan.shape, OutputShape(node, w[0], window));
+  return plan;
+}
+
+}  // namespace
+
+absl::Status NormalizeConv(NodeScope& node) {
+  ASSIGN_OR_RETURN(ConvPlan plan, PlanConv(node));
+  return node.Emit(Op::kConv, plan.attributes, std::move(plan.shape), node.has_input(2) ? 3 : 2);
+}
+
+absl::StatusOr<KnownValue*> StepConv(NodeScope& node, const std::string& suffix) {
+  ASSIGN_OR_RETURN(ConvPlan plan, PlanConv(node));
+  std::vector<KnownValue*> inputs = node.inputs();
+  inputs.resize(node.has_input(2) ? 3 : 2);
+  return node.EmitStep(suffix, Op::kConv, plan.attributes, std::move(plan.shape), inputs);
 }
 
 absl::Status NormalizeMaxPool(NodeScope& node) { return NormalizePool(node, Op::kMaxPool); }

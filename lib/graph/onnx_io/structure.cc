@@ -63,6 +63,27 @@ absl::Status CheckAttributes(const ::onnx::NodeProto& node, const std::string& w
   return absl::OkStatus();
 }
 
+// What the model's owner can do about an operator that is not supported; empty: nothing in particular.
+std::string AdviceFor(const ::onnx::NodeProto& node) {
+  const std::string& op = node.op_type();
+  if (node.domain() == "com.microsoft.nchwc") {
+    return "; onnxruntime saved the model for machines of one kind: save it with its extended optimizations at most";
+  }
+  if (!node.domain().empty() && node.domain() != "ai.onnx") {
+    return "";
+  }
+  if (op == "ArgMax" || op == "ArgMin" || op == "TopK") {
+    return "; export the model with its scores as output: clients take the best of them";
+  }
+  if (op == "Resize" || op == "Upsample") {
+    return "; leave resizing pictures to the model's preprocessing";
+  }
+  if (op == "Loop" || op == "Scan" || op.rfind("Sequence", 0) == 0 || op.rfind("Optional", 0) == 0) {
+    return "; export the model by tracing, with a fixed input shape";
+  }
+  return "";
+}
+
 // The names of a graph: each value is defined once, and before it is read.
 class NameCheck {
  public:
@@ -186,8 +207,10 @@ absl::Status CheckInput(const ::onnx::ValueInfoProto& input, const ImportOptions
                                         std::to_string(i) + " is not positive");
     }
     if (!dims[i].has_dim_value() && i != 0) {
-      return absl::UnimplementedError(where + ": dimension " + std::to_string(i) +
-                                      " is dynamic; only the first, the batch, may be");
+      return absl::UnimplementedError(
+          where + ": dimension " + std::to_string(i) +
+          " is dynamic; only the first, the batch, may be: export the model with a fixed input "
+          "shape");
     }
   }
   return options.batch == ImportOptions::Batch::kOne ? CheckBatch(where, input.type().tensor_type().shape())
@@ -260,7 +283,7 @@ absl::Status CheckNode(const ::onnx::NodeProto& node, const LargeTensors& large,
     const bool standard = node.domain().empty() || node.domain() == "ai.onnx";
     return absl::UnimplementedError(where + ": the operator " +
                                     (standard ? "" : "of the domain " + Quoted(node.domain()) + " ") +
-                                    "is not supported");
+                                    "is not supported" + AdviceFor(node));
   }
   return CheckAttributes(node, where, large, options);
 }

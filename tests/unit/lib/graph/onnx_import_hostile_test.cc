@@ -77,6 +77,18 @@ TEST(OnnxImportHostileTest, OperatorsThatNeedOtherShapesOrOrdersAreRefusedByName
   }
 }
 
+TEST(OnnxImportHostileTest, RefusedOperatorsComeWithAdvice) {
+  for (const auto& [op, advice] :
+       {std::pair("ArgMax", "export the model with its scores as output"),
+        std::pair("Resize", "leave resizing pictures to the model's preprocessing"),
+        std::pair("Loop", "export the model by tracing"), std::pair("SequenceAt", "export the model by tracing")}) {
+    OnnxBuilder builder;
+    builder.Input("x", {1, 3, 4, 4}).Node(op, {"x"}, {"y"}).Named("n").Output("y");
+    ExpectRefused(builder, kUnimplemented,
+                  std::string("node `n` (") + op + "): the operator is not supported; " + advice);
+  }
+}
+
 TEST(OnnxImportHostileTest, ANodeWithoutOutputsIsRefused) {
   for (const int64_t opset : {13, 18}) {
     OnnxBuilder builder(opset);
@@ -334,7 +346,9 @@ TEST(OnnxImportHostileTest, DivisionByZeroInShapeArithmeticIsRefused) {
 TEST(OnnxImportHostileTest, DynamicShapesAreUnimplemented) {
   OnnxBuilder input;
   input.Input("x", {1, -1}).Node("Relu", {"x"}, {"y"}).Output("y");
-  ExpectRefused(input, kUnimplemented, "input `x`: dimension 1 is dynamic; only the first, the batch, may be");
+  ExpectRefused(input, kUnimplemented,
+                "input `x`: dimension 1 is dynamic; only the first, the batch, may be: export "
+                "the model with a fixed input shape");
 }
 
 TEST(OnnxImportHostileTest, TrainingModeIsUnimplemented) {
