@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "lib/base/status_macros.h"
+#include "lib/metrics/waker.h"
 
 namespace shoji::metrics {
 namespace {
@@ -95,15 +96,25 @@ void AddValue(prometheus::MetricFamily& family, double value, const Labels& labe
 
 class Exporter::Impl {
  public:
+  Impl() = default;
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() {
+    if (exposer_ != nullptr) {
+      const Waker waker(*address_);
+      exposer_.reset();
+    }
+  }
   absl::Status Listen(const Options& options) {
     address_ = options.address;
     if (!address_.has_value()) {
       return absl::OkStatus();
     }
-    // A page is small and scraped every few seconds: two threads, none held by a reader that stalls.
+    // A page is small and scraped every few seconds. What the threads are for is callers that send nothing, or do so
+    // slowly: each holds one for as long as a request may take to come, and so keeps out a scrape for 1/32 second.
     const std::vector<std::string> settings = {"listening_ports",    address_->ToString(),
-                                               "num_threads",        "2",
-                                               "request_timeout_ms", "5000",
+                                               "num_threads",        "16",
+                                               "request_timeout_ms", "500",
                                                "enable_keep_alive",  "no"};
     try {
       exposer_ = std::make_unique<prometheus::Exposer>(settings);

@@ -43,7 +43,8 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 // Adds one value of a family made by one of the two above.
 void AddValue(prometheus::MetricFamily& family, double value, const Labels& labels = {});
 
-// The registry, and the HTTP server that shows it. Thread-safe. Destroy it before what its collectors look at.
+// The registry, and the HTTP server that shows it. Thread-safe. Destroy it before what its collectors look at; that
+// takes as long as a scrape under way, and at most about half a second where a caller has stalled.
 class Exporter {
  public:
   // Errors name the place in the configuration: the address is in use, or is none that can be listened on.

@@ -3,7 +3,15 @@
 
 #include "lib/metrics/exporter.h"
 
+#include <arpa/inet.h>
 #include <prometheus/counter.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -84,6 +92,69 @@ TEST(ExporterTest, AScopedCollectorIsAskedForAsLongAsItLives) {
     EXPECT_EQ(testing::SeriesIn(*testing::Scrape(*(*exporter)->address()), "shoji_depth"), 4);
   }
   EXPECT_EQ(testing::SeriesIn(*testing::Scrape(*(*exporter)->address()), "shoji_depth"), std::nullopt);
+}
+
+// Connections that send nothing, or the first few bytes of a request, and stay open.
+class StalledCallers {
+ public:
+  StalledCallers(const rpc::Address& address, size_t count) {
+    sockaddr_in to = {};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(address.port);
+    inet_pton(AF_INET, address.host.c_str(), &to.sin_addr);
+    for (size_t i = 0; i < count; ++i) {
+      sockets_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      EXPECT_EQ(connect(sockets_.back(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+      if (i % 2 == 1) {
+        EXPECT_EQ(send(sockets_.back(), "GET /met", 8, MSG_NOSIGNAL), 8);
+      }
+    }
+  }
+  StalledCallers(const StalledCallers&) = delete;
+  StalledCallers& operator=(const StalledCallers&) = delete;
+  ~StalledCallers() {
+    for (const int socket : sockets_) {
+      close(socket);
+    }
+  }
+
+ private:
+  std::vector<int> sockets_;
+};
+
+// Half of Prometheus' own limit for a scrape.
+constexpr std::chrono::seconds kScrapeInTime(5);
+
+std::chrono::nanoseconds TimeOf(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::steady_clock::now() - begin;
+}
+
+TEST(ExporterTest, CallersThatStallDoNotKeepAScrapeOut) {
+  const auto exporter = Exporter::Start(Local());
+  ASSERT_TRUE(exporter.ok());
+  for (const size_t num_callers : {size_t{20}, size_t{100}}) {
+    const StalledCallers callers(*(*exporter)->address(), num_callers);
+    const auto took = TimeOf([&] { EXPECT_TRUE(testing::Scrape(*(*exporter)->address()).ok()); });
+    EXPECT_LT(took, kScrapeInTime) << num_callers;
+  }
+}
+
+// Each of these took up to two seconds where the thread that accepts was left to its own pace.
+TEST(ExporterTest, StopsAtOnceWhereNobodyCallsAndSoonWhereCallersHaveStalled) {
+  for (const std::string& address : std::vector<std::string>{"127.0.0.1:0", "localhost:0", "0.0.0.0:0"}) {
+    absl::StatusOr<std::unique_ptr<Exporter>> exporter =
+        Exporter::Start(*Read("metrics: {address: \"" + address + "\", insecure_plaintext: true}\n"));
+    ASSERT_TRUE(exporter.ok()) << exporter.status();
+    EXPECT_LT(TimeOf([&] { exporter->reset(); }), std::chrono::milliseconds(500)) << address;
+  }
+  absl::StatusOr<std::unique_ptr<Exporter>> exporter = Exporter::Start(Local());
+  ASSERT_TRUE(exporter.ok());
+  const Options options = {.address = (*exporter)->address(), .where = "here"};
+  const StalledCallers callers(*options.address, 20);
+  EXPECT_LT(TimeOf([&] { exporter->reset(); }), std::chrono::milliseconds(1500));
+  EXPECT_TRUE(Exporter::Start(options).ok()) << "the port is free again";
 }
 
 TEST(ExporterTest, APortThatIsTakenIsAnErrorThatNamesItsKey) {
