@@ -4,6 +4,7 @@
 // shoji-enclave, the trusted process.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -35,6 +36,7 @@
 #include "lib/metrics/exporter.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/event_loop.h"
+#include "lib/rpc/listener_identity.h"
 #include "lib/rpc/server.h"
 #include "lib/rpc/signal_waiter.h"
 #include "lib/telemetry/log.h"
@@ -147,19 +149,43 @@ absl::StatusOr<std::unique_ptr<metrics::Exporter>> StartMetrics(const metrics::O
   return exporter;
 }
 
-// Re-reads models, files and policies. Everything else needs a restart.
-void Reload(const std::string& path, Quarantine& quarantine, const ModelLoader& loader, Enclave& enclave,
-            RequestMetrics& metrics, telemetry::Logger& logger) {
-  quarantine.ReleaseAll();
-  const absl::Status reloaded = enclave.Reload([&]() -> absl::StatusOr<Served> {
-    ASSIGN_OR_RETURN(const EnclaveConfig config, LoadEnclaveConfig(path));
-    return loader.Load(config);
-  });
-  metrics.Reloaded(reloaded.ok());
+// What a reload changes, and what says how it went.
+struct Reloadable {
+  const std::string& path;
+  const config::FixedSettings& fixed;
+  Quarantine& quarantine;
+  const ModelLoader& loader;
+  Enclave& enclave;
+  rpc::Server& server;
+  std::atomic<std::chrono::nanoseconds>& drain_timeout;
+  RequestMetrics& metrics;
+  telemetry::Logger& logger;
+};
+
+// Takes over models, files and policies, the listener's certificates, the drain timeout and the log's level, or
+// nothing.
+absl::Status TryReload(const Reloadable& running) {
+  ASSIGN_OR_RETURN(const EnclaveConfig config, LoadEnclaveConfig(running.path));
+  RETURN_IF_ERROR(running.fixed.CheckUnchanged(config.fixed));
+  ASSIGN_OR_RETURN(std::optional<rpc::ListenerFiles> files, rpc::LoadListenerFiles(config.listen.security));
+  RETURN_IF_ERROR(running.enclave.Reload([&] { return running.loader.Load(config); }));
+  // Nothing fails from here on.
+  if (files.has_value()) {
+    running.server.ReplaceIdentity(0, *std::move(files));
+  }
+  running.drain_timeout = config.drain_timeout;
+  running.logger.SetLevel(config.log.level);
+  return absl::OkStatus();
+}
+
+void Reload(const Reloadable& running) {
+  running.quarantine.ReleaseAll();
+  const absl::Status reloaded = TryReload(running);
+  running.metrics.Reloaded(reloaded.ok() ? metrics::ReloadResult::kAccepted : metrics::ReloadResult::kRefused);
   if (reloaded.ok()) {
-    logger.Info("reloaded", {{"config", path}});
+    running.logger.Info("reloaded", {{"config", running.path}});
   } else {
-    logger.Error("reload_refused", {{"error", std::string(reloaded.message())}, {"kept", "the old models"}});
+    running.logger.Error("reload_refused", {{"cause", std::string(reloaded.message())}});
   }
 }
 
@@ -256,12 +282,22 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
     RETURN_IF_ERROR(rpc::WriteAddressFile(flags.address_file, server->addresses()));
   }
   logger.Info("serving", {{"address", server->addresses()[0].ToString()}, {"version", SHOJI_VERSION}});
-  ReloadThread reloads([&] { Reload(flags.config, quarantine, loader, *enclave, request_metrics, logger); });
+  std::atomic<std::chrono::nanoseconds> drain_timeout = config.drain_timeout;
+  const Reloadable running = {.path = flags.config,
+                              .fixed = config.fixed,
+                              .quarantine = quarantine,
+                              .loader = loader,
+                              .enclave = *enclave,
+                              .server = *server,
+                              .drain_timeout = drain_timeout,
+                              .metrics = request_metrics,
+                              .logger = logger};
+  ReloadThread reloads([&running] { Reload(running); });
   ServeUntilDrained(reloads, *enclave, service, signals);
   logger.Info("draining", {});
   service.Drain();
   service.EndWatches();
-  server->Shutdown(std::chrono::duration_cast<std::chrono::milliseconds>(config.drain_timeout));
+  server->Shutdown(std::chrono::duration_cast<std::chrono::milliseconds>(drain_timeout.load()));
   logger.Info("stopped", {});
   return absl::OkStatus();
 }

@@ -35,7 +35,8 @@ AcceleratorMetrics::AcceleratorMetrics(metrics::Exporter& exporter)
       received_(Counters(exporter, "shoji_accelerator_received_bytes_total", "Bytes of executions' messages.").Add({})),
       sent_(Counters(exporter, "shoji_accelerator_sent_bytes_total", "Bytes of executions' answers.").Add({})),
       queued_(Times(exporter, "shoji_accelerator_queue_wait_seconds", "From an execution's receipt to its start.")),
-      ran_(Times(exporter, "shoji_accelerator_execution_duration_seconds", "From an execution's start to its end.")) {
+      ran_(Times(exporter, "shoji_accelerator_execution_duration_seconds", "From an execution's start to its end.")),
+      reloads_(exporter, "accelerator") {
   // There from the start, so that a first failure is an increase.
   for (const absl::StatusCode code : {absl::StatusCode::kOk, absl::StatusCode::kResourceExhausted}) {
     executions_.Add({{"status", absl::StatusCodeToString(code)}});

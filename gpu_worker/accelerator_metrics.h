@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "lib/metrics/exporter.h"
+#include "lib/metrics/reload_counter.h"
 
 namespace shoji::accelerator {
 
@@ -36,6 +37,7 @@ class AcceleratorMetrics {
   // One that was refused before it was queued.
   void Refused(const absl::Status& status);
   void Uploaded(const absl::Status& status);
+  void Reloaded(metrics::ReloadResult result) { reloads_.Count(result); }
 
  private:
   void Count(prometheus::Family<prometheus::Counter>& family, const absl::Status& status);
@@ -46,6 +48,7 @@ class AcceleratorMetrics {
   prometheus::Counter& sent_;
   prometheus::Histogram& queued_;
   prometheus::Histogram& ran_;
+  metrics::ReloadCounter reloads_;
 };
 
 // What is looked at when somebody asks.

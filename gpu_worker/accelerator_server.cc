@@ -3,9 +3,11 @@
 
 #include "gpu_worker/accelerator_server.h"
 
+#include <optional>
 #include <utility>
 
 #include "lib/base/status_macros.h"
+#include "lib/rpc/listener_identity.h"
 
 namespace shoji::accelerator {
 namespace {
@@ -17,7 +19,9 @@ constexpr std::chrono::milliseconds kTraceInterval(10);
 
 AcceleratorServer::AcceleratorServer(const Config& config, std::unique_ptr<Backend> backend, const Clock& clock,
                                      telemetry::Logger& log, metrics::Exporter& exporter)
-    : clock_(clock),
+    : fixed_(config.fixed),
+      clock_(clock),
+      log_(log),
       backend_(std::move(backend)),
       metrics_(exporter),
       traces_(clock, kTraceInterval),
@@ -34,8 +38,7 @@ AcceleratorServer::AcceleratorServer(const Config& config, std::unique_ptr<Backe
                     state.queued = queue_.num_queued();
                     return CollectFrom(state, SHOJI_VERSION, backend_->name());
                   }),
-      service_(AcceleratorService::Create(
-          {.software_version = SHOJI_VERSION, .backend = backend_->name(), .quotas = config.tenants.quotas}, tenants_)),
+      service_(AcceleratorService::Create({.software_version = SHOJI_VERSION, .backend = backend_->name()}, tenants_)),
       health_({"shoji.internal.v1.AcceleratorService"}) {}
 
 absl::StatusOr<std::unique_ptr<AcceleratorServer>> AcceleratorServer::Start(const Config& config,
@@ -50,6 +53,25 @@ absl::StatusOr<std::unique_ptr<AcceleratorServer>> AcceleratorServer::Start(cons
   ASSIGN_OR_RETURN(out->server_, rpc::Server::Start(options, {&out->service_->service(), out->health_.service()}));
   out->health_.Set(rpc::Health::kServing);
   return out;
+}
+
+absl::Status AcceleratorServer::TryReload(const Config& config) {
+  RETURN_IF_ERROR(fixed_.CheckUnchanged(config.fixed));
+  ASSIGN_OR_RETURN(std::optional<rpc::ListenerFiles> files, rpc::LoadListenerFiles(config.listen.security));
+  // Nothing fails from here on.
+  if (files.has_value()) {
+    server_->ReplaceIdentity(0, *std::move(files));
+  }
+  queue_.SetMaxQueued(config.max_queue);
+  tenants_.Configure(config.tenants);
+  log_.SetLevel(config.log.level);
+  return absl::OkStatus();
+}
+
+absl::Status AcceleratorServer::Reload(const Config& config) {
+  const absl::Status status = TryReload(config);
+  metrics_.Reloaded(status.ok() ? metrics::ReloadResult::kAccepted : metrics::ReloadResult::kRefused);
+  return status;
 }
 
 bool AcceleratorServer::Drain(std::chrono::nanoseconds grace) {

@@ -39,6 +39,14 @@ class AcceleratorServer {
   // Returns once exactly `count` tenants are attached.
   void AwaitTenants(size_t count) const { tenants_.AwaitSize(count); }
 
+  // Takes over what of `config` can change while it serves: the listener's certificates and `client_ca`, the queue, the
+  // quotas of tenants, also of those attached, the log's level. All or nothing: FAILED_PRECONDITION names a setting
+  // that only a restart changes, other errors a file that cannot be used. The drain timeout is the caller's. One thread
+  // at a time.
+  absl::Status Reload(const Config& config);
+  // Counts one that was refused before there was a configuration.
+  void CountRefusedReload() { metrics_.Reloaded(metrics::ReloadResult::kRefused); }
+
   // Reports NOT_SERVING, refuses new work, waits up to `grace` for what was asked for before, then ends every stream.
   // Whether all was answered in time.
   bool Drain(std::chrono::nanoseconds grace);
@@ -46,9 +54,12 @@ class AcceleratorServer {
  private:
   AcceleratorServer(const Config& config, std::unique_ptr<Backend> backend, const Clock& clock, telemetry::Logger& log,
                     metrics::Exporter& exporter);
+  absl::Status TryReload(const Config& config);
 
   // Destroyed from the last to the first: no stream when tenants go, no thread when the backend goes.
+  const config::FixedSettings fixed_;
   const Clock& clock_;
+  telemetry::Logger& log_;
   std::unique_ptr<Backend> backend_;
   AcceleratorMetrics metrics_;
   telemetry::RateLimit traces_;

@@ -29,6 +29,7 @@ class ServiceImpl;
 // OnDone. Lock order: the tenant's lock, then `mu_`; the tenant is never called under `mu_`.
 class AttachStream final : public grpc::ServerBidiReactor<pb::AttachRequest, pb::AttachResponse>, public AnswerSink {
  public:
+  // `quotas` bound the answers that wait while the tenant does not read them.
   AttachStream(ServiceImpl& service, TenantTable& tenants, const TenantQuotas& quotas);
 
   void Send(pb::AttachResponse answer) override;
@@ -86,7 +87,7 @@ class ServiceImpl final : public AcceleratorService, public pb::AcceleratorServi
   grpc::ServerBidiReactor<pb::AttachRequest, pb::AttachResponse>* Attach(
       grpc::CallbackServerContext* /*context*/) override {
     const absl::MutexLock lock(&mu_);
-    auto* stream = new AttachStream(*this, tenants_, options_.quotas);  // owns itself
+    auto* stream = new AttachStream(*this, tenants_, tenants_.quotas());  // owns itself
     streams_.insert(stream);
     return stream;
   }

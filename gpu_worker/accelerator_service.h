@@ -22,7 +22,6 @@ class AcceleratorService {
   struct Options {
     std::string software_version;
     std::string backend;
-    TenantQuotas quotas;  // bounds the answers that wait for a tenant that does not read them
   };
 
   static std::unique_ptr<AcceleratorService> Create(Options options, TenantTable& tenants);

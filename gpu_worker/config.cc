@@ -89,6 +89,21 @@ absl::Status ReadQuotas(const config::Fields& top, Config& config) {
   return absl::OkStatus();
 }
 
+// Every setting that a reload cannot change.
+void ReadFixed(const config::Fields& top, Config& config) {
+  config::FixedSettings& fixed = config.fixed;
+  fixed.Add(top, "listen", rpc::TextOf(config.listen));
+  fixed.Add(top, "compute.workers", std::to_string(config.num_workers));
+  fixed.Add(top, "compute.threads", std::to_string(config.threads_per_run));
+  fixed.Add(top, "compute.kernel", std::string(kernels::ring::NameOf(config.kernel)));
+  fixed.Add(top, "limits.max_message", std::to_string(config.max_message_bytes));
+  fixed.Add(top, "quotas.model_memory", std::to_string(config.max_model_memory));
+  fixed.Add(top, "quotas.model_macs", std::to_string(config.max_model_macs));
+  const std::optional<rpc::Address>& metrics = config.metrics.address;
+  fixed.Add(top, "metrics.address", metrics.has_value() ? metrics->ToString() : "");
+  fixed.Add(top, "log.format", std::to_string(static_cast<int>(config.log.format)));
+}
+
 }  // namespace
 
 absl::StatusOr<Config> ReadConfig(const config::Document& document) {
@@ -104,6 +119,7 @@ absl::StatusOr<Config> ReadConfig(const config::Document& document) {
   config.tenants.quotas.message_bytes = config.max_message_bytes;
   ASSIGN_OR_RETURN(config.metrics, metrics::ReadOptions(top));
   ASSIGN_OR_RETURN(config.log, telemetry::ReadLogOptions(top));
+  ReadFixed(top, config);
   return config;
 }
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "gpu_worker/tenant_table.h"
+#include "lib/config/fixed_settings.h"
 #include "lib/config/node.h"
 #include "lib/kernels/ring/linear.h"
 #include "lib/metrics/exporter.h"
@@ -31,6 +32,7 @@ struct Config {
   uint64_t max_model_macs = 1'000'000'000'000;
   metrics::Options metrics;
   telemetry::LogOptions log;
+  config::FixedSettings fixed;
 };
 
 // Errors name file, line and key.

@@ -3,6 +3,7 @@
 
 // shoji-accelerator: runs, for enclaves, the parts of networks that a policy lets it see.
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -40,7 +41,24 @@ int Fail(const absl::Status& status, int exit_code) {
   return exit_code;
 }
 
-int Serve(const Config& config, const std::string& address_file, rpc::SignalWaiter& signals) {
+// Takes over all that the file says now, or nothing. What the drain at the end may take, from now on.
+std::chrono::nanoseconds Reload(const std::string& path, std::chrono::nanoseconds drain_timeout,
+                                AcceleratorServer& server, telemetry::Logger& log) {
+  const absl::StatusOr<Config> config = LoadConfig(path);
+  if (!config.ok()) {
+    server.CountRefusedReload();
+  }
+  const absl::Status status = config.ok() ? server.Reload(*config) : config.status();
+  if (!status.ok()) {
+    log.Error("reload_refused", {{"cause", std::string(status.message())}});
+    return drain_timeout;
+  }
+  log.Info("reloaded", {{"config", path}});
+  return config->drain_timeout;
+}
+
+int Serve(const Config& config, const std::string& config_file, const std::string& address_file,
+          rpc::SignalWaiter& signals) {
   // Kernels that are nearly always right would go unnoticed in the clear, and get this host quarantined when masked.
   if (const absl::Status exact = kernels::ring::SelfTest(config.kernel); !exact.ok()) {
     return Fail(exact, kCannotServe);
@@ -76,11 +94,12 @@ int Serve(const Config& config, const std::string& address_file, rpc::SignalWait
       return Fail(status, kCannotServe);
     }
   }
+  std::chrono::nanoseconds drain_timeout = config.drain_timeout;
   while (signals.Wait() != rpc::Signal::kDrain) {
-    log.Warning("reload_ignored", {{"because", "the accelerator has nothing to reload"}});
+    drain_timeout = Reload(config_file, drain_timeout, **server, log);
   }
   log.Info("draining");
-  if ((*server)->Drain(config.drain_timeout)) {
+  if ((*server)->Drain(drain_timeout)) {
     log.Info("stopped");
   } else {
     log.Warning("stopped", {{"because", "drain_timeout passed before everything was answered"}});
@@ -117,5 +136,5 @@ int main(int argc, char** argv) {
     std::printf("%s: ok\n", config_file.c_str());
     return 0;
   }
-  return shoji::accelerator::Serve(*config, address_file, signals);
+  return shoji::accelerator::Serve(*config, config_file, address_file, signals);
 }

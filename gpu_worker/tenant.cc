@@ -49,6 +49,9 @@ SteadyTime DeadlineOf(uint64_t timeout_micros, SteadyTime received) {
   return received + std::chrono::microseconds(timeout_micros);
 }
 
+// What a quota leaves beside what is used, which may be more where the quota was lowered meanwhile.
+uint64_t LeftOf(uint64_t quota, uint64_t used) { return quota - std::min(quota, used); }
+
 }  // namespace
 
 std::shared_ptr<Tenant> Tenant::Create(TenantId id, const TenantQuotas& quotas, const Environment& environment,
@@ -119,7 +122,7 @@ absl::Status Tenant::CheckUpload(const pb::UploadBegin& begin) const {
     return absl::ResourceExhaustedError("over the quota of " + std::to_string(quotas_.num_models) +
                                         " sub-models a tenant (quotas.models)");
   }
-  if (begin.size() > quotas_.model_bytes - model_bytes_) {
+  if (begin.size() > LeftOf(quotas_.model_bytes, model_bytes_)) {
     return absl::ResourceExhaustedError("an upload of " + std::to_string(begin.size()) + " bytes beside " +
                                         std::to_string(model_bytes_) + " is over the quota of " +
                                         std::to_string(quotas_.model_bytes) + " a tenant (quotas.model_bytes)");
@@ -207,7 +210,7 @@ absl::Status Tenant::StartLoading(uint64_t id, Upload upload) {
 }
 
 absl::Status Tenant::CheckMemory(const Executable& model) const {
-  if (model.memory_bytes() > quotas_.memory - memory_) {
+  if (model.memory_bytes() > LeftOf(quotas_.memory, memory_)) {
     return absl::ResourceExhaustedError("the sub-model takes " + std::to_string(model.memory_bytes()) +
                                         " bytes of memory beside " + std::to_string(memory_) + ", over the quota of " +
                                         std::to_string(quotas_.memory) + " a tenant (quotas.memory)");
@@ -285,12 +288,12 @@ absl::Status Tenant::Execute(uint64_t id, pb::Execute execute, SteadyTime receiv
     return absl::NotFoundError("no sub-model of this digest is uploaded and loaded");
   }
   ASSIGN_OR_RETURN(const size_t batch, BatchOf(execute));
-  if (batch > quotas_.num_executions - std::min(quotas_.num_executions, num_executed_)) {
+  if (batch > LeftOf(quotas_.num_executions, num_executed_)) {
     return absl::ResourceExhaustedError("over the quota of " + std::to_string(quotas_.num_executions) +
                                         " executions in flight a tenant (quotas.executions)");
   }
   const uint64_t bytes = execute.ByteSizeLong();
-  if (bytes > quotas_.execution_bytes - execution_bytes_) {
+  if (bytes > LeftOf(quotas_.execution_bytes, execution_bytes_)) {
     return absl::ResourceExhaustedError("over the quota of " + std::to_string(quotas_.execution_bytes) +
                                         " bytes of inputs in flight a tenant (quotas.execution_bytes)");
   }
@@ -320,14 +323,15 @@ void Tenant::Run(uint64_t id, Executable& model, pb::Execute execute, SteadyTime
   AcceleratorMetrics::Execution record;
   record.queued = started - received;
   record.received_bytes = execute.ByteSizeLong();
+  const TenantQuotas quotas = this->quotas();
   pb::AttachResponse answer;
   answer.set_id(id);
   absl::Status status = absl::DeadlineExceededError("the request's timeout passed in the queue");
   if (started < deadline) {
     const auto stop = [this, deadline] { return CheckWanted(deadline); };
-    status = model.Run(std::move(execute), quotas_.execution_bytes, stop, *answer.mutable_execute_reply());
+    status = model.Run(std::move(execute), quotas.execution_bytes, stop, *answer.mutable_execute_reply());
   }
-  if (status.ok() && answer.ByteSizeLong() > quotas_.message_bytes) {
+  if (status.ok() && answer.ByteSizeLong() > quotas.message_bytes) {
     status = absl::ResourceExhaustedError("the outputs are larger than a message may be (max_message)");
   }
   record.ran = environment_.clock.SteadyNow() - started;
@@ -360,6 +364,16 @@ void Tenant::AddTo(AcceleratorState& state) const {
   const absl::MutexLock lock(&mu_);
   state.models += models_.size();
   state.memory_bytes += memory_;
+}
+
+void Tenant::SetQuotas(const TenantQuotas& quotas) {
+  const absl::MutexLock lock(&mu_);
+  quotas_ = quotas;
+}
+
+TenantQuotas Tenant::quotas() const {
+  const absl::MutexLock lock(&mu_);
+  return quotas_;
 }
 
 void Tenant::Drain() {

@@ -79,6 +79,8 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   // Takes one message of the stream. An error says why the stream must end: INVALID_ARGUMENT for a message with no id
   // or the id of another that is not answered yet, RESOURCE_EXHAUSTED for too many refused uploads under way.
   absl::Status Handle(internal::v1::AttachRequest request);
+  // From now on; what it has beyond them it keeps.
+  void SetQuotas(const TenantQuotas& quotas);
   // From now on new uploads and executions are refused with UNAVAILABLE; those under way go on.
   void Drain();
   // Nothing is being loaded or executed.
@@ -112,7 +114,7 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   static constexpr uint64_t kMaxLoggedFailures = 16;
 
   Tenant(TenantId id, const TenantQuotas& quotas, const Environment& environment, AnswerSink& sink)
-      : id_(id), quotas_(quotas), environment_(environment), sink_(&sink) {}
+      : id_(id), environment_(environment), quotas_(quotas), sink_(&sink) {}
 
   absl::Status BeginUpload(uint64_t id, const internal::v1::UploadBegin& begin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckUpload(const internal::v1::UploadBegin& begin) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -133,14 +135,15 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   void Load(uint64_t id, Upload upload);
   void Run(uint64_t id, Executable& model, internal::v1::Execute execute, SteadyTime received);
   void Report(const std::string& traceparent, const AcceleratorMetrics::Execution& execution) const;
+  TenantQuotas quotas() const;
   // Whether an execution may go on.
   absl::Status CheckWanted(SteadyTime deadline) const;
 
   const TenantId id_;
-  const TenantQuotas quotas_;
   const Environment environment_;
   std::atomic<bool> closed_ = false;  // for runs, which do not wait for mu_
   mutable absl::Mutex mu_;
+  TenantQuotas quotas_ ABSL_GUARDED_BY(mu_);
   AnswerSink* sink_ ABSL_GUARDED_BY(mu_);  // null once closed
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   std::map<uint64_t, Upload> uploads_ ABSL_GUARDED_BY(mu_);

@@ -36,6 +36,19 @@ void TenantTable::Release(Tenant& tenant) {
   environment_.log.Info("tenant_left", {{"tenant", tenant.id()}, {"tenants", tenants_.size()}});
 }
 
+void TenantTable::Configure(const Options& options) {
+  const absl::MutexLock lock(&mu_);
+  options_ = options;
+  for (const auto& [id, tenant] : tenants_) {
+    tenant->SetQuotas(options.quotas);
+  }
+}
+
+TenantQuotas TenantTable::quotas() const {
+  const absl::MutexLock lock(&mu_);
+  return options_.quotas;
+}
+
 void TenantTable::Drain() {
   const absl::MutexLock lock(&mu_);
   draining_ = true;

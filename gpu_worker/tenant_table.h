@@ -24,7 +24,7 @@ class TenantTable {
   };
 
   TenantTable(const Options& options, const Tenant::Environment& environment)
-      : options_(options), environment_(environment) {}
+      : environment_(environment), options_(options) {}
   TenantTable(const TenantTable&) = delete;
   TenantTable& operator=(const TenantTable&) = delete;
 
@@ -33,6 +33,9 @@ class TenantTable {
   absl::StatusOr<std::shared_ptr<Tenant>> Admit(AnswerSink& sink);
   // Closes `tenant` and frees its place.
   void Release(Tenant& tenant);
+  // Replaces the options, for those attached too: what a tenant has beyond a lowered quota it keeps, and gets no more.
+  void Configure(const Options& options);
+  TenantQuotas quotas() const;
   // Refuses new tenants, and makes every tenant refuse new work.
   void Drain();
 
@@ -43,9 +46,9 @@ class TenantTable {
   void AwaitSize(size_t count) const;
 
  private:
-  const Options options_;
   const Tenant::Environment environment_;
   mutable absl::Mutex mu_;
+  Options options_ ABSL_GUARDED_BY(mu_);
   TenantId next_id_ ABSL_GUARDED_BY(mu_) = 1;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   // Shared with the stream and the jobs of each.

@@ -54,6 +54,11 @@ void WorkQueue::Drop(TenantId tenant) {
   turns_.erase(std::remove(turns_.begin(), turns_.end(), tenant), turns_.end());
 }
 
+void WorkQueue::SetMaxQueued(size_t max_queued) {
+  const absl::MutexLock lock(&mu_);
+  max_queued_ = max_queued;
+}
+
 size_t WorkQueue::num_queued() const {
   const absl::MutexLock lock(&mu_);
   return num_queued_;

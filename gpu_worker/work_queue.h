@@ -44,6 +44,9 @@ class WorkQueue {
   // Destroys the jobs that `tenant` has queued; those that run are not waited for.
   void Drop(TenantId tenant);
 
+  // Replaces Options::max_queued; what is queued already stays.
+  void SetMaxQueued(size_t max_queued);
+
   size_t num_queued() const;
 
  private:
@@ -51,8 +54,8 @@ class WorkQueue {
   Job Take() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_ || !turns_.empty(); }
 
-  const size_t max_queued_;
   mutable absl::Mutex mu_;
+  size_t max_queued_ ABSL_GUARDED_BY(mu_);
   // A tenant is in `queues_`, and exactly once in `turns_`, if and only if it has a job queued.
   std::map<TenantId, std::deque<Job>> queues_ ABSL_GUARDED_BY(mu_);
   std::deque<TenantId> turns_ ABSL_GUARDED_BY(mu_);

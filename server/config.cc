@@ -115,67 +115,21 @@ absl::Status ReadAuth(const config::Fields& top, Config& config) {
 std::string DurationText(std::chrono::nanoseconds time) { return std::to_string(time.count()); }
 
 // Every setting that a reload cannot change.
-class FixedSettings {
- public:
-  FixedSettings(const config::Fields& top, std::vector<FixedSetting>& out) : top_(top), out_(out) {}
-
-  // `group` may be left out, and `key` in it.
-  void Add(const std::string& group, const std::string& key, std::string value) {
-    std::optional<config::Node> node = top_.Find(group);
-    std::string where = node.has_value() ? node->Where() : "";
-    if (node.has_value() && !key.empty()) {
-      // Read before: it is a map of keys that are known.
-      const auto entries = node->Entries();
-      for (size_t i = 0; entries.ok() && i < entries->size(); ++i) {
-        where = (*entries)[i].first == key ? (*entries)[i].second.Where() : where;
-      }
-    }
-    out_.push_back({key.empty() ? group : group + "." + key, std::move(value), std::move(where)});
-  }
-
- private:
-  const config::Fields& top_;
-  std::vector<FixedSetting>& out_;
-};
-
 void ReadFixed(const config::Fields& top, Config& config) {
-  FixedSettings fixed(top, config.fixed);
-  fixed.Add("listen", "", TextOf(config.listen));
+  config::FixedSettings& fixed = config.fixed;
+  fixed.Add(top, "listen", rpc::TextOf(config.listen));
   const std::optional<rpc::Address>& metrics = config.metrics.address;
-  fixed.Add("metrics", "address", metrics.has_value() ? metrics->ToString() : "");
-  fixed.Add("log", "format", std::to_string(static_cast<int>(config.log.format)));
-  fixed.Add("limits", "max_message", std::to_string(config.limits.max_message_bytes));
-  fixed.Add("limits", "connection_idle", DurationText(config.connections.idle));
-  fixed.Add("limits", "connection_age", DurationText(config.connections.max_age));
-  fixed.Add("limits", "connection_grace", DurationText(config.connections.age_grace));
-  fixed.Add("limits", "keepalive", DurationText(config.connections.keepalive));
-  fixed.Add("limits", "keepalive_timeout", DurationText(config.connections.keepalive_timeout));
+  fixed.Add(top, "metrics.address", metrics.has_value() ? metrics->ToString() : "");
+  fixed.Add(top, "log.format", std::to_string(static_cast<int>(config.log.format)));
+  fixed.Add(top, "limits.max_message", std::to_string(config.limits.max_message_bytes));
+  fixed.Add(top, "limits.connection_idle", DurationText(config.connections.idle));
+  fixed.Add(top, "limits.connection_age", DurationText(config.connections.max_age));
+  fixed.Add(top, "limits.connection_grace", DurationText(config.connections.age_grace));
+  fixed.Add(top, "limits.keepalive", DurationText(config.connections.keepalive));
+  fixed.Add(top, "limits.keepalive_timeout", DurationText(config.connections.keepalive_timeout));
 }
 
 }  // namespace
-
-std::string TextOf(const rpc::Endpoint& endpoint) {
-  const rpc::TransportSecurity& security = endpoint.security;
-  std::string out = endpoint.address.ToString() + " " + std::to_string(static_cast<int>(security.kind));
-  for (const std::string* file : {&security.certificate_file, &security.private_key_file, &security.ca_file,
-                                  &security.server_name, &security.server_key_file}) {
-    out += " '" + *file + "'";
-  }
-  return out;
-}
-
-absl::Status CheckReload(const Config& running, const Config& next) {
-  for (size_t i = 0; i < running.fixed.size(); ++i) {
-    const FixedSetting& was = running.fixed[i];
-    const FixedSetting& is = next.fixed[i];
-    if (was.value != is.value) {
-      const std::string& where = is.where.empty() ? was.where : is.where;
-      return absl::FailedPreconditionError((where.empty() ? "" : where + ": ") + "'" + was.key +
-                                           "' has changed, and only a restart changes it");
-    }
-  }
-  return absl::OkStatus();
-}
 
 absl::StatusOr<Config> ReadConfig(const config::Document& document) {
   ASSIGN_OR_RETURN(const config::Fields top,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "lib/config/fixed_settings.h"
 #include "lib/config/node.h"
 #include "lib/metrics/exporter.h"
 #include "lib/rpc/endpoint.h"
@@ -46,13 +47,6 @@ struct Connections {
   std::chrono::nanoseconds keepalive_timeout = std::chrono::seconds(10);
 };
 
-// A setting that only a restart changes.
-struct FixedSetting {
-  std::string key;
-  std::string value;
-  std::string where;  // "server.yaml:3: key 'listen.address'"; where it is left out, of the file
-};
-
 // What config/server.yaml says; that file documents each key.
 struct Config {
   rpc::Endpoint listen;
@@ -63,17 +57,10 @@ struct Config {
   Connections connections;
   metrics::Options metrics;
   telemetry::LogOptions log;
-  std::vector<FixedSetting> fixed;
+  config::FixedSettings fixed;
 };
 
 // Errors name file, line and key.
 absl::StatusOr<Config> ReadConfig(const config::Document& document);
-
-// Address and security as text, to be compared; of files only the names.
-std::string TextOf(const rpc::Endpoint& endpoint);
-
-// Whether a server that runs with `running` can go on with `next`. Otherwise the error names the place and the key that
-// only a restart changes.
-absl::Status CheckReload(const Config& running, const Config& next);
 
 }  // namespace shoji::server

@@ -125,7 +125,7 @@ class FrontEndImpl final : public FrontEnd {
   size_t num_in_flight() const override { return admission_.num_in_flight(); }
   size_t num_queued() const override { return admission_.num_queued(); }
   absl::Status Reload(const Config& config) override;
-  void CountRefusedReload() override { metrics_.Reloaded(false); }
+  void CountRefusedReload() override { metrics_.Reloaded(metrics::ReloadResult::kRefused); }
   Drained Drain() override;
 
  private:
@@ -205,7 +205,7 @@ void FrontEndImpl::UpdateHealth() {
 }
 
 absl::Status FrontEndImpl::TryReload(const Config& config) {
-  RETURN_IF_ERROR(CheckReload(config_, config));
+  RETURN_IF_ERROR(config_.fixed.CheckUnchanged(config.fixed));
   ASSIGN_OR_RETURN(const std::optional<TokenTable> tokens, LoadTokens(config));
   ASSIGN_OR_RETURN(std::optional<rpc::ListenerFiles> files, rpc::LoadListenerFiles(config.listen.security));
   ASSIGN_OR_RETURN(EnclaveTable::Prepared enclaves, enclaves_.Prepare(config.enclaves));
@@ -227,7 +227,7 @@ absl::Status FrontEndImpl::TryReload(const Config& config) {
 
 absl::Status FrontEndImpl::Reload(const Config& config) {
   const absl::Status status = TryReload(config);
-  metrics_.Reloaded(status.ok());
+  metrics_.Reloaded(status.ok() ? metrics::ReloadResult::kAccepted : metrics::ReloadResult::kRefused);
   return status;
 }
 

@@ -11,14 +11,6 @@ namespace {
 
 constexpr std::string_view kOther = "other";
 
-prometheus::Counter& ReloadsOf(metrics::Exporter& exporter, const std::string& result) {
-  return prometheus::BuildCounter()
-      .Name("shoji_server_reloads_total")
-      .Help("Reloads of the configuration by result.")
-      .Register(exporter.registry())
-      .Add({{"result", result}});
-}
-
 prometheus::MetricFamily Value(prometheus::MetricFamily family, double value) {
   metrics::AddValue(family, value);
   return family;
@@ -95,8 +87,7 @@ ServerMetrics::ServerMetrics(metrics::Exporter& exporter)
                  .Help("From a call's body to its slot at an enclave.")
                  .Register(exporter.registry())
                  .Add({}, metrics::TimeBuckets())),
-      reloads_ok_(ReloadsOf(exporter, "ok")),
-      reloads_refused_(ReloadsOf(exporter, "refused")) {
+      reloads_(exporter, "server") {
   auto& durations = prometheus::BuildHistogram()
                         .Name("shoji_server_request_duration_seconds")
                         .Help("From a call's head to its status, by method.")

@@ -18,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "lib/metrics/exporter.h"
+#include "lib/metrics/reload_counter.h"
 #include "server/admission.h"
 #include "server/authenticator.h"
 #include "server/enclave_table.h"
@@ -39,15 +40,14 @@ class ServerMetrics {
   // A request that got its slot, `waited` after it asked for one.
   void Waited(std::chrono::nanoseconds waited) { waits_.Observe(std::chrono::duration<double>(waited).count()); }
   void Refused(Refusal refusal) { refusals_[static_cast<size_t>(refusal)]->Increment(); }
-  void Reloaded(bool accepted) { (accepted ? reloads_ok_ : reloads_refused_).Increment(); }
+  void Reloaded(metrics::ReloadResult result) { reloads_.Count(result); }
 
  private:
   prometheus::Family<prometheus::Counter>& requests_;
   std::map<std::string_view, prometheus::Histogram*> durations_;  // by method; never changes
   prometheus::Histogram& waits_;
   std::array<prometheus::Counter*, kNumRefusals> refusals_ = {};
-  prometheus::Counter& reloads_ok_;
-  prometheus::Counter& reloads_refused_;
+  metrics::ReloadCounter reloads_;
 };
 
 // What is looked at when somebody asks; outlives the exporter's collecting.

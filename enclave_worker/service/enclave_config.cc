@@ -214,6 +214,57 @@ absl::Status ReadWork(const config::Fields& top, EnclaveConfig& config) {
   return absl::OkStatus();
 }
 
+std::string TextOf(const AcceleratorConfig& accelerator) {
+  return accelerator.name + " " + accelerator.operator_name + " " + rpc::TextOf(accelerator.endpoint) + " " +
+         HexEncode(accelerator.endpoint.security.server_public_key);
+}
+
+std::string TextOf(std::chrono::nanoseconds time) { return std::to_string(time.count()); }
+
+void ReadFixedEvidence(const config::Fields& top, EnclaveConfig& config) {
+  const EvidenceConfig& evidence = config.evidence;
+  const PlatformOptions platform = evidence.platform.value_or(PlatformOptions());
+  config::FixedSettings& fixed = config.fixed;
+  fixed.Add(top, "evidence.kind",
+            evidence.platform.has_value() ? std::string(NameOf(evidence.platform->source)) : "simulated");
+  fixed.Add(top, "evidence.key", evidence.key);
+  fixed.Add(top, "evidence.path", platform.gramine.root + " " + platform.tsm.root + " " + platform.sev_guest.device);
+  fixed.Add(top, "evidence.vmpl",
+            std::to_string(platform.sev_guest.vmpl) + (platform.tsm.privlevel.has_value() ? " for all" : ""));
+  fixed.Add(top, "evidence.quotes_per_second", std::to_string(evidence.limits.quotes_per_second));
+  fixed.Add(top, "evidence.queue", std::to_string(evidence.limits.max_waiting));
+}
+
+// Every setting that a reload cannot change.
+void ReadFixed(const config::Fields& top, EnclaveConfig& config) {
+  config::FixedSettings& fixed = config.fixed;
+  fixed.Add(top, "listen", rpc::TextOf(config.listen));
+  ReadFixedEvidence(top, config);
+  std::string accelerators;
+  for (const AcceleratorConfig& accelerator : config.accelerators) {
+    accelerators += TextOf(accelerator) + "\n";
+  }
+  fixed.Add(top, "accelerators", accelerators);
+  fixed.Add(top, "quarantine.first", TextOf(config.quarantine.first));
+  fixed.Add(top, "quarantine.max", TextOf(config.quarantine.max));
+  fixed.Add(top, "masking.filler_threads", std::to_string(config.filler_threads));
+  fixed.Add(top, "sessions.rotate_after", TextOf(config.sessions.rotate_after));
+  fixed.Add(top, "sessions.grace", TextOf(config.sessions.grace));
+  fixed.Add(top, "sessions.max_per_key", std::to_string(config.sessions.max_sessions_per_key));
+  fixed.Add(top, "sessions.max_live", std::to_string(config.sessions.max_live_sessions));
+  fixed.Add(top, "sessions.idle_timeout", TextOf(config.sessions.idle_timeout));
+  fixed.Add(top, "sessions.replay_window", std::to_string(config.sessions.replay_window_size));
+  fixed.Add(top, "work.requests_in_flight", std::to_string(config.num_workers));
+  fixed.Add(top, "work.queue", std::to_string(config.queue));
+  fixed.Add(top, "work.compute_slots", std::to_string(config.compute_slots));
+  fixed.Add(top, "work.threads_per_run", std::to_string(config.threads_per_run));
+  fixed.Add(top, "work.offload_timeout", TextOf(config.offload_timeout));
+  fixed.Add(top, "max_message", std::to_string(config.max_message_bytes));
+  const std::optional<rpc::Address>& metrics = config.metrics.address;
+  fixed.Add(top, "metrics.address", metrics.has_value() ? metrics->ToString() : "");
+  fixed.Add(top, "log.format", std::to_string(static_cast<int>(config.log.format)));
+}
+
 }  // namespace
 
 absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
@@ -262,6 +313,7 @@ absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
   ASSIGN_OR_RETURN(config.max_message_bytes, top.ByteSizeOr("max_message", rpc::kDefaultMaxMessageBytes, 65536,
                                                             std::numeric_limits<int32_t>::max()));
   ASSIGN_OR_RETURN(config.drain_timeout, top.DurationOr("drain_timeout", config.drain_timeout));
+  ReadFixed(top, config);
   return config;
 }
 

@@ -15,6 +15,7 @@
 #include "enclave_worker/service/evidence_queue.h"
 #include "lib/base/bytes.h"
 #include "lib/channel/responder.h"
+#include "lib/config/fixed_settings.h"
 #include "lib/image/preprocessing.h"
 #include "lib/metrics/exporter.h"
 #include "lib/partition/plan.h"
@@ -73,6 +74,7 @@ struct EnclaveConfig {
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
   metrics::Options metrics;
   telemetry::LogOptions log;
+  config::FixedSettings fixed;
 };
 
 // Errors name file, line and key. Every file that it names can be opened.

@@ -154,10 +154,7 @@ RequestMetrics::RequestMetrics(metrics::Exporter& exporter)
                     .Name("shoji_enclave_requests_total")
                     .Help("Requests by what became of them; ANSWERED: sealed, a result or an error.")
                     .Register(exporter.registry())),
-      reloads_(prometheus::BuildCounter()
-                   .Name("shoji_enclave_reloads_total")
-                   .Help("Reloads asked for by SIGHUP.")
-                   .Register(exporter.registry())),
+      reloads_(exporter, "enclave"),
       durations_(prometheus::BuildHistogram()
                      .Name("shoji_enclave_request_duration_seconds")
                      .Help("From the receipt of a request to its answer.")
@@ -171,9 +168,6 @@ RequestMetrics::RequestMetrics(metrics::Exporter& exporter)
     phases_.push_back(&phases.Add({{"phase", std::string(NameOf(phase))}}, metrics::TimeBuckets()));
   }
   // There from the start, so that a first failure is an increase.
-  for (const bool accepted : {true, false}) {
-    reloads_.Add({{"result", accepted ? "accepted" : "refused"}});
-  }
   CounterOf(absl::OkStatus());
   for (const Reason reason : {Reason::kOverloaded, Reason::kReplayed, Reason::kOpenFailed, Reason::kDeadline}) {
     CounterOf(ErrorOf(reason));
@@ -197,10 +191,6 @@ void RequestMetrics::Answered(const absl::Status& status, const RunContext& run,
 }
 
 void RequestMetrics::Refused(const absl::Status& status) { CounterOf(status).Increment(); }
-
-void RequestMetrics::Reloaded(bool accepted) {
-  reloads_.Add({{"result", accepted ? "accepted" : "refused"}}).Increment();
-}
 
 std::vector<MetricFamily> CollectFrom(const EnclaveSources& sources) {
   std::vector<MetricFamily> out;

@@ -23,6 +23,7 @@
 #include "enclave_worker/service/evidence_queue.h"
 #include "enclave_worker/service/worker_pool.h"
 #include "lib/metrics/exporter.h"
+#include "lib/metrics/reload_counter.h"
 
 namespace shoji::enclave {
 
@@ -37,13 +38,13 @@ class RequestMetrics {
   void Answered(const absl::Status& status, const RunContext& run, std::chrono::nanoseconds took);
   // One that found the queue full.
   void Refused(const absl::Status& status);
-  void Reloaded(bool accepted);
+  void Reloaded(metrics::ReloadResult result) { reloads_.Count(result); }
 
  private:
   prometheus::Counter& CounterOf(const absl::Status& status);
 
   prometheus::Family<prometheus::Counter>& requests_;
-  prometheus::Family<prometheus::Counter>& reloads_;
+  metrics::ReloadCounter reloads_;
   prometheus::Histogram& durations_;
   std::vector<prometheus::Histogram*> phases_;  // in the order of channel::Phase
 };

@@ -43,6 +43,16 @@ absl::StatusOr<TransportSecurity> ReadConnectTls(const config::Node& node) {
 
 }  // namespace
 
+std::string TextOf(const Endpoint& endpoint) {
+  const TransportSecurity& security = endpoint.security;
+  std::string out = endpoint.address.ToString() + " " + std::to_string(static_cast<int>(security.kind));
+  for (const std::string* file : {&security.certificate_file, &security.private_key_file, &security.ca_file,
+                                  &security.server_name, &security.server_key_file}) {
+    out += " '" + *file + "'";
+  }
+  return out;
+}
+
 absl::Status CheckEndpoint(const Endpoint& endpoint, Role role, Exposure exposure) {
   const TransportSecurity& security = endpoint.security;
   const std::string where = endpoint.address.ToString();

@@ -39,8 +39,8 @@ struct TransportSecurity {
   // Caller: a PEM certificate or public key; only a listener that proves to hold exactly this key is accepted.
   // `ca_file` must certify it as well, but the name in its certificate does not matter then. Empty: not pinned.
   std::string server_key_file;
-  // What that file held (DER SubjectPublicKeyInfo), once somebody has read it: the link then demands exactly this, and the
-  // file, which may have changed meanwhile, is not read again.
+  // What that file held (DER SubjectPublicKeyInfo), once somebody has read it: the link then demands exactly this, and
+  // the file, which may have changed meanwhile, is not read again.
   Bytes server_public_key;
   // Where a configuration states this, for errors about the files ("server.yaml:3: key 'listen.tls'"); empty: nowhere.
   std::string where;
@@ -54,6 +54,9 @@ struct Endpoint {
 // Checks `endpoint` against the rule above, and that the files its security needs are named. INVALID_ARGUMENT says what
 // to change.
 absl::Status CheckEndpoint(const Endpoint& endpoint, Role role, Exposure exposure);
+
+// Address and security as text, to be compared; of files only the names.
+std::string TextOf(const Endpoint& endpoint);
 
 // Reads an endpoint from a map that allows the keys `address`, `tls` and `insecure_plaintext` (and the caller's own),
 // and checks it. Relative paths, also of Unix sockets, are taken from the document's folder.

@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // What an operator sees of a request: metrics, phases, traces. Real processes.
+#include <csignal>
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -207,6 +209,44 @@ TEST(ObservabilityTest, ATraceIsInTheLogOfEveryProcessThatWorkedOnTheRequest) {
     EXPECT_TRUE(testing::WaitFor([&] { return process->Log().find(kTrace) != std::string::npos; })) << process->Log();
     EXPECT_EQ(process->Log().find("DEADBEEF"), std::string::npos) << "what is not valid goes nowhere";
   }
+}
+
+// What a process does about a SIGHUP, once its log has `count` lines of `event`.
+::testing::AssertionResult ReloadsAs(testing::Process& process, const std::string& event, size_t count = 1) {
+  process.Signal(SIGHUP);
+  const bool said = testing::WaitFor([&] {
+    size_t found = 0;
+    const std::string log = process.Log();
+    for (size_t at = log.find(event); at != std::string::npos; at = log.find(event, at + 1)) {
+      ++found;
+    }
+    return found == count;
+  });
+  return said ? ::testing::AssertionSuccess() : ::testing::AssertionFailure() << process.Log();
+}
+
+TEST(ObservabilityTest, EveryDaemonReloadsAllOrNothingAndCountsItAlike) {
+  const std::unique_ptr<Cluster> cluster = StartCluster("layer-partition");
+  ASSERT_NE(cluster, nullptr);
+  const std::tuple<testing::Process&, std::string, std::string> daemons[] = {
+      {cluster->server(), "server", "limits: {max_message: 9MiB}"},
+      {cluster->enclave(), "enclave0", "max_message: 9MiB"},
+      {cluster->accelerator(0), "acc0", "limits: {max_message: 9MiB, drain_timeout: 1s}"}};
+  for (const auto& [process, name, change] : daemons) {
+    EXPECT_TRUE(ReloadsAs(process, " reloaded"));
+    std::ofstream(cluster->dir().File(name + ".yaml"), std::ios::app) << change << "\n";
+    EXPECT_TRUE(ReloadsAs(process, " reload_refused "));
+    EXPECT_NE(process.Log().find("max_message' has changed, and only a restart changes it"), std::string::npos)
+        << process.Log();
+    const std::string page = PageOf(process);
+    const std::string metric = absl::StrCat("shoji_", name == "acc0" ? "accelerator" : name.substr(0, name.find('0')),
+                                            "_reloads_total{result=");
+    EXPECT_EQ(SeriesIn(page, metric + "\"accepted\"}"), 1) << page;
+    EXPECT_EQ(SeriesIn(page, metric + "\"refused\"}"), 1);
+  }
+  RawClient client(cluster->address());
+  ASSERT_TRUE(client.Attest(kModel).ok());
+  EXPECT_TRUE(client.Roundtrip(channel::RequestKind::kPicture, kPicture, kModel).ok());
 }
 
 TEST(ObservabilityTest, ReloadsAreCounted) {

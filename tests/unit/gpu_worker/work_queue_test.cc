@@ -45,6 +45,19 @@ TEST(WorkQueueTest, RunsEveryJobOfManyTenants) {
   done.Wait();
 }
 
+TEST(WorkQueueTest, ABoundThatIsReplacedHoldsForWhatComesThen) {
+  WorkQueue queue({.num_threads = 1, .max_queued = 1});
+  Plug plug(queue);
+  ASSERT_TRUE(queue.Submit(1, [] {}).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(queue.Submit(1, [] {})));
+  queue.SetMaxQueued(2);
+  EXPECT_TRUE(queue.Submit(1, [] {}).ok());
+  queue.SetMaxQueued(1);
+  EXPECT_TRUE(absl::IsResourceExhausted(queue.Submit(1, [] {})));
+  EXPECT_EQ(queue.num_queued(), 2U) << "what is queued stays";
+  plug.Release();
+}
+
 TEST(WorkQueueTest, TenantsTakeTurnsWhateverTheLengthOfTheirQueues) {
   WorkQueue queue({.num_threads = 1, .max_queued = 100});
   Plug plug(queue);

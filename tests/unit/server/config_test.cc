@@ -98,7 +98,7 @@ TEST(ServerConfigTest, ABurstNeedsARateAndAnAgeIsNotASplitSecond) {
 }
 
 std::string ReloadError(const std::string& running, const std::string& next) {
-  return std::string(CheckReload(*Read(running), *Read(next)).message());
+  return std::string(Read(running)->fixed.CheckUnchanged(Read(next)->fixed).message());
 }
 
 TEST(ServerConfigTest, AReloadRefusesByNameWhatOnlyARestartChanges) {

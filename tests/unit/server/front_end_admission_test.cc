@@ -260,7 +260,7 @@ TEST_F(FrontEndAdmissionTest, MetricsCountWhatHappens) {
   EXPECT_EQ(Metric(R"(shoji_server_token_requests_total{token="alice",result="admitted"})"), 3);
   EXPECT_EQ(Metric(R"(shoji_server_queue_wait_seconds_count)"), 2);
   EXPECT_EQ(Metric(R"(shoji_server_request_duration_seconds_count{method="Infer"})"), 4);
-  EXPECT_EQ(Metric(R"(shoji_server_reloads_total{result="ok"})"), 0);
+  EXPECT_EQ(Metric(R"(shoji_server_reloads_total{result="accepted"})"), 0);
 }
 
 TEST_F(FrontEndAdmissionTest, AReloadIsTakenAsAWholeOrNotAtAll) {
@@ -285,7 +285,7 @@ TEST_F(FrontEndAdmissionTest, AReloadIsTakenAsAWholeOrNotAtAll) {
   enclave().Let();
   EXPECT_TRUE(held.get().status.ok());  // admitted before its token went
   EXPECT_TRUE(queued.get().status.ok());
-  EXPECT_EQ(Metric(R"(shoji_server_reloads_total{result="ok"})"), 1);
+  EXPECT_EQ(Metric(R"(shoji_server_reloads_total{result="accepted"})"), 1);
   EXPECT_EQ(Metric(R"(shoji_server_reloads_total{result="refused"})"), 1);
 }
 

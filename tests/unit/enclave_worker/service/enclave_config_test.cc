@@ -74,6 +74,59 @@ class EnclaveConfigTest : public ::testing::Test {
   const rpc::ScratchFolder folder_;
 };
 
+TEST_F(EnclaveConfigTest, AReloadRefusesByNameWhatOnlyARestartChanges) {
+  const absl::StatusOr<EnclaveConfig> running = Load(kOneModel);
+  ASSERT_TRUE(running.ok()) << running.status();
+  const std::pair<std::string, std::string> changes[] = {
+      {"accelerators: [{name: a, operator: o, address: 'unix:a.sock'}]", "accelerators"},
+      {"quarantine: {first: 2m}", "quarantine.first"},
+      {"quarantine: {max: 2h}", "quarantine.max"},
+      {"masking: {filler_threads: 3}", "masking.filler_threads"},
+      {"sessions: {rotate_after: 2h}", "sessions.rotate_after"},
+      {"sessions: {grace: 2h}", "sessions.grace"},
+      {"sessions: {max_per_key: 7}", "sessions.max_per_key"},
+      {"sessions: {max_live: 7}", "sessions.max_live"},
+      {"sessions: {idle_timeout: 7s}", "sessions.idle_timeout"},
+      {"sessions: {replay_window: 77}", "sessions.replay_window"},
+      {"work: {requests_in_flight: 7}", "work.requests_in_flight"},
+      {"work: {queue: 7}", "work.queue"},
+      {"work: {compute_slots: 7}", "work.compute_slots"},
+      {"work: {threads_per_run: 7}", "work.threads_per_run"},
+      {"work: {offload_timeout: 7s}", "work.offload_timeout"},
+      {"max_message: 7MiB", "max_message"},
+      {"metrics: {address: '127.0.0.1:1'}", "metrics.address"},
+      {"log: {format: json}", "log.format"}};
+  for (const auto& [yaml, key] : changes) {
+    const absl::StatusOr<EnclaveConfig> next = Load(kOneModel + yaml + "\n");
+    ASSERT_TRUE(next.ok()) << next.status();
+    EXPECT_THAT(std::string(running->fixed.CheckUnchanged(next->fixed).message()),
+                AllOf(HasSubstr("enclave.yaml:4: key '"), HasSubstr("'" + key + "' has changed, and only a restart")));
+  }
+  const absl::StatusOr<EnclaveConfig> next = Load("models: []\ndrain_timeout: 7s\nlog: {level: debug}\n");
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_TRUE(running->fixed.CheckUnchanged(next->fixed).ok());
+}
+
+TEST_F(EnclaveConfigTest, AReloadRefusesByNameAnotherSourceOfEvidence) {
+  const auto change = [this](const std::string& from, const std::string& to) {
+    const absl::StatusOr<EnclaveConfig> running = LoadEvidence(from);
+    const absl::StatusOr<EnclaveConfig> next = LoadEvidence(to);
+    EXPECT_TRUE(running.ok() && next.ok()) << running.status() << next.status();
+    return std::string(running->fixed.CheckUnchanged(next->fixed).message());
+  };
+  const std::string simulated = "{kind: simulated, key: simulated.key}";
+  EXPECT_EQ(change(simulated, simulated), "");
+  EXPECT_THAT(change(simulated, "{kind: auto}"), HasSubstr("key 'evidence.kind': 'evidence.kind' has changed"));
+  EXPECT_THAT(change(simulated, "{kind: simulated, key: m.onnx}"), HasSubstr("'evidence.key' has changed"));
+  EXPECT_THAT(change("{kind: gramine}", "{kind: gramine, path: /x}"), HasSubstr("'evidence.path' has changed"));
+  EXPECT_THAT(change("{kind: configfs-tsm}", "{kind: configfs-tsm, vmpl: 0}"),
+              HasSubstr("'evidence.vmpl' has changed"));
+  EXPECT_THAT(change(simulated, "{kind: simulated, key: simulated.key, quotes_per_second: 1}"),
+              HasSubstr("'evidence.quotes_per_second' has changed"));
+  EXPECT_THAT(change(simulated, "{kind: simulated, key: simulated.key, queue: 1}"),
+              HasSubstr("'evidence.queue' has changed"));
+}
+
 TEST_F(EnclaveConfigTest, ModelWithoutAPolicyIsMaskedAndCheckedThroughout) {
   WriteRanges("m.ranges.yaml");
   const absl::StatusOr<ModelSource> model = LoadModel(kOneModel);
