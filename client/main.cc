@@ -68,6 +68,11 @@ void AddAppraisal(CLI::App& command, Arguments& arguments) {
                      "refuse any other resolved plan than the one with this SHA-256");
 }
 
+void AddWait(CLI::App& command, Arguments& arguments) {
+  command.add_option("--wait", arguments.wait, "how long a server that does not answer yet is tried at the beginning")
+      ->default_str("5s, or the time of a call where that is shorter");
+}
+
 void AddVerify(CLI::App& command, Arguments& arguments) {
   AddServer(command, arguments);
   AddAppraisal(command, arguments);
@@ -88,6 +93,7 @@ void AddLoad(CLI::App& command, Arguments& arguments, LoadArguments& load) {
   AddServer(command, arguments, {"text", "json", "csv"})->required();
   AddAppraisal(command, arguments);
   command.remove_option(command.get_option("--deadline"));
+  AddWait(command, arguments);
   auto* const concurrency = command.add_option(
       "--concurrency", load.concurrency, "requests in flight at a time: N, or first:last:step one after the other");
   auto* const rate = command.add_option(
@@ -149,6 +155,8 @@ int Run(int argc, char** argv) {
   for (CLI::App* const command : {&infer, &models, &release}) {
     AddServer(*command, arguments)->required();
   }
+  AddWait(infer, arguments);
+  AddWait(release, arguments);
   AddAppraisal(infer, arguments);
   AddEvidence(release, arguments);
   infer.footer(kExitCodes);

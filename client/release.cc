@@ -53,9 +53,11 @@ KeyReleaser::KeyReleaser(Options options, std::unique_ptr<Transport> transport, 
 
 absl::StatusOr<SealedModelState> KeyReleaser::Attest(SteadyTime deadline) {
   Backoff backoff;
+  Patience patience(options_.patience);
   while (true) {
     absl::StatusOr<SealedModelState> state = AttestOnce(deadline);
-    if (state.ok() || NextStepAfter(state.status()) == NextStep::kFail) {
+    if (state.ok() || NextStepAfter(state.status()) == NextStep::kFail ||
+        patience.IsOver(state.status(), options_.clock->SteadyNow())) {
       return state;
     }
     const std::chrono::milliseconds delay = backoff.Next(transport_->RetryAfter(state.status()));
@@ -63,6 +65,10 @@ absl::StatusOr<SealedModelState> KeyReleaser::Attest(SteadyTime deadline) {
       return absl::DeadlineExceededError("no evidence before the deadline; the last error was " +
                                          std::string(absl::StatusCodeToString(state.status().code())) + ": " +
                                          std::string(state.status().message()));
+    }
+    if (const auto text = patience.Announcement(state.status(), options_.clock->SteadyNow(), deadline);
+        text.has_value()) {
+      options_.warn(*text);
     }
     options_.wait(delay);
   }

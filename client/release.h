@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/appraisal.h"
+#include "client/retry.h"
 #include "client/transport.h"
 #include "lib/attest/manifest.h"
 #include "lib/base/clock.h"
@@ -36,7 +37,9 @@ class KeyReleaser {
  public:
   struct Options {
     AppraisalPolicy appraisal;
-    // Told once when simulated evidence is accepted. Unset: stderr.
+    // Where nobody answers at the server's address, Attest gives up before its deadline: after this.
+    std::chrono::milliseconds patience = kFirstPatience;
+    // Told once when simulated evidence is accepted, and when nobody answers and Attest begins to wait. Unset: stderr.
     std::function<void(const std::string&)> warn;
     // For tests; both must outlive the releaser. Unset: the real clock, and sleeping.
     const Clock* clock = nullptr;
@@ -51,8 +54,8 @@ class KeyReleaser {
   KeyReleaser& operator=(const KeyReleaser&) = delete;
 
   // Evidence of an enclave that awaits the key or, where none does, of one that serves the model, accepted. Errors: a
-  // refusal (IsRefusal); UNKNOWN_SEALED_MODEL; DEADLINE_EXCEEDED, which names the last error met, after trying again
-  // and again until `deadline`.
+  // refusal (IsRefusal); UNKNOWN_SEALED_MODEL; UNAVAILABLE where nobody answers; DEADLINE_EXCEEDED, which names the
+  // last error met, after trying again and again until `deadline`.
   absl::StatusOr<SealedModelState> Attest(SteadyTime deadline);
 
   // Sends the key to the enclave of `state`, fresh from Attest, and returns when it serves the model, with its budget

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "absl/strings/cord.h"
 #include "absl/time/clock.h"
@@ -65,13 +66,27 @@ absl::Status NobodyAnswers(absl::Status status) {
   return status;
 }
 
+bool HasNobodyAnswered(const absl::Status& status) { return status.GetPayload(kNobodyAnswersUrl).has_value(); }
+
 bool Patience::IsOver(const absl::Status& status, SteadyTime now) {
-  if (!status.GetPayload(kNobodyAnswersUrl).has_value()) {
+  if (!HasNobodyAnswered(status)) {
     since_.reset();
+    is_announced_ = false;
     return false;
   }
   since_ = since_.value_or(now);
   return now - *since_ >= limit_;
+}
+
+std::optional<std::string> Patience::Announcement(const absl::Status& status, SteadyTime now, SteadyTime deadline) {
+  if (!since_.has_value() || std::exchange(is_announced_, true)) {
+    return std::nullopt;
+  }
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::min(*since_ + limit_, deadline) - now);
+  const std::string time = left < std::chrono::seconds(1)
+                               ? std::to_string(left.count()) + " ms"
+                               : std::to_string(std::chrono::round<std::chrono::seconds>(left).count()) + " s";
+  return "WAITING for up to " + time + ": " + std::string(status.message());
 }
 
 std::chrono::milliseconds Backoff::Next(std::chrono::milliseconds advice) {

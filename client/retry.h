@@ -29,6 +29,11 @@ NextStep NextStepAfter(const absl::Status& status);
 // see Patience.
 absl::Status NobodyAnswers(absl::Status status);
 
+bool HasNobodyAnswered(const absl::Status& status);
+
+// How long a first contact is tried where nobody answers, unless it is said otherwise.
+inline constexpr std::chrono::milliseconds kFirstPatience = std::chrono::seconds(5);
+
 // How long a first contact is tried where nobody answers: a daemon that is starting is waited for, one that is not
 // there is named soon. Thread-compatible.
 class Patience {
@@ -36,10 +41,14 @@ class Patience {
   explicit Patience(std::chrono::milliseconds limit) : limit_(limit) {}
   // Of attempt after attempt. Whether nobody has answered at any of them for as long as the limit.
   bool IsOver(const absl::Status& status, SteadyTime now);
+  // What to say before the next attempt, where the last one was the first at which nobody answered: who does not
+  // answer, and for how long it will be tried, `deadline` at the latest. For a person who waits.
+  std::optional<std::string> Announcement(const absl::Status& status, SteadyTime now, SteadyTime deadline);
 
  private:
   const std::chrono::milliseconds limit_;
   std::optional<SteadyTime> since_;  // the first of the attempts in a row at which nobody answered
+  bool is_announced_ = false;        // of this row
 };
 
 // Growing delays: 20 ms, doubled each time up to 1 s, each less a random part of up to a half, so that clients that

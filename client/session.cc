@@ -50,12 +50,15 @@ Session::~Session() = default;
 absl::StatusOr<std::unique_ptr<Session>> Session::Create(Options options, std::unique_ptr<Transport> transport) {
   ASSIGN_OR_RETURN(std::unique_ptr<Appraiser> appraiser, Appraiser::Create(options.appraisal));
   std::unique_ptr<Session> session(new Session(std::move(options), std::move(transport), std::move(appraiser)));
-  const SteadyTime deadline = session->options_.clock->SteadyNow() + session->options_.create_timeout;
+  const Options& set = session->options_;
+  const std::chrono::milliseconds patience = set.create_patience.value_or(std::min(kFirstPatience, set.create_timeout));
+  const SteadyTime last = set.clock->SteadyNow() + std::max(set.create_timeout, patience);
   const auto attempt = [&]() -> absl::Status {
+    const SteadyTime deadline = std::min(last, set.clock->SteadyNow() + set.create_timeout);
     RETURN_IF_ERROR(session->ChooseModel(deadline));
     return session->Current(deadline).status();
   };
-  RETURN_IF_ERROR(session->UntilDeadline(attempt, deadline, Patience(session->options_.create_patience)));
+  RETURN_IF_ERROR(session->UntilDeadline(attempt, last, Patience(patience)));
   return session;
 }
 
@@ -120,6 +123,9 @@ absl::Status Session::UntilDeadline(const std::function<absl::Status()>& attempt
     const std::chrono::milliseconds delay = backoff.Next(transport_->RetryAfter(status));
     if (options_.clock->SteadyNow() + delay >= deadline) {
       return GaveUp(status);
+    }
+    if (const auto text = patience.Announcement(status, options_.clock->SteadyNow(), deadline); text.has_value()) {
+      options_.warn(*text);
     }
     options_.wait(delay);
   }

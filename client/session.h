@@ -65,9 +65,11 @@ class Session {
     AppraisalPolicy appraisal;
     Expectations expectations;
     std::chrono::milliseconds create_timeout = std::chrono::seconds(10);
-    // Where nobody answers at the server's address, Create gives up sooner: after this.
-    std::chrono::milliseconds create_patience = std::chrono::seconds(5);
-    // Told once when simulated evidence is accepted, and once what the policy shows to accelerators. Unset: stderr.
+    // Where nobody answers at the server's address, Create tries again for so long, also beyond `create_timeout`, which
+    // is then that of each attempt. nullopt: kFirstPatience, or `create_timeout` where that is shorter.
+    std::optional<std::chrono::milliseconds> create_patience;
+    // Told once when simulated evidence is accepted, once what the policy shows to accelerators, and whenever a call
+    // begins to wait because nobody answers. Unset: stderr.
     std::function<void(const std::string&)> warn;
     // For tests; both must outlive the session. Unset: the real clock, and sleeping.
     const Clock* clock = nullptr;

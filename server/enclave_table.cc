@@ -116,7 +116,9 @@ std::vector<size_t> EnclaveTable::RetireUnlisted(const Prepared& prepared) {
     if (slot.connection != nullptr && !slot.is_retired && !is_listed) {
       Retire(i);
       out.push_back(i);
-      environment_.logger.Info("enclave_removed", {{"enclave", slot.name}});
+      if (!slot.is_outdated) {  // else its successor's line says it
+        environment_.logger.Info("enclave_removed", {{"enclave", slot.name}});
+      }
     }
   }
   return out;
@@ -188,6 +190,7 @@ void EnclaveTable::OnEnclave(size_t index) {
     Slot& slot = slots_[index];
     if (is_connected && slot.predecessor.has_value()) {
       retired = slot.predecessor;
+      environment_.logger.Info("enclave_replaced", {{"enclave", slot.name}});
     } else if (!is_connected && slot.is_outdated) {
       retired = index;  // it must not connect anew as it did
     }

@@ -50,14 +50,19 @@ void Explain(const absl::Status& status, attest::AttestationResult& result) {
 }
 
 // Better said when the policy is read than at the first request.
-absl::Status CheckAuthorities(const std::string& ca_file) {
+absl::Status CheckAuthorities(const attest::CollateralServices& services) {
+  const std::string& ca_file = services.ca_file;
   if (ca_file.empty()) {
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const Bytes pem, ReadFile(ca_file, kMaxAuthoritiesBytes));
-  const auto certificates = attest::x509::CertificatesFromPem(pem);
+  const std::string where = services.ca_file_named_by.empty() ? "" : services.ca_file_named_by + ": ";
+  const absl::StatusOr<Bytes> pem = ReadFile(ca_file, kMaxAuthoritiesBytes);
+  if (!pem.ok()) {
+    return absl::Status(pem.status().code(), where + std::string(pem.status().message()));
+  }
+  const auto certificates = attest::x509::CertificatesFromPem(*pem);
   if (!certificates.ok() || certificates->empty()) {
-    return absl::InvalidArgumentError("collateral.ca_file " + ca_file + " holds no certificates in PEM" +
+    return absl::InvalidArgumentError(where + "collateral.ca_file " + ca_file + " holds no certificates in PEM" +
                                       (certificates.ok() ? "" : ": " + std::string(certificates.status().message())));
   }
   return absl::OkStatus();
@@ -72,7 +77,7 @@ absl::StatusOr<std::unique_ptr<attest::Verifier>> FetchingVerifier::Load(const a
                                                                          Network network) {
   ASSIGN_OR_RETURN(attest::PolicyVerifier::Options options, attest::PolicyVerifier::LoadFiles(policy));
   RETURN_IF_ERROR(attest::CheckAppraisalPolicy(policy));
-  RETURN_IF_ERROR(CheckAuthorities(policy.services.ca_file));
+  RETURN_IF_ERROR(CheckAuthorities(policy.services));
   return std::unique_ptr<attest::Verifier>(new FetchingVerifier(std::move(options), network));
 }
 

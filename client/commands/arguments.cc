@@ -52,6 +52,13 @@ absl::StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text) {
   return std::chrono::milliseconds(number * millis);
 }
 
+absl::StatusOr<std::optional<std::chrono::milliseconds>> ParseWait(const Arguments& arguments) {
+  if (arguments.wait.empty()) {
+    return std::nullopt;
+  }
+  return ParseDuration(arguments.wait);
+}
+
 absl::StatusOr<digest::Sha256Digest> ParseDigest(std::string_view hex, std::string_view what) {
   digest::Sha256Digest out = {};
   bool good = hex.size() == 2 * out.size();

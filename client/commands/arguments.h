@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,7 @@ struct Arguments {
   std::string expected_model_digest;  // hexadecimal
   std::string expected_plan_digest;
   std::string deadline = "10s";
+  std::string wait;  // for a server that is not there yet; empty: kFirstPatience, or the deadline where that is shorter
   OutputFormat output = OutputFormat::kText;
   size_t top = 5;
   std::vector<std::string> pictures;
@@ -54,6 +56,9 @@ struct Arguments {
 
 // "10s", "500ms", "2m"; a positive whole number and a unit, at most a day. INVALID_ARGUMENT.
 absl::StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text);
+
+// What `arguments.wait` says; nullopt where it is empty.
+absl::StatusOr<std::optional<std::chrono::milliseconds>> ParseWait(const Arguments& arguments);
 
 // 64 hexadecimal digits. INVALID_ARGUMENT names `what`.
 absl::StatusOr<digest::Sha256Digest> ParseDigest(std::string_view hex, std::string_view what);

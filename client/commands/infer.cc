@@ -24,6 +24,7 @@ absl::StatusOr<Session::Options> MakeOptions(const Arguments& arguments, std::os
   ASSIGN_OR_RETURN(options.appraisal, MakeAppraisalPolicy(arguments));
   ASSIGN_OR_RETURN(options.expectations, MakeExpectations(arguments));
   ASSIGN_OR_RETURN(options.create_timeout, ParseDuration(arguments.deadline));
+  ASSIGN_OR_RETURN(options.create_patience, ParseWait(arguments));
   options.warn = [&err](const std::string& warning) { err << Printable(warning) << "\n"; };
   return options;
 }

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <random>
 #include <system_error>
 #include <utility>
@@ -153,6 +154,25 @@ absl::Status WriteText(const std::string& path, const std::string& text) {
   return path.empty() ? absl::OkStatus() : WriteFileAtomically(path, AsBytes(text));
 }
 
+// That what the run is for can be written at its end; and no file is asked for twice.
+absl::Status CheckFiles(const LoadArguments& arguments) {
+  std::map<std::string, std::string> options;  // by the file that they name
+  for (const auto& [option, file] : {std::pair("--raw", &arguments.raw_file), std::pair("--hgrm", &arguments.hgrm_file),
+                                     std::pair("--report", &arguments.report_file)}) {
+    if (file->empty()) {
+      continue;
+    }
+    const auto [other, is_new] = options.emplace(*file, option);
+    if (!is_new) {
+      return absl::InvalidArgumentError(*file + ": " + other->second + " and " + option + " would write the same file");
+    }
+    if (const absl::Status status = CheckCanWrite(*file); !status.ok()) {
+      return absl::Status(status.code(), std::string(option) + ": " + std::string(status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // Everything but the session: wrong arguments are found before a server is bothered.
 struct Setup {
   load::Options options;
@@ -166,10 +186,12 @@ absl::StatusOr<Setup> MakeSetup(const Arguments& arguments, const LoadArguments&
                                 std::ostream& err) {
   Setup setup;
   ASSIGN_OR_RETURN(setup.options, MakeLoadOptions(load_arguments));
+  RETURN_IF_ERROR(CheckFiles(load_arguments));
   setup.session.model = arguments.model;
   ASSIGN_OR_RETURN(setup.session.appraisal, MakeAppraisalPolicy(arguments));
   ASSIGN_OR_RETURN(setup.session.expectations, MakeExpectations(arguments));
   setup.session.create_timeout = setup.options.timeout;
+  ASSIGN_OR_RETURN(setup.session.create_patience, ParseWait(arguments));
   setup.session.warn = [&err](const std::string& warning) { err << Printable(warning) << "\n"; };
   ASSIGN_OR_RETURN(setup.transport, MakeTransport(arguments, clock));
   for (size_t i = 0; i < setup.options.connections; ++i) {

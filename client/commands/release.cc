@@ -3,6 +3,7 @@
 
 #include "client/release.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -96,12 +97,13 @@ int RunRelease(const Arguments& arguments, std::ostream& out, std::ostream& err)
   options.warn = [&err](const std::string& warning) { err << Printable(warning) << "\n"; };
   absl::StatusOr<AppraisalPolicy> policy = MakeAppraisalPolicy(arguments);
   const auto timeout = policy.ok() ? ParseDuration(arguments.deadline) : policy.status();
-  absl::StatusOr<std::unique_ptr<Transport>> transport =
-      timeout.ok() ? MakeTransport(arguments, clock) : timeout.status();
+  const auto wait = timeout.ok() ? ParseWait(arguments) : timeout.status();
+  absl::StatusOr<std::unique_ptr<Transport>> transport = wait.ok() ? MakeTransport(arguments, clock) : wait.status();
   if (!transport.ok()) {
     return Fail(transport.status(), err, kExitUsage);
   }
   options.appraisal = *std::move(policy);
+  options.patience = wait->value_or(kFirstPatience);
   const absl::StatusOr<OwnedModel> owned = ReadOwned(arguments);
   if (!owned.ok()) {
     return Fail(owned.status(), err, kExitFailure);
@@ -110,7 +112,8 @@ int RunRelease(const Arguments& arguments, std::ostream& out, std::ostream& err)
   if (!releaser.ok()) {
     return Fail(releaser.status(), err, IsRefusal(releaser.status()) ? kExitRefused : kExitUsage);
   }
-  const absl::Status released = ReleaseToAll(**releaser, arguments.enclaves, clock.SteadyNow() + *timeout, out);
+  const absl::Status released = ReleaseToAll(**releaser, arguments.enclaves,
+                                             clock.SteadyNow() + std::max(*timeout, wait->value_or(*timeout)), out);
   if (!released.ok()) {
     return Fail(released, err, IsRefusal(released) ? kExitRefused : kExitFailure);
   }

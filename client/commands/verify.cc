@@ -167,11 +167,14 @@ absl::StatusOr<VerifyReport> AppraiseSaved(const Arguments& arguments, const Set
   if (!saved.ok()) {
     return absl::InvalidArgumentError(arguments.evidence_file + ": " + std::string(saved.status().message()));
   }
+  const SystemTime time = setup.time.value_or(clock.SystemNow());
   VerifyReport report = {.source = VerifyReport::Source::kSavedEvidence,
                          .from = arguments.evidence_file,
-                         .time = setup.time.value_or(clock.SystemNow()),
+                         .time = time,
                          .time_was_given = setup.time.has_value(),
                          .saved_at = TimeText(saved->saved_at),
+                         // The file's time is of whole seconds.
+                         .is_before_saving = time + std::chrono::seconds(1) <= saved->saved_at,
                          .appraisal = {}};
   report.appraisal = appraiser.Appraise(saved->reply, saved->nonce, report.time);
   AppraiseModels(arguments, appraiser, setup.expectations, report);

@@ -166,6 +166,11 @@ void PrintText(const Arguments& arguments, const VerifyReport& report, std::ostr
       << (report.time_was_given ? ", as given" : ", by this machine's clock") << "\n";
   if (!report.saved_at.empty()) {
     out << "saved     " << report.saved_at << ", as the file says\n";
+    if (report.is_before_saving) {
+      out << "WARNING: this evidence is judged as of a time before it was saved, when nobody can have had it: "
+             "collateral and "
+             "certificates that held then say nothing of it\n";
+    }
   }
   if (report.appraisal.manifest.has_value()) {
     out << "software  " << Printable(report.appraisal.manifest->software_version) << "\n";
@@ -202,6 +207,7 @@ void PrintJson(const VerifyReport& report, std::ostream& out) {
   }
   if (!report.saved_at.empty()) {
     json["saved_at"] = report.saved_at;
+    json["verification_time_is_before_saving"] = report.is_before_saving;
   }
   AddManifest(report.appraisal, json);
   json["steps"] = Json::array();

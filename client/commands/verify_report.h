@@ -22,7 +22,8 @@ struct VerifyReport {
   // At which everything was judged, and whether the caller chose it.
   SystemTime time;
   bool time_was_given = false;
-  std::string saved_at = {};  // as saved evidence says
+  std::string saved_at = {};      // as saved evidence says
+  bool is_before_saving = false;  // `time`, where that is to be believed
   Appraisal appraisal;
   std::vector<const attest::ModelManifest*> models = {};  // of appraisal.manifest
 };

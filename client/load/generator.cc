@@ -150,6 +150,15 @@ void Generator::Offer(SteadyTime intended) {
 }
 
 void Generator::Pump() {
+  size_t num_dropped = 0;
+  SendWaiting(num_dropped);
+  // Whoever kept one in flight gives up on it, and goes on with the next.
+  for (; options_.mode == Mode::kConcurrency && num_dropped > 0; --num_dropped) {
+    Offer(clock_.SteadyNow());
+  }
+}
+
+void Generator::SendWaiting(size_t& num_dropped) {
   while (true) {
     std::shared_ptr<const Session::Channel> channel;
     size_t lane = 0;
@@ -162,6 +171,7 @@ void Generator::Pump() {
           recorder_->Dropped(waiting_.front());
         }
         waiting_.pop_front();
+        ++num_dropped;
         changed_.notify_all();
       }
       if (waiting_.empty() || in_flight_ >= cap_) {
@@ -208,6 +218,11 @@ absl::Status Generator::Judge(const Session::Channel& channel, uint64_t sequence
   return view.status;
 }
 
+bool Generator::EndsSession(const absl::Status& status) const {
+  return !status.ok() && (NextStepAfter(status) == NextStep::kAttest ||
+                          (options_.mode == Mode::kConcurrency && HasNobodyAnswered(status)));
+}
+
 void Generator::Send(size_t lane, std::shared_ptr<const Session::Channel> channel, SteadyTime intended) {
   Sample sample;
   sample.intended = intended;
@@ -228,7 +243,7 @@ void Generator::Send(size_t lane, std::shared_ptr<const Session::Channel> channe
       [this, lane, sequence, sample, channel](const absl::StatusOr<channel::SealedAnswer>& sealed) mutable {
         sample.status = Judge(*channel, sequence, sealed, sample.phases);
         sample.done = clock_.SteadyNow();
-        if (!sample.status.ok() && NextStepAfter(sample.status) == NextStep::kAttest) {
+        if (EndsSession(sample.status)) {
           const std::scoped_lock lock(mu_);
           if (lanes_[lane].channel == channel) {
             lanes_[lane].channel = nullptr;
@@ -239,7 +254,7 @@ void Generator::Send(size_t lane, std::shared_ptr<const Session::Channel> channe
       });
 }
 
-void Generator::SendInOwnSession(SteadyTime intended) {
+bool Generator::SendInOwnSession(SteadyTime intended) {
   Sample sample;
   sample.intended = intended;
   sample.sent = clock_.SteadyNow();
@@ -263,9 +278,11 @@ void Generator::SendInOwnSession(SteadyTime intended) {
     Attest(under.get()).IgnoreError();  // the next one finds out
   }
   Finish(sample);
+  return !HasNobodyAnswered(sample.status);
 }
 
 void Generator::WorkInOwnSessions(const std::stop_token& stop) {
+  Backoff backoff;
   while (!stop.stop_requested()) {
     SteadyTime intended;
     {
@@ -276,7 +293,12 @@ void Generator::WorkInOwnSessions(const std::stop_token& stop) {
       intended = own_sessions_.front();
       own_sessions_.pop_front();
     }
-    SendInOwnSession(intended);
+    if (SendInOwnSession(intended)) {
+      backoff = Backoff();
+    } else if (options_.mode == Mode::kConcurrency) {
+      std::unique_lock lock(mu_);
+      offered_.wait_for(lock, stop, backoff.Next({}), [] { return false; });
+    }
   }
 }
 

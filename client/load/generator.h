@@ -7,7 +7,9 @@
 // from then: a server that stalls is charged for every request that should have been sent meanwhile, and not only for
 // those that were (coordinated omission, as Gil Tene calls leaving them out). A request whose turn does not come in
 // time, because `max_in_flight` are out or no session is open, waits in line, is late, and is dropped once its time-out
-// has passed. At a concurrency a request is meant to be sent when the one before it has ended.
+// has passed. At a concurrency a request is meant to be sent when the one before it has ended; where nobody answers at
+// the server's address it waits in line too, until somebody does: a call that fails before it leaves this machine ends
+// at once, and the next one after it would measure how fast this machine can fail.
 #pragma once
 
 #include <atomic>
@@ -71,10 +73,14 @@ class Generator {
 
   void Pace(double rate);
   void Offer(SteadyTime intended);
-  // Sends what waits in line and may go.
+  // Sends what waits in line and may go, and drops what has waited too long.
   void Pump();
+  void SendWaiting(size_t& num_dropped);
+  // Whether `status` ends the session of its lane: no more is sent there until Mend has opened another.
+  bool EndsSession(const absl::Status& status) const;
   void Send(size_t lane, std::shared_ptr<const Session::Channel> channel, SteadyTime intended);
-  void SendInOwnSession(SteadyTime intended);
+  // Whether somebody answered.
+  bool SendInOwnSession(SteadyTime intended);
   void WorkInOwnSessions(const std::stop_token& stop);
   void Finish(const Sample& sample);
   // Whether another one is to be sent, of those counted in `requests` too.

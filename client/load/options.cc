@@ -3,8 +3,10 @@
 
 #include "client/load/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <optional>
 
 #include "lib/base/status_macros.h"
@@ -102,11 +104,14 @@ absl::StatusOr<Slo> ParseSlo(std::string_view text) {
     slo.what = Slo::What::kMax;
     bound = Time(value);
   } else if (name.starts_with('p')) {
-    const std::optional<double> percent = Number(name.substr(1));
-    if (!percent.has_value() || *percent > 100) {
-      return wrong;
+    const auto* const quantile =
+        std::find_if(std::begin(kQuantiles), std::end(kQuantiles), [&](const Quantile& q) { return name == q.name; });
+    if (quantile == std::end(kQuantiles)) {
+      return absl::InvalidArgumentError("'" + std::string(text) +
+                                        "': the report states p50, p90, p95, p99, p99.9 and " +
+                                        "max; bound one of these, as in p99=50ms");
     }
-    slo.quantile = *percent / 100;
+    slo.quantile = quantile->value;
     bound = Time(value);
   }
   if (!bound.has_value()) {

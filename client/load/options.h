@@ -24,6 +24,13 @@ struct Slo {
   double bound = 0;     // seconds; a share from 0 to 1; a rate
 };
 
+// What reports state of a distribution, besides its maximum.
+struct Quantile {
+  const char* name;
+  double value;
+};
+inline constexpr Quantile kQuantiles[] = {{"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}, {"p99.9", 0.999}};
+
 enum class Mode : uint8_t { kConcurrency, kRate };
 enum class Arrival : uint8_t { kConstant, kPoisson };
 
@@ -47,6 +54,7 @@ struct Options {
 // "4", "1:16:5" (1, 6, 11, 16): positive, the last one not beyond `b`; at most 1,000 of them. `whole`: integers only.
 // INVALID_ARGUMENT says what is wrong.
 absl::StatusOr<std::vector<double>> ParseSweep(std::string_view text, bool whole);
+// A quantile is one of kQuantiles: a bound on one that the report does not state could not be followed up.
 absl::StatusOr<Slo> ParseSlo(std::string_view text);
 
 }  // namespace shoji::client::load

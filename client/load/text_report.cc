@@ -16,9 +16,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::pair<const char*, double> kQuantiles[] = {
-    {"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}, {"p99.9", 0.999}};
-
 double Seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
 double Millis(std::chrono::nanoseconds time) { return 1000 * Seconds(time); }
 

@@ -100,7 +100,10 @@ absl::Status ReadServices(const Fields& fields, attest::CollateralServices& out)
   ASSIGN_OR_RETURN(const std::chrono::nanoseconds timeout,
                    fields.DurationOr("timeout", out.timeout, std::chrono::milliseconds(1), std::chrono::minutes(10)));
   out.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(timeout);
-  ASSIGN_OR_RETURN(out.ca_file, fields.PathOr("ca_file", ""));
+  if (const std::optional<Node> node = fields.Find("ca_file")) {
+    ASSIGN_OR_RETURN(out.ca_file, node->Path());
+    out.ca_file_named_by = node->Where();
+  }
   ASSIGN_OR_RETURN(out.cache_max_files,
                    fields.Uint64Or("cache_files", out.cache_max_files, attest::kMinCacheFiles, 1'000'000));
   ASSIGN_OR_RETURN(out.cache_max_bytes,

@@ -4,6 +4,7 @@
 #include "lib/base/file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,16 +33,18 @@ absl::Status WriteAll(int fd, ByteSpan content, const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status CreateAndWrite(const std::string& part, ByteSpan content, mode_t mode) {
+  ::unlink(part.c_str());  // of an attempt that was cut off; O_EXCL follows no link that somebody laid
+  const FileDescriptor fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  if (fd.get() < 0) {
+    return ErrnoError(errno, "cannot create " + part);
+  }
+  return WriteAll(fd.get(), content, part);
+}
+
 absl::Status WriteAtomically(const std::string& path, ByteSpan content, mode_t mode) {
   const std::string part = path + ".part";
-  {
-    ::unlink(part.c_str());  // of an attempt that was cut off; O_EXCL follows no link that somebody laid
-    const FileDescriptor fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-    if (fd.get() < 0) {
-      return ErrnoError(errno, "cannot create " + part);
-    }
-    RETURN_IF_ERROR(WriteAll(fd.get(), content, part));
-  }
+  RETURN_IF_ERROR(CreateAndWrite(part, content, mode));
   if (std::rename(part.c_str(), path.c_str()) != 0) {
     return ErrnoError(errno, "cannot rename " + part + " to " + path);
   }
@@ -59,6 +62,17 @@ absl::StatusOr<Bytes> ReadFile(const std::string& path, size_t max_size) {
   Bytes out(static_cast<size_t>(file.size()));
   RETURN_IF_ERROR(file.ReadAt(0, out));
   return out;
+}
+
+absl::Status CheckCanWrite(const std::string& path) {
+  struct stat there = {};
+  if (::stat(path.c_str(), &there) == 0 && S_ISDIR(there.st_mode)) {
+    return absl::InvalidArgumentError("cannot write " + path + ": it is a folder");
+  }
+  const std::string part = path + ".part";
+  RETURN_IF_ERROR(CreateAndWrite(part, {}, 0600));
+  ::unlink(part.c_str());
+  return absl::OkStatus();
 }
 
 absl::Status WriteFileAtomically(const std::string& path, ByteSpan content) {

@@ -15,6 +15,9 @@ namespace shoji {
 // INVALID_ARGUMENT (not a regular file), RESOURCE_EXHAUSTED (larger than `max_size`).
 absl::StatusOr<Bytes> ReadFile(const std::string& path, size_t max_size);
 
+// What WriteFileAtomically would say now, for whoever wants to know before long work and not after it. Leaves nothing.
+absl::Status CheckCanWrite(const std::string& path);
+
 // Writes `content` beside `path` and renames it into place, so that a reader sees all or nothing.
 absl::Status WriteFileAtomically(const std::string& path, ByteSpan content);
 

@@ -34,17 +34,6 @@ constexpr bool kMeasuresMemory = false;  // freed memory is kept for a while
 constexpr bool kMeasuresMemory = true;
 #endif
 
-// The most memory that a process has held, in KiB.
-long PeakKib(pid_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("VmHWM:")) {
-      return std::stol(line.substr(6));
-    }
-  }
-  return -1;
-}
-
 class FloodTest : public ::testing::Test {
  protected:
   // A front end alone: no call gets as far as an enclave.
@@ -65,7 +54,7 @@ class FloodTest : public ::testing::Test {
     stub_ = v1::InferenceService::NewStub(grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
     // One call, so that what is set up only once is there.
     ASSERT_TRUE(testing::WaitFor([this] { return Call(); }));
-    peak_kib_ = PeakKib(server_->pid());
+    peak_kib_ = testing::PeakKib(server_->pid());
   }
 
   // Whether a call of an honest client is answered.
@@ -98,7 +87,7 @@ class FloodTest : public ::testing::Test {
   }
 
   // How much more than before the flood, at the worst moment.
-  long GrowthKib() const { return PeakKib(server_->pid()) - peak_kib_; }
+  long GrowthKib() const { return testing::PeakKib(server_->pid()) - peak_kib_; }
 
   const testing::TempDir dir_;
   std::string token_;

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -42,16 +41,6 @@ constexpr bool kMeasuresMemory = true;
 #endif
 
 const Bytes kInput(size_t{4} * 4, 0);  // NOLINT(cert-err58-cpp): test code
-
-long ResidentKib(pid_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("VmRSS:")) {
-      return std::stol(line.substr(6));
-    }
-  }
-  return -1;
-}
 
 size_t CountOf(const std::string& text, const std::string& word) {
   size_t count = 0;
@@ -161,6 +150,25 @@ TEST_F(FrontEndProcessTest, AReloadTakesEnclavesAwayAndBackAndClientsGoOn) {
   EXPECT_TRUE(infer().ok());
 }
 
+TEST_F(FrontEndProcessTest, TheLogTellsARemovedEnclaveFromOneThatAnotherConnectionReplaced) {
+  StartCluster(2, "");
+  EXPECT_TRUE(testing::WaitFor([&] { return CountOf(ServerLog(), " enclave_connected ") == 2; }));
+  const std::string socket = cluster_->dir().File("enclave1.sock");
+  // The same enclave at another address: the new connection takes over from the old one.
+  const std::string other = cluster_->dir().File("other.sock");
+  std::filesystem::create_symlink(socket, other);
+  ASSERT_TRUE(Reload(socket, other)) << ServerLog();
+  EXPECT_TRUE(testing::WaitFor([&] { return CountOf(ServerLog(), " enclave_replaced enclave=enclave1") == 1; }))
+      << ServerLog();
+  EXPECT_EQ(CountOf(ServerLog(), " enclave_removed "), 0U);
+  // Nobody is there: the old connection serves on, so that two go when the enclave is taken off the list.
+  ASSERT_TRUE(Reload(other, cluster_->dir().File("none.sock"))) << ServerLog();
+  const std::string config = ToString(*ReadFile(cluster_->dir().File("server.yaml"), 1 << 20));
+  const size_t at = config.find("  - {name: enclave1");
+  ASSERT_TRUE(Reload(config.substr(at, config.find('\n', at) + 1 - at), "")) << ServerLog();
+  EXPECT_EQ(CountOf(ServerLog(), " enclave_removed enclave=enclave1"), 1U) << ServerLog();
+}
+
 TEST_F(FrontEndProcessTest, TwentyReloadsWhileRequestsFlowLoseNone) {
   StartCluster(1, "limits: {in_flight: 8, queue: 100}\nlog: {level: warning}\n");
   std::atomic<uint64_t> num_answered = 0;
@@ -244,7 +252,7 @@ TEST_F(FrontEndProcessTest, AThousandConnectionsAreServedInBoundedMemory) {
   StartCluster(1, "log: {level: warning}\n");
   RawClient client(cluster_->address());
   ASSERT_TRUE(client.Attest("tiny").ok());
-  const long before = ResidentKib(cluster_->server().pid());
+  const long before = testing::ResidentKib(cluster_->server().pid());
   std::vector<std::unique_ptr<v1::InferenceService::Stub>> stubs;
   for (size_t i = 0; i < kConnections; ++i) {
     grpc::ChannelArguments arguments;
@@ -266,7 +274,7 @@ TEST_F(FrontEndProcessTest, AThousandConnectionsAreServedInBoundedMemory) {
     EXPECT_TRUE(stubs[i]->GetVersion(&context, {}, &version).ok()) << i;
   }
   EXPECT_TRUE(client.Roundtrip(channel::RequestKind::kTensors, kInput, "tiny").ok());
-  const long growth = ResidentKib(cluster_->server().pid()) - before;
+  const long growth = testing::ResidentKib(cluster_->server().pid()) - before;
   RecordProperty("growth KiB", static_cast<int>(growth));
   if (kMeasuresMemory) {
     EXPECT_LE(growth, 100 * 1024) << "KiB";

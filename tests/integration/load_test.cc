@@ -53,7 +53,10 @@ class PausingServer {
     builder.RegisterService(&attestation_);
     server_ = builder.BuildAndStart();
   }
-  ~PausingServer() { server_->Shutdown(); }
+  ~PausingServer() { Stop(); }
+  // Nobody answers at its address any more.
+  void Stop() { server_->Shutdown(std::chrono::system_clock::now()); }
+  int num_infers() { return fake_.num_infers(); }
   PausingServer(const PausingServer&) = delete;
   PausingServer& operator=(const PausingServer&) = delete;
 
@@ -249,6 +252,29 @@ TEST(LoadTest, WhoseTimeIsOverBeforeItsTurnIsDroppedAndCounted) {
   EXPECT_EQ(level["answered"].get<int>() + level["failed"].get<int>() + level["dropped"].get<int>(), 100);
 }
 
+// A call to nobody fails in no time: sent one after the other, they would be counted by the hundred thousand.
+TEST(LoadTest, AClosedLoopWaitsWhereTheServerIsGone) {
+  for (const std::vector<std::string>& sessions : {std::vector<std::string>{}, {"--session-per-request"}}) {
+    PausingServer server(std::chrono::hours(1), seconds(0));
+    const testing::TempDir folder;
+    std::ofstream(folder.File("key.pem")) << server.PublicKey();
+    std::jthread end([&] {
+      testing::WaitFor([&] { return server.num_infers() > 100; });
+      server.Stop();
+    });
+    std::vector<std::string> arguments = {"--concurrency", "4",  "--duration", "3s",  "--warmup", "0s",
+                                          "--timeout",     "1s", "--output",   "json"};
+    arguments.insert(arguments.end(), sessions.begin(), sessions.end());
+    const CommandResult result = Load(server.address(), folder.File("key.pem"), arguments);
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    auto json = nlohmann::json::parse(result.out);
+    auto& level = json["levels"][0];
+    EXPECT_GE(level["answered"].get<int>(), 100);
+    EXPECT_GE(level["failed"].get<int>() + level["dropped"].get<int>(), 4) << "each of the four has met it";
+    EXPECT_LT(level["failed"].get<int>(), 100) << result.out;
+  }
+}
+
 TEST(LoadTest, WrongArgumentsSayWhatIsWrong) {
   const auto expect = [](const std::vector<std::string>& arguments, const std::string& says) {
     const CommandResult result = Load("127.0.0.1:1", "/nonexistent.pem", arguments);
@@ -262,7 +288,11 @@ TEST(LoadTest, WrongArgumentsSayWhatIsWrong) {
   expect({"--duration", "soon"}, "'soon' is not a time");
   expect({"--slo", "p99"}, "'p99' is no bound");
   expect({"--connections", "0"}, "--connections");
-  expect({"--raw", "/nonexistent/raw.csv"}, "/nonexistent.pem");
+  expect({"--slo", "p97=1s"}, "the report states p50, p90, p95, p99, p99.9 and max");
+  expect({"--wait", "soon"}, "/nonexistent.pem");
+  for (const char* option : {"--raw", "--hgrm", "--report"}) {
+    expect({option, "/nonexistent/file"}, std::string(option) + ": cannot create /nonexistent/file");
+  }
 }
 
 class LoadClusterTest : public ::testing::Test {
@@ -333,6 +363,25 @@ TEST_F(LoadClusterTest, ARestartOfTheEnclaveCostsErrorsOfItsOwnAndNewSessions) {
   auto& level = json["levels"][0];
   EXPECT_GT(level["answered"].get<int>(), 100) << result.out;
   EXPECT_GE(level["sessions_reopened"].get<int>(), 1) << result.out;
+}
+
+TEST_F(LoadClusterTest, AClosedLoopGoesOnWhenTheFrontEndIsBack) {
+  Start();
+  std::jthread restarts([this] {
+    testing::WaitFor([this] { return cluster_->enclave().Log().find(" request session=") != std::string::npos; });
+    cluster_->server().Kill();
+    cluster_->StartServer();
+  });
+  const CommandResult result =
+      LoadCluster({"--concurrency", "2", "--duration", "6s", "--warmup", "0s", "--output", "json"});
+  restarts.join();
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  auto json = nlohmann::json::parse(result.out);
+  auto& level = json["levels"][0];
+  EXPECT_GE(level["sessions_reopened"].get<int>(), 1) << result.out;
+  EXPECT_LT(level["failed"].get<int>(), 50) << result.out;
+  ASSERT_GT(level["slices"].size(), 2U);
+  EXPECT_GT(level["slices"][level["slices"].size() - 2]["answered"].get<int>(), 0) << result.out;
 }
 
 // The colours of the page's series, found in a part of a screenshot.

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <fstream>
 
 #include <gtest/gtest.h>
 
@@ -22,16 +21,6 @@ constexpr bool kSanitizerBuild = true;
 #else
 constexpr bool kSanitizerBuild = false;
 #endif
-
-long ResidentKib(pid_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(in, line);) {
-    if (line.rfind("VmRSS:", 0) == 0) {
-      return std::stol(line.substr(6));
-    }
-  }
-  return -1;
-}
 
 TEST(MemoryTest, TenThousandRequestsLeaveNoProcessLarger) {
   constexpr long kMaxGrowthKib = 2048;
@@ -55,12 +44,12 @@ TEST(MemoryTest, TenThousandRequestsLeaveNoProcessLarger) {
     ASSERT_TRUE(answer.ok()) << "request " << i << ": " << answer.status();
     if (i == 999) {
       for (const auto& [name, pid] : processes) {
-        after_warm_up.push_back(ResidentKib(pid));
+        after_warm_up.push_back(testing::ResidentKib(pid));
       }
     }
   }
   for (size_t i = 0; i < processes.size(); ++i) {
-    const long growth = ResidentKib(processes[i].second) - after_warm_up[i];
+    const long growth = testing::ResidentKib(processes[i].second) - after_warm_up[i];
     RecordProperty(processes[i].first + " growth KiB", static_cast<int>(growth));
     if (!kSanitizerBuild) {
       EXPECT_LE(growth, kMaxGrowthKib) << processes[i].first << " had " << after_warm_up[i] << " KiB";

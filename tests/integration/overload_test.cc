@@ -178,15 +178,7 @@ class OverloadTest : public ::testing::Test {
     }
     return out;
   }
-  long PeakKib() const {
-    std::ifstream in("/proc/" + std::to_string(server_->pid()) + "/status");
-    for (std::string line; std::getline(in, line);) {
-      if (line.starts_with("VmHWM:")) {
-        return std::stol(line.substr(6));
-      }
-    }
-    return -1;
-  }
+  long PeakKib() const { return testing::PeakKib(server_->pid()); }
 
   const testing::TempDir dir_;
   internal::v1::EnclaveState state_;

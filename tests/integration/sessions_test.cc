@@ -3,7 +3,6 @@
 
 // As many sessions as an enclave holds, all alive, through real processes: each is served, the next is refused with a
 // status that says why, and what they take is bounded.
-#include <fstream>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -32,16 +31,6 @@ constexpr bool kSanitizerBuild = true;
 constexpr bool kSanitizerBuild = false;
 #endif
 
-long ResidentKib(pid_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(in, line);) {
-    if (line.rfind("VmRSS:", 0) == 0) {
-      return std::stol(line.substr(6));
-    }
-  }
-  return -1;
-}
-
 const Bytes kInput(size_t{4} * 4, 0);  // NOLINT(cert-err58-cpp): test code
 
 absl::Status Ask(RawClient& client) { return client.Roundtrip(channel::RequestKind::kTensors, kInput, "tiny"); }
@@ -66,8 +55,8 @@ TEST(SessionsTest, TenThousandLiveAtATimeAreAllServedAndTheNextIsRefused) {
   RawClient first((*cluster)->address());
   ASSERT_TRUE(first.Attest("tiny").ok());
   ASSERT_TRUE(Ask(first).ok());
-  const long enclave_before = ResidentKib((*cluster)->enclave().pid());
-  const long server_before = ResidentKib((*cluster)->server().pid());
+  const long enclave_before = testing::ResidentKib((*cluster)->enclave().pid());
+  const long server_before = testing::ResidentKib((*cluster)->server().pid());
 
   // Each is used at once: one that has carried a request is never pushed out by a new one.
   std::mutex mu;
@@ -99,8 +88,8 @@ TEST(SessionsTest, TenThousandLiveAtATimeAreAllServedAndTheNextIsRefused) {
     const absl::Status served = Ask(first);
     EXPECT_TRUE(served.ok()) << i << ": " << served;
   }
-  const long enclave_growth = ResidentKib((*cluster)->enclave().pid()) - enclave_before;
-  const long server_growth = ResidentKib((*cluster)->server().pid()) - server_before;
+  const long enclave_growth = testing::ResidentKib((*cluster)->enclave().pid()) - enclave_before;
+  const long server_growth = testing::ResidentKib((*cluster)->server().pid()) - server_before;
   RecordProperty("enclave growth KiB", static_cast<int>(enclave_growth));
   RecordProperty("front end growth KiB", static_cast<int>(server_growth));
   if (!kSanitizerBuild) {

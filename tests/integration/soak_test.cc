@@ -10,7 +10,6 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
-#include <fstream>
 #include <map>
 #include <mutex>
 #include <random>
@@ -46,26 +45,6 @@ constexpr char kBlinded[] =
     "model: cifar10_resnet\nsegments: [{from: input, place: blinded, verify: true}]\n"
     "masking: {source: pads, pool: {requests: 16, memory: 256MiB, on_empty: enclave}}\n";
 constexpr char kInEnclave[] = "model: cifar10_resnet\nsegments: [{from: input, place: enclave, precision: int8}]\n";
-
-long ResidentKib(pid_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(in, line);) {
-    if (line.rfind("VmRSS:", 0) == 0) {
-      return std::stol(line.substr(6));
-    }
-  }
-  return -1;
-}
-
-size_t NumThreads(pid_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(in, line);) {
-    if (line.rfind("Threads:", 0) == 0) {
-      return std::stoul(line.substr(8));
-    }
-  }
-  return 0;
-}
 
 Tensor Picture(size_t number) {
   Tensor out(DataType::kFloat32, Shape({1, 3, 32, 32}));
@@ -190,7 +169,7 @@ class SoakTest : public ::testing::Test {
 TEST_F(SoakTest, NoAnswerIsWrongOrLostWhateverDies) {
   std::mt19937 random(20261127);  // NOLINT(cert-msc51-cpp): the same course of events every time
   long server_early = 0;
-  size_t threads_early = 0;
+  long threads_early = 0;
   uint64_t num_seen = 0;
   int num_stalls = 0;
   {
@@ -208,8 +187,8 @@ TEST_F(SoakTest, NoAnswerIsWrongOrLostWhateverDies) {
       num_stalls += testing::WaitFor([&] { return num_answered_ > num_seen + 8; }, kTimeout) ? 0 : 1;
       testing::WaitFor([&] { return clock_.SteadyNow() >= next; }, pause + seconds(1));
       if (server_early == 0 && clock_.SteadyNow() > begin + kDuration / 3) {
-        server_early = ResidentKib(cluster_->server().pid());
-        threads_early = NumThreads(cluster_->server().pid());
+        server_early = testing::ResidentKib(cluster_->server().pid());
+        threads_early = testing::NumThreads(cluster_->server().pid());
       }
     }
   }
@@ -235,9 +214,10 @@ TEST_F(SoakTest, NoAnswerIsWrongOrLostWhateverDies) {
   EXPECT_GE(num_killed_enclaves_, kFewest);
   EXPECT_GE(num_reloads_, kFewest);
   if (!kSanitizerBuild) {
-    EXPECT_LE(ResidentKib(cluster_->server().pid()) - server_early, 8 * 1024) << "front end, since a third of the time";
+    EXPECT_LE(testing::ResidentKib(cluster_->server().pid()) - server_early, 8 * 1024)
+        << "front end, since a third of the time";
   }
-  EXPECT_LE(NumThreads(cluster_->server().pid()), threads_early + 4);
+  EXPECT_LE(testing::NumThreads(cluster_->server().pid()), threads_early + 4);
   EXPECT_TRUE(cluster_->WaitServing());
   std::vector<testing::Process*> processes = {&cluster_->server()};
   for (size_t i = 0; i < kNumEnclaves; ++i) {

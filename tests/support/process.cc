@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 #include "lib/base/check.h"
 
@@ -35,6 +36,16 @@ std::string ReadAll(const std::string& path) {
   std::ostringstream out;
   out << in.rdbuf();
   return out.str();
+}
+
+long StatusOf(pid_t pid, std::string_view field) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with(field)) {
+      return std::stol(line.substr(field.size()));
+    }
+  }
+  return -1;
 }
 
 }  // namespace
@@ -117,6 +128,10 @@ CommandResult RunCommand(const std::vector<std::string>& argv, std::chrono::mill
   result.err = ReadAll(dir.File("err"));
   return result;
 }
+
+long ResidentKib(pid_t pid) { return StatusOf(pid, "VmRSS:"); }
+long PeakKib(pid_t pid) { return StatusOf(pid, "VmHWM:"); }
+long NumThreads(pid_t pid) { return StatusOf(pid, "Threads:"); }
 
 TempDir::TempDir() {
   std::string pattern = (std::filesystem::temp_directory_path() / "shoji_test_XXXXXX").string();

@@ -56,6 +56,12 @@ struct CommandResult {
 CommandResult RunCommand(const std::vector<std::string>& argv,
                          std::chrono::milliseconds timeout = std::chrono::seconds(60));
 
+// What /proc says of a process: the memory that it holds, and the most that it has held, in KiB; its threads. -1 where
+// it is gone.
+long ResidentKib(pid_t pid);
+long PeakKib(pid_t pid);
+long NumThreads(pid_t pid);
+
 // A new empty folder that is removed with the object.
 class TempDir {
  public:

@@ -26,10 +26,6 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
-void SetDeadline(grpc::ClientContext& context) {
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
-}
-
 template <size_t N>
 absl::StatusOr<std::array<uint8_t, N>> Fixed(const std::string& bytes) {
   std::array<uint8_t, N> out = {};
@@ -62,9 +58,16 @@ RawClient::RawClient(const std::string& address)
     : attestation_(v1::AttestationService::NewStub(Connect(address))),
       inference_(v1::InferenceService::NewStub(Connect(address))) {}
 
+void RawClient::Prepare(grpc::ClientContext& context) const {
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  if (!token_.empty()) {
+    context.AddMetadata("authorization", "Bearer " + token_);
+  }
+}
+
 absl::StatusOr<v1::GetEvidenceResponse> RawClient::GetEvidence(ByteSpan nonce, const std::string& model) {
   grpc::ClientContext context;
-  SetDeadline(context);
+  Prepare(context);
   v1::GetEvidenceRequest request;
   request.set_nonce(ToString(nonce));
   request.set_model(model);
@@ -104,7 +107,7 @@ absl::StatusOr<v1::OpenSessionRequest> RawClient::MakeHello() {
 
 absl::StatusOr<v1::OpenSessionResponse> RawClient::SendHello(const v1::OpenSessionRequest& hello) {
   grpc::ClientContext context;
-  SetDeadline(context);
+  Prepare(context);
   v1::OpenSessionResponse response;
   RETURN_IF_ERROR(rpc::FromGrpcStatus(inference_->OpenSession(&context, hello, &response)));
   return response;
@@ -117,14 +120,14 @@ absl::StatusOr<channel::SealedRequest> RawClient::Seal(channel::RequestKind kind
 
 absl::StatusOr<channel::SealedAnswer> RawClient::Send(const channel::SealedRequest& request) {
   grpc::ClientContext context;
-  SetDeadline(context);
+  Prepare(context);
   return Send(context, request);
 }
 
 absl::StatusOr<channel::SealedAnswer> RawClient::SendUntil(const channel::SealedRequest& request,
                                                            const std::function<bool()>& give_up) {
   grpc::ClientContext context;
-  SetDeadline(context);
+  Prepare(context);
   std::future<absl::StatusOr<channel::SealedAnswer>> answer =
       std::async(std::launch::async, [&] { return Send(context, request); });
   WaitFor([&] { return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready || give_up(); });

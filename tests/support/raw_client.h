@@ -41,6 +41,8 @@ class RawClient {
     return std::exchange(initiator_, std::move(session));
   }
 
+  // Goes with every call from then on.
+  void SetToken(std::string token) { token_ = std::move(token); }
   // Goes with every request from then on.
   void SetTraceParent(std::string traceparent) { traceparent_ = std::move(traceparent); }
 
@@ -62,10 +64,12 @@ class RawClient {
   absl::Status Roundtrip(channel::RequestKind kind, ByteSpan body, const std::string& model);
 
  private:
+  void Prepare(grpc::ClientContext& context) const;
   absl::StatusOr<channel::SealedAnswer> Send(grpc::ClientContext& context, const channel::SealedRequest& request);
 
   const std::unique_ptr<v1::AttestationService::Stub> attestation_;
   const std::unique_ptr<v1::InferenceService::Stub> inference_;
+  std::string token_;
   std::string traceparent_;
   attest::Manifest manifest_;
   digest::Sha256Digest manifest_digest_ = {};

@@ -24,6 +24,7 @@ struct CollateralServices {
   // PEM: the authorities that services' certificates may come from, instead of those that this machine trusts; empty:
   // those. For a cache, or a proxy that ends TLS, with an authority of its own.
   std::string ca_file;
+  std::string ca_file_named_by;  // for errors: "policy.yaml:7: key 'collateral.ca_file'", or nothing
   // What the cache may hold; the files written longest ago go first.
   size_t cache_max_files = 1000;
   uint64_t cache_max_bytes = uint64_t{64} << 20;

@@ -33,6 +33,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using testing::SgxTargets;
 using testing::SignedAnswer;
+using ::testing::StartsWith;
 using testing::TdxTargets;
 
 const SystemTime kThen = *ParseTime(testing::kGenuineTime);
@@ -275,12 +276,31 @@ TEST_F(IntelCollateralTest, AFileOfAuthoritiesThatHoldsNoneIsNamedWhenThePolicyI
     SHOJI_CHECK(policy.ok());
     return FetchingVerifier::Load(*policy, Network::kAsConfigured).status();
   };
-  EXPECT_THAT(std::string(load("nowhere.pem").message()), HasSubstr(dir_.File("nowhere.pem")));
+  EXPECT_THAT(
+      std::string(load("nowhere.pem").message()),
+      AllOf(StartsWith("/policy.yaml:"), HasSubstr("key 'collateral.ca_file': "), HasSubstr(dir_.File("nowhere.pem"))));
   for (const char* text : {"", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}) {
     ASSERT_TRUE(WriteFileAtomically(dir_.File("bad.pem"), AsBytes(text)).ok());
     EXPECT_THAT(std::string(load("bad.pem").message()),
-                AllOf(HasSubstr("collateral.ca_file " + dir_.File("bad.pem")), HasSubstr("no certificates in PEM")));
+                AllOf(StartsWith("/policy.yaml:"), HasSubstr("collateral.ca_file " + dir_.File("bad.pem")),
+                      HasSubstr("no certificates in PEM")));
   }
+}
+
+TEST_F(IntelCollateralTest, TheExampleOfAPolicyCanBeUsedWhereverItIsCopiedTo) {
+  const std::string copy = dir_.File("appraisal.yaml");
+  std::filesystem::copy_file(SHOJI_SOURCE_DIR "/config/appraisal.yaml", copy);
+  const auto policy = appraisal_file::LoadAppraisalPolicy(copy);
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  EXPECT_TRUE(FetchingVerifier::Load(*policy, Network::kAsConfigured).ok());
+}
+
+TEST_F(IntelCollateralTest, AFolderOfCollateralThatIsNotThereIsNamedWithTheLineThatListsIt) {
+  const auto policy = appraisal_file::ParseAppraisalPolicy("sgx: {unpinned: accepted}\ncollateral:\n  intel: [none]\n",
+                                                           dir_.File("policy.yaml"));
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  EXPECT_THAT(std::string(FetchingVerifier::Load(*policy, Network::kAsConfigured).status().message()),
+              StartsWith(dir_.File("policy.yaml") + ":3: key 'collateral.intel[0]': "));
 }
 
 TEST_F(IntelCollateralTest, TheCacheStaysWithinItsBounds) {

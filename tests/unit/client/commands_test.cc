@@ -3,7 +3,9 @@
 
 #include "client/commands/commands.h"
 
+#include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -14,8 +16,10 @@
 #include <gtest/gtest.h>
 
 #include "client/commands/arguments.h"
+#include "client/commands/load.h"
 #include "client/commands/report.h"
 #include "lib/base/reason.h"
+#include "tests/support/process.h"
 
 namespace shoji::client {
 namespace {
@@ -232,6 +236,44 @@ TEST(InferCommandTest, SaysThatTheServerIsDown) {
   const Outcome outcome = RunInferWith(arguments);
   EXPECT_EQ(outcome.code, kExitFailure);
   EXPECT_THAT(outcome.err, HasSubstr("UNAVAILABLE"));
+}
+
+TEST(InferCommandTest, SaysAtOnceWhoDoesNotAnswerAndForHowLongItIsTried) {
+  Arguments arguments;
+  arguments.server = "unix:/nonexistent/shoji.sock";
+  arguments.model = "pets";
+  arguments.deadline = "100ms";
+  arguments.wait = "2s";
+  const SteadyTime start = std::chrono::steady_clock::now();
+  const Outcome outcome = RunInferWith(arguments);
+  EXPECT_EQ(outcome.code, kExitFailure);
+  EXPECT_THAT(outcome.err,
+              ::testing::StartsWith("WAITING for up to 2 s: nobody answers at unix:/nonexistent/shoji.sock"));
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::seconds(1)) << "also beyond the time of a call";
+  arguments.wait = "soon";
+  EXPECT_THAT(RunInferWith(arguments).err, HasSubstr("'soon' is not a time"));
+}
+
+TEST(LoadCommandTest, WhatIsWrittenAtTheEndIsTriedBeforeTheServer) {
+  Arguments arguments;
+  arguments.server = "unix:/nonexistent/shoji.sock";
+  arguments.model = "pets";
+  const testing::TempDir folder;
+  const auto run = [&arguments](const LoadArguments& load) {
+    std::ostringstream out;
+    std::ostringstream err;
+    EXPECT_EQ(RunLoad(arguments, load, out, err), kExitUsage);
+    return err.str();
+  };
+  LoadArguments load;
+  load.report_file = folder.File("none/report.html");
+  EXPECT_THAT(run(load), HasSubstr("--report: cannot create " + load.report_file));
+  load.report_file.clear();
+  load.hgrm_file = folder.path();
+  EXPECT_THAT(run(load), HasSubstr("--hgrm: cannot write " + folder.path() + ": it is a folder"));
+  load.hgrm_file = load.raw_file = folder.File("both");
+  EXPECT_THAT(run(load), HasSubstr("both: --raw and --hgrm would write the same file"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path())) << "trying leaves nothing";
 }
 
 TEST(VerifyCommandTest, SaysThatTheServerIsDown) {

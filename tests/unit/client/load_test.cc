@@ -73,9 +73,20 @@ TEST(SloTest, NothingAnsweredKeepsNoBoundOnLatency) {
   EXPECT_FALSE(Measurement().Keeps(*ParseSlo("errors=100%")));
 }
 
+TEST(SloTest, AQuantileThatTheReportDoesNotStateIsRefusedWithThoseThatItDoes) {
+  for (const char* wrong : {"p97=1s", "p0=1s", "p100=1s", "p99.99=1s", "p099=1s", "p99.90=1s", "p101=1s", "px=1s"}) {
+    EXPECT_THAT(std::string(ParseSlo(wrong).status().message()),
+                HasSubstr("'" + std::string(wrong) + "': the report states p50, p90, p95, p99, p99.9 and max"));
+  }
+  for (const Quantile& quantile : kQuantiles) {
+    const absl::StatusOr<Slo> slo = ParseSlo(std::string(quantile.name) + "=1s");
+    ASSERT_TRUE(slo.ok()) << slo.status();
+    EXPECT_EQ(slo->quantile, quantile.value);
+  }
+}
+
 TEST(SloTest, AnythingElseIsAnErrorWithExamples) {
-  for (const char* wrong :
-       {"", "p99", "p99=", "p99=50", "p101=1s", "px=1s", "errors=1", "rate=fast", "p99=-1ms", "=1"}) {
+  for (const char* wrong : {"", "p99", "p99=", "p99=50", "errors=1", "rate=fast", "p99=-1ms", "=1"}) {
     EXPECT_THAT(std::string(ParseSlo(wrong).status().message()), HasSubstr("p99=50ms")) << wrong;
   }
 }

@@ -49,14 +49,18 @@ class KeyReleaserTest : public ::testing::Test {
     model.manifest.sealed = {attest::ResultRule(), queries};
     return model;
   }
-  std::unique_ptr<KeyReleaser> Releaser(SimulatedEvidence simulated = SimulatedEvidence::kAllow) {
+  std::unique_ptr<KeyReleaser> Releaser(SimulatedEvidence simulated = SimulatedEvidence::kAllow,
+                                        std::unique_ptr<Transport> transport = nullptr) {
     KeyReleaser::Options options;
     options.appraisal.simulated = simulated;
     options.appraisal.policy = policy_;
     options.appraisal.simulated_signers = {server_.signer.public_key()};
     options.clock = &server_.clock;
     options.wait = [this](std::chrono::milliseconds time) { server_.clock.Advance(time); };
-    options.warn = [this](const std::string&) { ++num_warnings_; };
+    options.warn = [this](const std::string& warning) {
+      ++num_warnings_;
+      last_warning_ = warning;
+    };
     server_.on_release = [this](const channel::KeyRelease& release) {
       ++num_released_;
       last_nonce_ = release.nonce;
@@ -65,7 +69,10 @@ class KeyReleaserTest : public ::testing::Test {
       EXPECT_TRUE(std::ranges::equal(release.file_key.Expose(), key_->Expose()));
       return outcome_;
     };
-    auto releaser = KeyReleaser::Create(std::move(options), std::make_unique<FakeTransport>(server_), *file_, *key_);
+    if (transport == nullptr) {
+      transport = std::make_unique<FakeTransport>(server_);
+    }
+    auto releaser = KeyReleaser::Create(std::move(options), std::move(transport), *file_, *key_);
     EXPECT_TRUE(releaser.ok()) << releaser.status();
     return *std::move(releaser);
   }
@@ -80,6 +87,7 @@ class KeyReleaserTest : public ::testing::Test {
   absl::Status outcome_;
   int num_released_ = 0;
   int num_warnings_ = 0;
+  std::string last_warning_;
   channel::ReleaseNonce last_nonce_ = {};
   channel::ManifestDigest last_manifest_ = {};
 };
@@ -182,6 +190,27 @@ TEST_F(KeyReleaserTest, AManifestThatChangedMeanwhileStopsTheRelease) {
   server_.Reload(Awaiting());
   EXPECT_EQ(ReasonOf(releaser->Release(*state, Deadline())), Reason::kStaleManifest);
   EXPECT_EQ(num_released_, 0);
+}
+
+class NobodyThere final : public FakeTransport {
+ public:
+  using FakeTransport::FakeTransport;
+  absl::StatusOr<EvidenceReply> GetSealedModelEvidence(const attest::Nonce& /*nonce*/,
+                                                       const digest::Sha256Digest& /*sealed_digest*/,
+                                                       SteadyTime /*deadline*/) override {
+    return NobodyAnswers(absl::UnavailableError("nobody answers"));
+  }
+};
+
+TEST_F(KeyReleaserTest, SaysAtOnceThatNobodyAnswersAndGivesUpSoon) {
+  const auto releaser = Releaser(SimulatedEvidence::kAllow, std::make_unique<NobodyThere>(server_));
+  const SteadyTime start = server_.clock.SteadyNow();
+  const auto state = releaser->Attest(start + std::chrono::seconds(60));
+  EXPECT_EQ(state.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_GE(server_.clock.SteadyNow() - start, std::chrono::seconds(5));
+  EXPECT_LE(server_.clock.SteadyNow() - start, std::chrono::seconds(6));
+  EXPECT_EQ(num_warnings_, 1);
+  EXPECT_EQ(last_warning_, "WAITING for up to 5 s: nobody answers");
 }
 
 }  // namespace

@@ -472,6 +472,34 @@ TEST_F(SessionTest, WaitsForAServerThatIsStartingAndSaysSoonThatThereIsNone) {
   EXPECT_LE(clock_.SteadyNow() - again, seconds(6));
 }
 
+TEST_F(SessionTest, SaysAtOnceThatNobodyAnswersAndForHowLongItTriesAgain) {
+  Session::Options options = GoodOptions();
+  options.create_timeout = seconds(60);
+  const SteadyTime start = clock_.SteadyNow();
+  std::vector<SteadyTime> told;
+  options.warn = [&](const std::string& warning) {
+    if (warning == "WAITING for up to 5 s: nobody answers") {
+      told.push_back(clock_.SteadyNow());
+    }
+  };
+  ASSERT_TRUE(Session::Create(options, std::make_unique<LateTransport>(server_, clock_, start + seconds(4))).ok());
+  ASSERT_EQ(told.size(), 1U) << "once, for all attempts";
+  EXPECT_EQ(told.front(), start);
+}
+
+TEST_F(SessionTest, WaitsForAServerAsLongAsItIsAskedToAlsoBeyondTheTimeOfACall) {
+  Session::Options options = GoodOptions();
+  options.create_timeout = seconds(10);
+  options.create_patience = seconds(40);
+  const SteadyTime start = clock_.SteadyNow();
+  EXPECT_TRUE(Session::Create(options, std::make_unique<LateTransport>(server_, clock_, start + seconds(38))).ok());
+  options.create_patience = seconds(2);
+  const SteadyTime again = clock_.SteadyNow();
+  const auto session = Session::Create(options, std::make_unique<LateTransport>(server_, clock_, again + seconds(9)));
+  EXPECT_EQ(session.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_LE(clock_.SteadyNow() - again, seconds(3));
+}
+
 TEST_F(SessionTest, SendsNothingWhenTheDeadlineHasPassed) {
   const auto session = GoodSession();
   const absl::StatusOr<Answer> answer = session->Infer(SomePicture(), clock_.SteadyNow());

@@ -224,6 +224,18 @@ TEST_F(VerifySavedTest, IsJudgedAsOfNowWhereNoTimeIsGiven) {
   EXPECT_THAT(outcome.out, HasSubstr("saved     1970-01-01T00:00:00Z, as the file says"));
 }
 
+TEST_F(VerifySavedTest, ATimeBeforeItWasSavedIsPointedOut) {
+  constexpr char kWarning[] = "WARNING: this evidence is judged as of a time before it was saved";
+  arguments_.verification_time = TimeText(saved_.saved_at - std::chrono::hours(1));
+  EXPECT_THAT(VerifySaved().out, HasSubstr(kWarning));
+  arguments_.output = OutputFormat::kJson;
+  EXPECT_THAT(VerifySaved().out, HasSubstr("\"verification_time_is_before_saving\": true"));
+  arguments_.verification_time = TimeText(saved_.saved_at);
+  EXPECT_THAT(VerifySaved().out, HasSubstr("\"verification_time_is_before_saving\": false"));
+  arguments_.output = OutputFormat::kText;
+  EXPECT_THAT(VerifySaved().out, Not(HasSubstr(kWarning)));
+}
+
 TEST_F(VerifySavedTest, IsNotFreshOnceItsManifestExpired) {
   arguments_.verification_time = TimeText(saved_.saved_at + std::chrono::hours(48));
   const Outcome outcome = VerifySaved();

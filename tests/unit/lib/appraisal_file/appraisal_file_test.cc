@@ -224,7 +224,8 @@ TEST(AppraisalFileTest, TheExampleIsAPolicyThatPinsAllItShould) {
   EXPECT_EQ(policy->sgx->unpinned, Unpinned::kRefused);
   EXPECT_EQ(policy->tdx->unpinned, Unpinned::kRefused);
   EXPECT_EQ(policy->sev_snp->unpinned, Unpinned::kRefused);
-  EXPECT_THAT(policy->intel_collateral, ElementsAre(Path(root + "collateral/intel")));
+  EXPECT_TRUE(policy->intel_collateral.empty() && policy->amd_collateral.empty())
+      << "it names no file that is not there";
   EXPECT_EQ(policy->models.size(), 1U);
 }
 

@@ -76,6 +76,16 @@ TEST_F(FileTest, AFolderOrAPipeIsNotAFile) {
   EXPECT_EQ(ReadFile(Path("pipe"), 10).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(FileTest, WhetherAFileCanBeWrittenIsKnownWithoutWritingIt) {
+  ASSERT_TRUE(WriteFileAtomically(Path("a"), AsBytes("old")).ok());
+  EXPECT_TRUE(CheckCanWrite(Path("a")).ok());
+  EXPECT_EQ(ToString(ReadFile(Path("a"), 100).value()), "old");
+  EXPECT_TRUE(CheckCanWrite(Path("b")).ok());
+  EXPECT_FALSE(std::filesystem::exists(Path("b")) || std::filesystem::exists(Path("b.part")));
+  EXPECT_EQ(CheckCanWrite(Path("no/such/folder")).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(CheckCanWrite(::testing::TempDir()).code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(FileTest, AMissingFolderIsAnErrorOfTheWrite) {
   EXPECT_EQ(WriteFileAtomically(Path("no/such/folder"), {}).code(), absl::StatusCode::kNotFound);
 }
