@@ -85,6 +85,10 @@ void GraphBuilder::AddQuantized(const std::string& name, const QuantizedForm& fo
   value->quantized = std::make_shared<QuantizedForm>(form);
 }
 
+void GraphBuilder::AddSequence(const std::string& name, std::vector<KnownValue*> elements) {
+  NewValue(name)->sequence = std::make_shared<const std::vector<KnownValue*>>(std::move(elements));
+}
+
 KnownValue* GraphBuilder::Find(const std::string& name) {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : found->second;
@@ -144,6 +148,9 @@ absl::StatusOr<Graph> GraphBuilder::Finish(const std::string& name) {
     KnownValue* value = Find(output);
     if (value == nullptr) {
       return absl::UnimplementedError("output " + Quoted(output) + ": this output of its node is not supported");
+    }
+    if (value->sequence != nullptr) {
+      return absl::UnimplementedError("output " + Quoted(output) + ": only tensors are supported as outputs");
     }
     if (value->constant != nullptr) {
       return absl::UnimplementedError("output " + Quoted(output) + ": it does not depend on the input");

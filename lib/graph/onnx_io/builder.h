@@ -50,6 +50,8 @@ class GraphBuilder {
   void AddAlias(const std::string& name, KnownValue* value);
   // `name` is a value of integers for which `form` stands.
   void AddQuantized(const std::string& name, const QuantizedForm& form);
+  // `name` is a sequence of tensors.
+  void AddSequence(const std::string& name, std::vector<KnownValue*> elements);
   bool IsOutput(const std::string& name) const;
   // Null when no node or input defined it.
   KnownValue* Find(const std::string& name);

@@ -136,6 +136,11 @@ absl::Status NodeScope::Alias(KnownValue* value) {
   return absl::OkStatus();
 }
 
+void NodeScope::DefineSequence(std::vector<KnownValue*> elements) {
+  builder_.AddSequence(proto_.output(0), std::move(elements));
+  builder_.AddFoldedNode(NodeName(proto_));
+}
+
 absl::Status NodeScope::DefineQuantized(const FakeQuantizeAttributes& step, KnownValue* source) {
   builder_.AddQuantized(proto_.output(0), {step, source, nullptr});
   builder_.AddFoldedNode(NodeName(proto_));

@@ -54,10 +54,13 @@ struct KnownValue {
   std::shared_ptr<const Tensor> constant;
   ValueId id = kNoValue;                     // in the graph being built; given when a node first uses it
   std::shared_ptr<QuantizedForm> quantized;  // of an activation that is integers; it never enters the graph itself
+  // Of a sequence: the tensors that it holds. It never enters the graph itself, and all else about it is empty.
+  std::shared_ptr<const std::vector<KnownValue*>> sequence;
 };
 
 // What a normalizer sees of one node of the file, and how it answers: with exactly one of Emit, EmitLast, Define,
-// Alias and DefineQuantized for the first output, or with an error. Lives for one call. Thread-compatible.
+// Alias, DefineSequence and DefineQuantized for the first output, or with an error. Lives for one call.
+// Thread-compatible.
 class NodeScope {
  public:
   // `inputs` has a null for each absent optional input. All arguments outlive the scope.
@@ -140,6 +143,9 @@ class NodeScope {
   // The first output is input 0 itself, or `value`.
   absl::Status Alias() { return Alias(inputs_[0]); }
   absl::Status Alias(KnownValue* value);
+
+  // The first output is a sequence.
+  void DefineSequence(std::vector<KnownValue*> elements);
 
   // The first output is `source`, a float32 value, in the 8 bits of `step`.
   absl::Status DefineQuantized(const FakeQuantizeAttributes& step, KnownValue* source);

@@ -23,10 +23,14 @@ enum class Integers {
   kRead,   // its normalizer knows them
 };
 
+// Whether an operator takes sequences of tensors.
+enum class Sequences { kRefused, kRead };
+
 struct Entry {
   std::string_view op_type;
   Normalizer normalizer;
   Integers integers = Integers::kRefused;
+  Sequences sequences = Sequences::kRefused;
 };
 
 constexpr Entry kNormalizers[] = {
@@ -41,6 +45,7 @@ constexpr Entry kNormalizers[] = {
     {"Celu", NormalizeCelu},
     {"Clip", NormalizeClip},
     {"Concat", NormalizeConcat, Integers::kMoved},
+    {"ConcatFromSequence", NormalizeConcatFromSequence, Integers::kRefused, Sequences::kRead},
     {"Constant", NormalizeConstant},
     {"ConstantOfShape", NormalizeConstantOfShape},
     {"Conv", NormalizeConv},
@@ -112,6 +117,11 @@ constexpr Entry kNormalizers[] = {
     {"Reshape", NormalizeReshape, Integers::kMoved},
     {"Round", NormalizeUnary},
     {"Selu", NormalizeSelu},
+    {"SequenceAt", NormalizeSequenceAt, Integers::kRefused, Sequences::kRead},
+    {"SequenceConstruct", NormalizeSequenceConstruct},
+    {"SequenceEmpty", NormalizeSequenceEmpty},
+    {"SequenceInsert", NormalizeSequenceInsert, Integers::kRefused, Sequences::kRead},
+    {"SequenceLength", NormalizeSequenceLength, Integers::kRefused, Sequences::kRead},
     {"Shape", NormalizeShape, Integers::kRead},
     {"Sigmoid", NormalizeUnary},
     {"Sign", NormalizeUnary},
@@ -122,6 +132,7 @@ constexpr Entry kNormalizers[] = {
     {"Softsign", NormalizeUnary},
     {"SpaceToDepth", NormalizeSpaceToDepth, Integers::kMoved},
     {"Split", NormalizeSplit, Integers::kMoved},
+    {"SplitToSequence", NormalizeSplitToSequence},
     {"Sqrt", NormalizeUnary},
     {"Squeeze", NormalizeSqueeze, Integers::kMoved},
     {"Sub", NormalizeBinary},
@@ -153,6 +164,7 @@ constexpr Entry kRuntimeNormalizers[] = {
     {"QLinearLeakyRelu", NormalizeQLinearUnary, Integers::kRead},
     {"QLinearMul", NormalizeQLinearBinary, Integers::kRead},
     {"QLinearSigmoid", NormalizeQLinearUnary, Integers::kRead},
+    {"QLinearSoftmax", NormalizeQLinearUnary, Integers::kRead},
     {"QuantizeLinear", NormalizeQuantizeLinear},
     {"QuickGelu", NormalizeQuickGelu},
 };
@@ -212,6 +224,12 @@ Normalizer FindNormalizer(const std::string& domain, const std::string& op_type)
 
 absl::Status Normalize(NodeScope& node) {
   const Entry& entry = *FindEntry(node.domain(), node.op_type());
+  for (const KnownValue* input : node.inputs()) {
+    if (input != nullptr && input->sequence != nullptr && entry.sequences == Sequences::kRefused) {
+      return node.Unimplemented("reads " + Quoted(input->name) +
+                                ", a sequence of tensors, which only operators for sequences may do");
+    }
+  }
   const auto quantized = std::find_if(node.inputs().begin(), node.inputs().end(), [](const KnownValue* input) {
     return input != nullptr && input->quantized != nullptr;
   });

@@ -60,6 +60,8 @@ absl::StatusOr<KnownValue*> StepMax(NodeScope& node, const std::string& suffix, 
 
 // normalize_softmax.cc
 absl::Status NormalizeSoftmax(NodeScope& node);
+// As it is since, or was before, operator set `opset`.
+absl::Status EmitSoftmax(NodeScope& node, int64_t opset);
 absl::Status NormalizeLogSoftmax(NodeScope& node);
 
 // normalize_elementwise.cc
@@ -103,6 +105,15 @@ absl::Status NormalizePad(NodeScope& node);
 absl::Status NormalizeSlice(NodeScope& node);
 absl::Status NormalizeSplit(NodeScope& node);
 absl::Status NormalizeGather(NodeScope& node);
+
+// normalize_sequence.cc
+absl::Status NormalizeSequenceConstruct(NodeScope& node);
+absl::Status NormalizeSequenceEmpty(NodeScope& node);
+absl::Status NormalizeSequenceInsert(NodeScope& node);
+absl::Status NormalizeSequenceAt(NodeScope& node);
+absl::Status NormalizeSequenceLength(NodeScope& node);
+absl::Status NormalizeSplitToSequence(NodeScope& node);
+absl::Status NormalizeConcatFromSequence(NodeScope& node);
 
 // normalize_constant.cc
 absl::Status NormalizeConstant(NodeScope& node);

@@ -312,6 +312,9 @@ absl::Status NormalizeQLinearUnary(NodeScope& node) {
     RETURN_IF_ERROR(NormalizeGlobalAveragePool(twin));
   } else if (op == "QLinearLeakyRelu") {
     RETURN_IF_ERROR(NormalizeLeakyRelu(twin));
+  } else if (op == "QLinearSoftmax") {
+    ASSIGN_OR_RETURN(const int64_t opset, node.Int("opset", node.opset()));
+    RETURN_IF_ERROR(EmitSoftmax(twin, opset));
   } else {
     RETURN_IF_ERROR(twin.EmitLast(Op::kSigmoid, {}, x->shape, {x}));
   }

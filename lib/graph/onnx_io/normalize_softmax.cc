@@ -17,10 +17,10 @@ struct Domain {
   int64_t axis = 0;
 };
 
-absl::StatusOr<Domain> DomainOf(const NodeScope& node) {
+absl::StatusOr<Domain> DomainOf(const NodeScope& node, int64_t opset) {
   RETURN_IF_ERROR(node.RequireInputs(1));
   const Shape& x = node.shape(0);
-  ASSIGN_OR_RETURN(int64_t axis, node.Int("axis", node.opset() < 13 ? 1 : -1));
+  ASSIGN_OR_RETURN(int64_t axis, node.Int("axis", opset < 13 ? 1 : -1));
   ASSIGN_OR_RETURN(axis, node.Axis(axis, x.rank()));
   if (x.num_elements() == 0) {
     return node.Invalid("its input has no elements");
@@ -31,7 +31,7 @@ absl::StatusOr<Domain> DomainOf(const NodeScope& node) {
     (static_cast<int64_t>(i) < axis ? rows : columns) *= x[i];
   }
   // One axis alone carries more than one element: the same as over that axis.
-  if (node.opset() >= 13 || columns == x[static_cast<size_t>(axis)]) {
+  if (opset >= 13 || columns == x[static_cast<size_t>(axis)]) {
     return Domain{x, axis};
   }
   ASSIGN_OR_RETURN(Shape flat, node.MakeShape({rows, columns}));
@@ -48,8 +48,10 @@ absl::StatusOr<KnownValue*> Enter(NodeScope& node, const Domain& domain) {
 
 }  // namespace
 
-absl::Status NormalizeSoftmax(NodeScope& node) {
-  ASSIGN_OR_RETURN(const Domain domain, DomainOf(node));
+absl::Status NormalizeSoftmax(NodeScope& node) { return EmitSoftmax(node, node.opset()); }
+
+absl::Status EmitSoftmax(NodeScope& node, int64_t opset) {
+  ASSIGN_OR_RETURN(const Domain domain, DomainOf(node, opset));
   ASSIGN_OR_RETURN(KnownValue * x, Enter(node, domain));
   if (domain.shape == node.shape(0)) {
     return node.EmitLast(Op::kSoftmax, AxisAttributes{domain.axis}, domain.shape, {x});
@@ -61,7 +63,7 @@ absl::Status NormalizeSoftmax(NodeScope& node) {
 
 // (x - max) - log(sum(e^(x - max))): the logarithm of a Softmax that has become 0 would be lost.
 absl::Status NormalizeLogSoftmax(NodeScope& node) {
-  ASSIGN_OR_RETURN(const Domain domain, DomainOf(node));
+  ASSIGN_OR_RETURN(const Domain domain, DomainOf(node, node.opset()));
   ASSIGN_OR_RETURN(KnownValue * x, Enter(node, domain));
   ASSIGN_OR_RETURN(KnownValue * max, StepMax(node, "max", x, {domain.axis}));
   ASSIGN_OR_RETURN(KnownValue * shifted, node.StepBinary("shifted", Op::kSub, x, max));

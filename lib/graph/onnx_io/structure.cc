@@ -78,7 +78,7 @@ std::string AdviceFor(const ::onnx::NodeProto& node) {
   if (op == "Resize" || op == "Upsample") {
     return "; leave resizing pictures to the model's preprocessing";
   }
-  if (op == "Loop" || op == "Scan" || op.rfind("Sequence", 0) == 0 || op.rfind("Optional", 0) == 0) {
+  if (op == "Loop" || op == "Scan" || op == "SequenceMap" || op.rfind("Optional", 0) == 0) {
     return "; export the model by tracing, with a fixed input shape";
   }
   return "";
@@ -152,9 +152,6 @@ class NameCheck {
   absl::Status DefineOutputs(const ::onnx::NodeProto& node) {
     if (!node_names_.insert(NodeName(node)).second) {
       return absl::InvalidArgumentError(NodeLabel(node) + ": two nodes have this name");
-    }
-    if (node.output_size() == 0 || node.output(0).empty()) {
-      return absl::InvalidArgumentError(NodeLabel(node) + ": makes nothing");
     }
     for (const std::string& output : node.output()) {
       if (output.empty()) {
@@ -273,8 +270,8 @@ absl::Status CheckNode(const ::onnx::NodeProto& node, const LargeTensors& large,
   if (node.input_size() > kMaxPerNode || node.output_size() > kMaxPerNode || node.attribute_size() > kMaxPerNode) {
     return absl::ResourceExhaustedError(where + ": more than 1024 inputs, outputs or attributes");
   }
-  if (node.output_size() == 0) {
-    return absl::InvalidArgumentError(where + ": it makes no value");
+  if (node.output_size() == 0 || node.output(0).empty()) {
+    return absl::InvalidArgumentError(where + ": makes nothing");
   }
   if (IsIf(node)) {
     return CheckBranches(node, options.max_nodes);

@@ -251,6 +251,9 @@ TEST(BranchesTest, BranchesThatContradictThemselvesAreRefused) {
                       "node `pick` (If): each of its branches must have no inputs and 1 outputs, as it has");
   OnnxBuilder input;
   ExpectBranchRefused(input.Input("i", {1, 2}).Node("Neg", {"i"}, {"n"}).Output("n"), kInvalid, "must have no inputs");
+  OnnxBuilder lost;
+  lost.Node("Neg", {"x"}, {"n"}).Ints("shape", {2}).Node("Reshape", {"x", "shape"}, {}).Named("lost").Output("n");
+  ExpectBranchRefused(lost, kInvalid, "node `pick/lost` (Reshape): makes nothing");
   OnnxBuilder dangling;
   ExpectBranchRefused(dangling.Node("Neg", {"gone"}, {"n"}).Output("n"), kInvalid,
                       "node `pick` (If): node `n` (Neg) in its branch reads `gone`, which nothing before it makes");

@@ -168,6 +168,18 @@ TEST_F(RuntimeDomainTest, AveragesAndSigmoids) {
   ExpectNear(Meaning("sigmoid", "s2"), {0.75F, 0.5F});  // of 1.5 and 0.5: 0.82 and 0.62
 }
 
+TEST_F(RuntimeDomainTest, SoftmaxIsThatOfTheOperatorSetItNames) {
+  Own("QLinearSoftmax", {"q", "s", "z", "s2", "z"}, "softmax").Attribute("axis", int64_t{3});
+  builder_.Attribute("opset", int64_t{13});
+  ExpectNear(Meaning("softmax", "s2"), {0.25F, 0.75F, 0, 1});  // 0.27, 0.73, 0.00 and 1.00
+}
+
+TEST_F(RuntimeDomainTest, SoftmaxOfOldOperatorSetsIsOverAllThatFollows) {
+  Own("QLinearSoftmax", {"q", "s", "z", "s2", "z"}, "softmax").Attribute("axis", int64_t{1});
+  builder_.Attribute("opset", int64_t{12});
+  ExpectNear(Meaning("softmax", "s2"), {0, 0, 0, 0.75F});  // 0.04, 0.11, 0.00 and 0.84
+}
+
 TEST_F(RuntimeDomainTest, ConcatBringsItsOperandsToOneScale) {
   builder_.Node("MaxPool", {"q"}, {"max"}).Attribute("kernel_shape", {1, 2});
   Own("QLinearConcat", {"s1", "z", "max", "s", "z", "q", "s", "z"}, "joined").Attribute("axis", int64_t{3});
