@@ -44,9 +44,10 @@ struct ImportedModel {
 // last libonnx's shape inference, which must agree: it meets only files that all the others accepted. A file newer than
 // libonnx passes without its two steps; a note of the graph says so. A dynamic batch dimension (0 and -1 too) becomes
 // 1; initializers that are also listed as inputs are constants. Constant sub-graphs are folded (at most 64 MiB and four
-// times the file), Identity and inference-time Dropout removed unless they make an output, nodes that no output depends
-// on dropped; BatchNormalization and every other computing node stays, so that a policy may cut there. What stays is
-// float32, where the file says float16, bfloat16 or double too. The model may come from an adversary: errors are
+// times the file), functions and the branch that an If takes put in their place, Identity and inference-time Dropout
+// removed unless they make an output, nodes that no output depends on dropped; BatchNormalization and every other
+// computing node stays, so that a policy may cut there. What stays is float32, where the file says float16, bfloat16 or
+// double too. The model may come from an adversary: errors are
 // INVALID_ARGUMENT (malformed; names the node or value), UNIMPLEMENTED (an operator, attribute form, type or version
 // that is not supported; names node and operator), RESOURCE_EXHAUSTED (over the limits); others name a file that cannot
 // be read. Never throws.
