@@ -293,14 +293,7 @@ TEST_F(BatchStageTest, WhoFindsThePoolEmptyIsTreatedAsThePolicySaysAndTheOthersA
   // One pad and nobody to make another.
   for (const bool rejects : {true, false}) {
     PadFiller filler(1);
-    const ModelContext usual = Context();
-    const ModelContext context = {.accelerators = usual.accelerators,
-                                  .readiness = usual.readiness,
-                                  .slots = usual.slots,
-                                  .clock = usual.clock,
-                                  .quarantine = usual.quarantine,
-                                  .filler = filler,
-                                  .events = usual.events};
+    const ModelContext context = ContextWith(filler);
     const std::string on_empty = rejects ? "reject" : "enclave";
     const auto model = Load(kBlinded + "masking: {pool: {requests: 1, on_empty: " + on_empty + "}}\n", context);
     while (model->counts().pads_available != 1) {

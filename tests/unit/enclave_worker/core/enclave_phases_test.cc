@@ -17,6 +17,7 @@
 #include "lib/graph/onnx_import.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/onnx_builder.h"
+#include "tests/unit/enclave_worker/core/model_surroundings.h"
 
 namespace shoji::enclave {
 namespace {
@@ -56,7 +57,7 @@ class EnclavePhasesTest : public ::testing::Test {
       source.policy.model = name;
       source.policy.segments.emplace_back();
       source.batching.max_batch = name == kBatched ? 2 : 1;
-      served.models.push_back(*Model::Create(std::move(source), context_));
+      served.models.push_back(*Model::Create(std::move(source), surroundings_.context));
     }
     enclave_ = *Enclave::Create({&clock_, {}, "test", nullptr}, std::move(served));
   }
@@ -86,18 +87,7 @@ class EnclavePhasesTest : public ::testing::Test {
   bool IsShort(const std::string& model) { return enclave_->IsShort(model, channel::SealedRequestSize(8)); }
 
   SteppingClock clock_;
-  ReadinessSignal readiness_;
-  ComputeSlots slots_{4, clock_};
-  Quarantine quarantine_{clock_, {}};
-  PadFiller filler_{0};
-  AcceleratorRegistry registry_{{}};
-  const ModelContext context_{.accelerators = registry_,
-                              .readiness = readiness_,
-                              .slots = slots_,
-                              .clock = clock_,
-                              .quarantine = quarantine_,
-                              .filler = filler_,
-                              .events = nullptr};
+  ModelSurroundings surroundings_{clock_};
   std::unique_ptr<Enclave> enclave_;
 };
 

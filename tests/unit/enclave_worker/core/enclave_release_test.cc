@@ -24,6 +24,7 @@
 #include "lib/graph/onnx_import.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/onnx_builder.h"
+#include "tests/unit/enclave_worker/core/model_surroundings.h"
 
 namespace shoji::enclave {
 namespace {
@@ -57,7 +58,7 @@ class EnclaveReleaseTest : public ::testing::Test {
     source.sealed = {.sealed_digest = kSealedDigest, .terms = {}, .budget = keys_.BudgetOf(kSealedDigest)};
     source.sealed->terms.queries_per_release = kQueries;
     source.sealed->terms.results = results_;
-    return Model::Create(std::move(source), context_);
+    return Model::Create(std::move(source), surroundings_.context);
   }
   AwaitedModel Awaited(const std::string& name) {
     AwaitedModel model;
@@ -72,7 +73,7 @@ class EnclaveReleaseTest : public ::testing::Test {
   }
   Served StateWith(std::vector<AwaitedModel> awaited) {
     Served served;
-    served.models.push_back(*Model::Create(Source("clear"), context_));
+    served.models.push_back(*Model::Create(Source("clear"), surroundings_.context));
     served.awaited = std::move(awaited);
     return served;
   }
@@ -142,18 +143,7 @@ class EnclaveReleaseTest : public ::testing::Test {
   static constexpr Reason kNone = Reason::kUnspecified;
 
   testing::FakeClock clock_;
-  ReadinessSignal readiness_;
-  ComputeSlots slots_{4, clock_};
-  Quarantine quarantine_{clock_, {}};
-  PadFiller filler_{0};
-  AcceleratorRegistry registry_{{}};
-  const ModelContext context_{.accelerators = registry_,
-                              .readiness = readiness_,
-                              .slots = slots_,
-                              .clock = clock_,
-                              .quarantine = quarantine_,
-                              .filler = filler_,
-                              .events = nullptr};
+  ModelSurroundings surroundings_{clock_};
   sealed_model::FileKey key_;
   absl::Status open_error_;
   attest::ResultRule results_;

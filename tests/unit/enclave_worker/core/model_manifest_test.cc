@@ -16,6 +16,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/in_process_accelerator.h"
 #include "tests/support/onnx_builder.h"
+#include "tests/unit/enclave_worker/core/model_surroundings.h"
 
 namespace shoji::enclave {
 namespace {
@@ -41,13 +42,16 @@ class ModelManifestTest : public ::testing::Test {
     }
     EXPECT_TRUE((*calibrator)->Observe({&input}).ok());
     ranges_ = *(*calibrator)->Finish();
+  }
+
+  static std::vector<AcceleratorRegistry::Member> OneAccelerator() {
     std::vector<AcceleratorRegistry::Member> members;
     AcceleratorRegistry::Member& member = members.emplace_back();
     member.accelerator = std::make_unique<InProcessAccelerator>(kAccelerator);
     member.identity.name = kAccelerator;
     member.identity.operator_name = kAccelerator;
     member.identity.address = kAccelerator;
-    registry_ = std::make_unique<AcceleratorRegistry>(std::move(members));
+    return members;
   }
 
   ModelSource Source(const std::string& policy) const {
@@ -66,14 +70,7 @@ class ModelManifestTest : public ::testing::Test {
     return terms;
   }
   std::unique_ptr<Model> Load(ModelSource source) {
-    const ModelContext context{.accelerators = *registry_,
-                               .readiness = readiness_,
-                               .slots = slots_,
-                               .clock = clock_,
-                               .quarantine = quarantine_,
-                               .filler = filler_,
-                               .events = nullptr};
-    auto model = Model::Create(std::move(source), context);
+    auto model = Model::Create(std::move(source), surroundings_.context);
     EXPECT_TRUE(model.ok()) << model.status();
     return model.ok() ? *std::move(model) : nullptr;
   }
@@ -82,11 +79,7 @@ class ModelManifestTest : public ::testing::Test {
   const testing::FakeClock clock_;
   const Bytes onnx_;
   quantization::ActivationRanges ranges_;
-  ReadinessSignal readiness_;
-  ComputeSlots slots_{4, clock_};
-  Quarantine quarantine_{clock_, {}};
-  PadFiller filler_{0};
-  std::unique_ptr<AcceleratorRegistry> registry_;
+  ModelSurroundings surroundings_{clock_, OneAccelerator()};
 };
 
 TEST_F(ModelManifestTest, NamesTheNodesBeforeWhichNothingIsOpened) {

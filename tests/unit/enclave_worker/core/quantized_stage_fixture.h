@@ -92,6 +92,18 @@ class QuantizedStageFixture : public ::testing::Test {
             .threads_per_run = threads};
   }
 
+  // The same but for who makes the pads.
+  ModelContext ContextWith(PadFiller& filler) {
+    const ModelContext usual = Context();
+    return {.accelerators = usual.accelerators,
+            .readiness = usual.readiness,
+            .slots = usual.slots,
+            .clock = usual.clock,
+            .quarantine = usual.quarantine,
+            .filler = filler,
+            .events = usual.events};
+  }
+
   std::unique_ptr<Model> Load(const std::string& policy, const ModelContext& context) {
     const auto parsed = policy_file::ParsePolicy("model: m\n" + policy, "policy");
     EXPECT_TRUE(parsed.ok()) << parsed.status();

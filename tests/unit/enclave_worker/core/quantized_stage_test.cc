@@ -211,14 +211,7 @@ TEST_F(QuantizedStageTest, MaskedMessagesOfTwoRunsOfOneInputShareNothing) {
 
 TEST_F(QuantizedStageTest, AnEmptyPoolFollowsThePolicy) {
   PadFiller no_filler(0);
-  const ModelContext usual = Context();
-  const ModelContext context = {.accelerators = usual.accelerators,
-                                .readiness = usual.readiness,
-                                .slots = usual.slots,
-                                .clock = usual.clock,
-                                .quarantine = usual.quarantine,
-                                .filler = no_filler,
-                                .events = usual.events};
+  const ModelContext context = ContextWith(no_filler);
   const auto computed = Answer(*Load(kBlinded, context), 4);
   ASSERT_TRUE(computed.ok());
   EXPECT_EQ(*computed, Expected(4));
