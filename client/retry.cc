@@ -66,10 +66,8 @@ absl::Status NobodyAnswers(absl::Status status) {
   return status;
 }
 
-bool HasNobodyAnswered(const absl::Status& status) { return status.GetPayload(kNobodyAnswersUrl).has_value(); }
-
 bool Patience::IsOver(const absl::Status& status, SteadyTime now) {
-  if (!HasNobodyAnswered(status)) {
+  if (!status.GetPayload(kNobodyAnswersUrl).has_value()) {
     since_.reset();
     is_announced_ = false;
     return false;

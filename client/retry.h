@@ -29,8 +29,6 @@ NextStep NextStepAfter(const absl::Status& status);
 // see Patience.
 absl::Status NobodyAnswers(absl::Status status);
 
-bool HasNobodyAnswered(const absl::Status& status);
-
 // How long a first contact is tried where nobody answers, unless it is said otherwise.
 inline constexpr std::chrono::milliseconds kFirstPatience = std::chrono::seconds(5);
 

@@ -36,6 +36,11 @@ nanoseconds CpuTime() {
   return of(usage.ru_utime) + of(usage.ru_stime);
 }
 
+// Whether nobody answered: what a server says of itself has a reason.
+bool IsOfConnection(const absl::Status& status) {
+  return absl::IsUnavailable(status) && ReasonOf(status) == Reason::kUnspecified;
+}
+
 }  // namespace
 
 Generator::Generator(const Options& options, Target target, const Clock& clock, std::ofstream* raw,
@@ -220,7 +225,7 @@ absl::Status Generator::Judge(const Session::Channel& channel, uint64_t sequence
 
 bool Generator::EndsSession(const absl::Status& status) const {
   return !status.ok() && (NextStepAfter(status) == NextStep::kAttest ||
-                          (options_.mode == Mode::kConcurrency && HasNobodyAnswered(status)));
+                          (options_.mode == Mode::kConcurrency && IsOfConnection(status)));
 }
 
 void Generator::Send(size_t lane, std::shared_ptr<const Session::Channel> channel, SteadyTime intended) {
@@ -278,7 +283,7 @@ bool Generator::SendInOwnSession(SteadyTime intended) {
     Attest(under.get()).IgnoreError();  // the next one finds out
   }
   Finish(sample);
-  return !HasNobodyAnswered(sample.status);
+  return !IsOfConnection(sample.status);
 }
 
 void Generator::WorkInOwnSessions(const std::stop_token& stop) {

@@ -7,9 +7,9 @@
 // from then: a server that stalls is charged for every request that should have been sent meanwhile, and not only for
 // those that were (coordinated omission, as Gil Tene calls leaving them out). A request whose turn does not come in
 // time, because `max_in_flight` are out or no session is open, waits in line, is late, and is dropped once its time-out
-// has passed. At a concurrency a request is meant to be sent when the one before it has ended; where nobody answers at
-// the server's address it waits in line too, until somebody does: a call that fails before it leaves this machine ends
-// at once, and the next one after it would measure how fast this machine can fail.
+// has passed. At a concurrency a request is meant to be sent when the one before it has ended; where the connection
+// is lost it waits in line too, until there is another: a call that fails before it leaves this machine ends at once,
+// and the next one after it would measure how fast this machine can fail.
 #pragma once
 
 #include <atomic>

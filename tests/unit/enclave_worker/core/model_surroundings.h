@@ -19,18 +19,18 @@ namespace shoji::enclave {
 // What a model needs around it: slots for everybody, a filler that makes no pads, and no accelerators, unless a test
 // brings its own. Outlives the models.
 struct ModelSurroundings {
-  explicit ModelSurroundings(const Clock& clock, std::vector<AcceleratorRegistry::Member> members = {})
-      : slots(4, clock), quarantine(clock, {}), registry(std::move(members)), clock(clock) {}
+  explicit ModelSurroundings(const Clock& time, std::vector<AcceleratorRegistry::Member> members = {})
+      : clock(time), slots(4, time), quarantine(time, {}), registry(std::move(members)) {}
   ModelSurroundings(const ModelSurroundings&) = delete;
   ModelSurroundings& operator=(const ModelSurroundings&) = delete;
   ~ModelSurroundings() = default;
 
+  const Clock& clock;
   ReadinessSignal readiness;
   ComputeSlots slots;
   Quarantine quarantine;
   PadFiller filler{0};
   AcceleratorRegistry registry;
-  const Clock& clock;
   const ModelContext context{.accelerators = registry,
                              .readiness = readiness,
                              .slots = slots,
