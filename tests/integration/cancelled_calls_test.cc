@@ -10,11 +10,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <deque>
 #include <fstream>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -26,6 +23,7 @@
 #include "shoji/v1/inference.grpc.pb.h"
 #include "tests/support/cluster.h"
 #include "tests/support/raw_client.h"
+#include "tests/support/scrape.h"
 
 namespace shoji {
 namespace {
@@ -38,10 +36,7 @@ constexpr char kModel[] = "cifar10_resnet";
 constexpr char kPatient[] = "patient-0123456789abcdef0123456789";
 constexpr char kFickle[] = "fickle-0123456789abcdef0123456789a";
 constexpr int kConnections = 3;
-constexpr size_t kUnderWay = 40;  // of each connection; together more than an enclave's workers and queue
-// Between two calls of one of them: what is shown is what a call that was taken back leaves behind, not how much of a
-// processor a flood takes.
-constexpr std::chrono::milliseconds kBetween(5);
+constexpr size_t kAtATime = 12;  // of each connection; together more than the front end sends on
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kSanitizerBuild = true;
@@ -51,7 +46,7 @@ constexpr bool kSanitizerBuild = false;
 
 const Bytes kPicture(size_t{3} * 32 * 32, 7);  // NOLINT(cert-err58-cpp): test code
 
-// Asks without a pause, and takes back each call as soon as `kUnderWay` younger ones are under way.
+// Asks for `kAtATime` answers, takes back all the others when it has got the first, and asks again.
 class FickleCaller {
  public:
   // Counts in `num_taken_back` the calls that were not answered before.
@@ -63,16 +58,35 @@ class FickleCaller {
     stub_ = v1::InferenceService::NewStub(
         grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
   }
-  ~FickleCaller() {
-    while (!calls_.empty()) {
-      TakeBack();
-    }
-  }
+  ~FickleCaller() = default;
   FickleCaller(const FickleCaller&) = delete;
   FickleCaller& operator=(const FickleCaller&) = delete;
 
   absl::Status Attest() { return client_.Attest(kModel); }
-  // Asks once more.
+  void Round() {
+    for (size_t i = 0; i < kAtATime; ++i) {
+      ASSERT_NO_FATAL_FAILURE(Ask());
+    }
+    Await(*calls_.front());
+    for (const std::unique_ptr<Call>& call : calls_) {
+      call->context.TryCancel();
+    }
+    for (const std::unique_ptr<Call>& call : calls_) {
+      Await(*call);
+      num_taken_back_ += call->status.error_code() == grpc::StatusCode::CANCELLED ? 1U : 0U;
+    }
+    calls_.clear();
+  }
+
+ private:
+  struct Call {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<v1::InferResponse>> reader;
+    v1::InferResponse response;
+    grpc::Status status;
+    bool is_done = false;
+  };
+
   void Ask() {
     const auto sealed = client_.Seal(channel::RequestKind::kPicture, kPicture, kModel);
     ASSERT_TRUE(sealed.ok()) << sealed.status();
@@ -86,38 +100,20 @@ class FickleCaller {
     call.context.AddMetadata("authorization", std::string("Bearer ") + kFickle);
     call.reader = stub_->AsyncInfer(&call.context, request, &queue_);
     call.reader->Finish(&call.response, &call.status, &call);
-    if (calls_.size() > kUnderWay) {
-      TakeBack();
-    }
   }
-
- private:
-  struct Call {
-    grpc::ClientContext context;
-    std::unique_ptr<grpc::ClientAsyncResponseReader<v1::InferResponse>> reader;
-    v1::InferResponse response;
-    grpc::Status status;
-    bool is_done = false;
-  };
-
-  // The oldest.
-  void TakeBack() {
-    Call& call = *calls_.front();
-    call.context.TryCancel();
+  void Await(const Call& call) {
     void* tag = nullptr;
     bool ok = false;
     while (!call.is_done && queue_.Next(&tag, &ok)) {
       static_cast<Call*>(tag)->is_done = true;
     }
-    num_taken_back_ += call.status.error_code() == grpc::StatusCode::CANCELLED ? 1U : 0U;
-    calls_.pop_front();
   }
 
   RawClient client_;
   std::atomic<size_t>& num_taken_back_;
   std::unique_ptr<v1::InferenceService::Stub> stub_;
   grpc::CompletionQueue queue_;
-  std::deque<std::unique_ptr<Call>> calls_;
+  std::vector<std::unique_ptr<Call>> calls_;
 };
 
 class CancelledCallsTest : public ::testing::Test {
@@ -129,7 +125,8 @@ class CancelledCallsTest : public ::testing::Test {
     ClusterOptions options;
     options.models = {testing::BuiltInModel(testing::ReadyPolicy("enclave-only"))};
     options.num_accelerators = 0;
-    options.server_yaml = "auth: {tokens_file: \"" + tokens + "\"}\nlimits: {in_flight: 16}\nlog: {level: warning}\n";
+    options.server_yaml =
+        "auth: {tokens_file: \"" + tokens + "\"}\nlimits: {in_flight: 16}\nmetrics: {address: \"127.0.0.1:0\"}\n";
     options.enclave_yaml = "work: {requests_in_flight: 4, queue: 16}\nlog: {level: warning}\n";
     auto cluster = Cluster::Start(options);
     ASSERT_TRUE(cluster.ok()) << cluster.status();
@@ -141,12 +138,8 @@ class CancelledCallsTest : public ::testing::Test {
     return std::jthread([this](const std::stop_token& stop) {
       FickleCaller caller(cluster_->address(), num_taken_back_);
       EXPECT_TRUE(caller.Attest().ok());
-      std::mutex mu;
-      std::condition_variable_any stopped;
-      std::unique_lock lock(mu);
       while (!stop.stop_requested() && !HasFatalFailure()) {
-        caller.Ask();
-        stopped.wait_for(lock, stop, kBetween, [] { return false; });
+        caller.Round();
       }
     });
   }
@@ -188,6 +181,14 @@ TEST_F(CancelledCallsTest, WhoTakesCallsBackDoesNotKeepOthersOutNorGrowAnything)
   }
   floods.clear();
   // What they left ends by itself.
+  const absl::StatusOr<rpc::Address> metrics = testing::MetricsAddressIn(cluster_->server().Log());
+  ASSERT_TRUE(metrics.ok()) << metrics.status();
+  std::string page;
+  EXPECT_TRUE(testing::WaitFor([&] {
+    page = testing::Scrape(*metrics).value_or("");
+    return testing::SeriesIn(page, "shoji_server_token_in_flight{token=\"fickle\"}") == 0 &&
+           testing::SeriesIn(page, "shoji_server_in_flight") == 0;
+  })) << page;
   EXPECT_TRUE(patient.Roundtrip(channel::RequestKind::kPicture, kPicture, kModel).ok());
 }
 
