@@ -143,8 +143,16 @@ TEST_F(TenantTest, AQuotaLoweredBelowWhatIsUsedTakesNothingAwayAndGivesNoMore) {
   ASSERT_TRUE(tenant->Handle(Execute(2, "add 1")).ok());
   tenant->SetQuotas({.model_bytes = 1, .memory = 1, .num_models = 9, .num_executions = 9, .execution_bytes = 1});
   ASSERT_TRUE(tenant->Handle(Execute(3, "add 1", {1})).ok());
+  if (answers.empty()) {
+    backend_.run_gate.Open();
+    FAIL() << "it was taken, and waits for its turn";
+  }
   ExpectFailure(answers, 3, absl::StatusCode::kResourceExhausted, "quotas.execution_bytes");
   ASSERT_TRUE(tenant->Handle(Begin(4, DigestOf("add 2"), 5)).ok());
+  if (answers.empty()) {
+    backend_.run_gate.Open();
+    FAIL() << "it was begun";
+  }
   ExpectFailure(answers, 4, absl::StatusCode::kResourceExhausted, "quotas.model_bytes");
   tenant->SetQuotas({.memory = 1});
   Upload(*tenant, 5, "add 2");
