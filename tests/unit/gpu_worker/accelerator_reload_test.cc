@@ -38,7 +38,7 @@ class AcceleratorReloadTest : public ::testing::Test {
 
   absl::StatusOr<Config> Read(const std::string& more) const {
     const std::string listen =
-        "listen: {address: 'localhost:0', tls: {certificate: server.pem, private_key: server.key, client_ca: "
+        "listen: {address: '127.0.0.1:0', tls: {certificate: server.pem, private_key: server.key, client_ca: "
         "ca.pem}}\n";
     ASSIGN_OR_RETURN(const config::Document document,
                      config::Document::Parse(listen + more, folder_.File("accelerator.yaml")));
