@@ -41,6 +41,17 @@ class FrontEndAdmissionTest : public FrontEndTest {
     options.authorization = {"Bearer " + token};
     return options;
   }
+  // Each takes one call at a time, and the front end knows of both.
+  void StartTwoEnclavesOfOneSlot() {
+    config().limits.max_in_flight = 1;
+    StartEnclave(0);
+    StartEnclave(1);
+    StartFrontEnd(2);
+    for (size_t i = 0; i < 2; ++i) {
+      while (!Infer({.key_id = KeyOf(i)}).status.ok()) {
+      }
+    }
+  }
   void ServeMetrics() {
     config().metrics.address.emplace();
     config().metrics.address->host = "127.0.0.1";
@@ -179,14 +190,7 @@ TEST_F(FrontEndAdmissionTest, ADeadlineOfTheServersOwnIsHonouredInTheQueueAtOnce
 }
 
 TEST_F(FrontEndAdmissionTest, WhatWaitsForAnEnclaveThatIsLostGoesToAnotherOrIsToldAtOnce) {
-  config().limits.max_in_flight = 1;
-  StartEnclave(0);
-  StartEnclave(1);
-  StartFrontEnd(2);
-  for (size_t i = 0; i < 2; ++i) {
-    while (!Infer({.key_id = KeyOf(i)}).status.ok()) {
-    }
-  }
+  StartTwoEnclavesOfOneSlot();
   enclave().Hold();
   std::future<Outcome> held = InferInBackground({});
   enclave().AwaitHeld(1);
@@ -199,14 +203,7 @@ TEST_F(FrontEndAdmissionTest, WhatWaitsForAnEnclaveThatIsLostGoesToAnotherOrIsTo
 }
 
 TEST_F(FrontEndAdmissionTest, ACallThatLosesItsConnectionTakesTheEnclaveOutUntilItIsHeardOfAgain) {
-  config().limits.max_in_flight = 1;
-  StartEnclave(0);
-  StartEnclave(1);
-  StartFrontEnd(2);
-  for (size_t i = 0; i < 2; ++i) {
-    while (!Infer({.key_id = KeyOf(i)}).status.ok()) {
-    }
-  }
+  StartTwoEnclavesOfOneSlot();
   const size_t num_infers = enclave().num_infers();
   enclave().Hold();
   std::future<Outcome> held = InferInBackground({});
