@@ -131,6 +131,21 @@ absl::Status Session::UntilDeadline(const std::function<absl::Status()>& attempt
   }
 }
 
+absl::Status Session::WhileOverloaded(const std::function<absl::Status()>& step, SteadyTime deadline) {
+  Backoff backoff;
+  while (true) {
+    absl::Status status = step();
+    if (ReasonOf(status) != Reason::kOverloaded) {
+      return status;
+    }
+    const std::chrono::milliseconds delay = backoff.Next(transport_->RetryAfter(status));
+    if (options_.clock->SteadyNow() + delay >= deadline) {
+      return status;
+    }
+    options_.wait(delay);
+  }
+}
+
 absl::StatusOr<Answer> Session::TryOnce(const MakeRequest& make_request, SteadyTime deadline) {
   ASSIGN_OR_RETURN(const std::shared_ptr<const Channel> on, Current(deadline));
   ASSIGN_OR_RETURN(const crypto::PlaintextBytes plaintext, make_request(*on->model));
@@ -201,7 +216,12 @@ void Session::Forget(const Channel& established) {
 
 absl::StatusOr<std::shared_ptr<const Session::Channel>> Session::Establish(SteadyTime deadline) {
   ASSIGN_OR_RETURN(const Attested attested, Attest(deadline));
-  ASSIGN_OR_RETURN(std::shared_ptr<const Channel> established, Open(attested, deadline));
+  std::shared_ptr<const Channel> established;
+  const auto open = [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(established, Open(attested, deadline));
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(WhileOverloaded(open, deadline));
   bool is_first = false;
   {
     const absl::MutexLock lock(&mu_);
@@ -239,7 +259,12 @@ absl::StatusOr<Session::Attested> Session::Attest(SteadyTime deadline) {
   for (int i = 0; i < kMaxTries; ++i) {
     ASSIGN_OR_RETURN(Appraisal appraisal, AppraiseFresh(deadline));
     ASSIGN_OR_RETURN(const attest::ModelManifest* const stated, CheckModel(*appraisal.manifest));
-    ASSIGN_OR_RETURN(const std::vector<ModelDescription> descriptions, transport_->ListModels(deadline));
+    std::vector<ModelDescription> descriptions;
+    const auto list = [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(descriptions, transport_->ListModels(deadline));
+      return absl::OkStatus();
+    };
+    RETURN_IF_ERROR(WhileOverloaded(list, deadline));
     model = Describe(*stated, descriptions);
     if (model.ok()) {
       return Attested{*std::move(appraisal.manifest), appraisal.manifest_digest,

@@ -134,6 +134,9 @@ class Session {
                                  const std::vector<ModelDescription>& descriptions) const;
   // Repeats `attempt` until it succeeds, fails for good, or `deadline` passes.
   absl::Status UntilDeadline(const std::function<absl::Status()>& attempt, SteadyTime deadline, Patience patience);
+  // Repeats one step of several for as long as it is refused as OVERLOADED and `deadline` lets it: what the steps
+  // before it brought is kept, for a token that may make few calls a second would spend them all on fetching that anew.
+  absl::Status WhileOverloaded(const std::function<absl::Status()>& step, SteadyTime deadline);
   void Forget(const Channel& established);
   void WarnOnce();
 

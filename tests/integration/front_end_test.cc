@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -119,6 +120,22 @@ TEST_F(FrontEndProcessTest, PromtoolAcceptsThePageOfMetrics) {
       testing::RunCommand({"/bin/sh", "-c", "/usr/bin/promtool check metrics < " + folder_.File("page")});
   EXPECT_EQ(checked.exit_code, 0) << checked.out << checked.err;
   EXPECT_EQ(checked.err + checked.out, "");  // it lints as well
+}
+
+TEST_F(FrontEndProcessTest, WhoMayMakeOneCallAtATimeGetsASessionAndAnAnswer) {
+  const std::string token = "slow-0123456789abcdef0123456789ab";
+  const std::string tokens = folder_.File("tokens");
+  std::ofstream(tokens) << "name=slow rate=4 burst=1 " << token << "\n";
+  std::filesystem::permissions(tokens, std::filesystem::perms::owner_read);
+  StartCluster(1, "auth: {tokens_file: \"" + tokens + "\"}\n");
+  const auto session = cluster_->OpenSession(
+      "", {.opened_result = client::OpenedResult::kAllow, .model_digest = std::nullopt, .plan_digest = std::nullopt},
+      token);
+  ASSERT_TRUE(session.ok()) << session.status();
+  const Tensor input(DataType::kFloat32, Shape({1, 4}));
+  const auto answer = (*session)->Infer({&input, 1}, std::chrono::steady_clock::now() + seconds(30));
+  EXPECT_TRUE(answer.ok()) << answer.status();
+  EXPECT_THAT(ServerLog(), HasSubstr("refused=token_rate"));  // the limit was met, and waited for
 }
 
 TEST_F(FrontEndProcessTest, AReloadTakesEnclavesAwayAndBackAndClientsGoOn) {

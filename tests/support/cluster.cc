@@ -298,7 +298,8 @@ bool Cluster::WaitListening(std::chrono::milliseconds timeout) {
 std::string Cluster::address() const { return client_tap_ != nullptr ? client_tap_->address() : server_address_; }
 
 absl::StatusOr<std::unique_ptr<client::Session>> Cluster::OpenSession(const std::string& model,
-                                                                      const client::Expectations& expectations) const {
+                                                                      const client::Expectations& expectations,
+                                                                      const std::string& token) const {
   ASSIGN_OR_RETURN(const Bytes pem, ReadFile(signer_public_key_file(), 4096));
   ASSIGN_OR_RETURN(const attest::Ed25519PublicKey key, attest::ParseEd25519PublicKeyPem(pem));
   client::Session::Options options;
@@ -310,6 +311,7 @@ absl::StatusOr<std::unique_ptr<client::Session>> Cluster::OpenSession(const std:
   client::ServerSecurity security;
   security.plaintext = client::Plaintext::kAllow;
   client::GrpcTransportOptions transport_options;
+  transport_options.token = token;
   ASSIGN_OR_RETURN(transport_options.server, client::PublicEndpoint(address(), security));
   ASSIGN_OR_RETURN(std::unique_ptr<client::Transport> transport,
                    client::CreateGrpcTransport(transport_options, clock_));

@@ -87,11 +87,12 @@ class Cluster {
   }
 
   // A session with `model` that accepts this cluster's simulated evidence, and by default opened results.
-  absl::StatusOr<std::unique_ptr<client::Session>> OpenSession(const std::string& model = "",
-                                                               const client::Expectations& expectations = {
-                                                                   .opened_result = client::OpenedResult::kAllow,
-                                                                   .model_digest = std::nullopt,
-                                                                   .plan_digest = std::nullopt}) const;
+  absl::StatusOr<std::unique_ptr<client::Session>> OpenSession(
+      const std::string& model = "",
+      const client::Expectations& expectations = {.opened_result = client::OpenedResult::kAllow,
+                                                  .model_digest = std::nullopt,
+                                                  .plan_digest = std::nullopt},
+      const std::string& token = "") const;
   std::string signer_public_key_file() const { return dir_.File("simulated.pub"); }
   const TempDir& dir() const { return dir_; }
   // All logs, for a failure's message.

@@ -472,6 +472,41 @@ TEST_F(SessionTest, WaitsForAServerThatIsStartingAndSaysSoonThatThereIsNone) {
   EXPECT_LE(clock_.SteadyNow() - again, seconds(6));
 }
 
+// Takes one call in half a second, as a front end does for a token with `rate=2 burst=1`.
+class RatedTransport final : public FakeTransport {
+ public:
+  RatedTransport(FakeServer& server, const Clock& clock) : FakeTransport(server), clock_(clock) {}
+
+  absl::StatusOr<EvidenceReply> GetEvidence(const attest::Nonce& nonce, const std::string& model,
+                                            SteadyTime deadline) override {
+    return Takes() ? FakeTransport::GetEvidence(nonce, model, deadline) : ErrorOf(Reason::kOverloaded);
+  }
+  absl::StatusOr<std::vector<ModelDescription>> ListModels(SteadyTime deadline) override {
+    return Takes() ? FakeTransport::ListModels(deadline) : ErrorOf(Reason::kOverloaded);
+  }
+  absl::StatusOr<SessionReply> OpenSession(const SessionOffer& offer, SteadyTime deadline) override {
+    return Takes() ? FakeTransport::OpenSession(offer, deadline) : ErrorOf(Reason::kOverloaded);
+  }
+
+ private:
+  bool Takes() {
+    const bool takes = clock_.SteadyNow() >= next_;
+    next_ = takes ? clock_.SteadyNow() + milliseconds(500) : next_;
+    return takes;
+  }
+
+  const Clock& clock_;
+  SteadyTime next_;
+};
+
+TEST_F(SessionTest, ATokenThatMayMakeOneCallAtATimeGetsASessionAndFetchesEvidenceOnce) {
+  const SteadyTime start = clock_.SteadyNow();
+  const auto session = Session::Create(GoodOptions(), std::make_unique<RatedTransport>(server_, clock_));
+  EXPECT_TRUE(session.ok()) << session.status();
+  EXPECT_EQ(server_.num_evidence, 1);
+  EXPECT_LE(clock_.SteadyNow() - start, seconds(5));
+}
+
 TEST_F(SessionTest, SaysAtOnceThatNobodyAnswersAndForHowLongItTriesAgain) {
   Session::Options options = GoodOptions();
   options.create_timeout = seconds(60);
