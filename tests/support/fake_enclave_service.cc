@@ -67,6 +67,10 @@ class FakeEnclave::Service final : public internal::v1::EnclaveService::Callback
     const absl::MutexLock lock(&mu_);
     return last_time_left_;
   }
+  std::string last_ciphertext() const {
+    const absl::MutexLock lock(&mu_);
+    return last_ciphertext_;
+  }
   std::string last_trace_parent() const {
     const absl::MutexLock lock(&mu_);
     return last_trace_parent_;
@@ -94,6 +98,7 @@ class FakeEnclave::Service final : public internal::v1::EnclaveService::Callback
   size_t num_infers_ = 0;
   size_t num_cancelled_ = 0;
   std::chrono::milliseconds last_time_left_{0};
+  std::string last_ciphertext_;
   std::string last_trace_parent_;
   std::list<HeldCall*> held_;  // the oldest first
   std::set<Stream*> streams_;
@@ -172,6 +177,7 @@ grpc::ServerUnaryReactor* FakeEnclave::Service::Infer(grpc::CallbackServerContex
   response->set_ciphertext(request->ciphertext());
   const absl::MutexLock lock(&mu_);
   ++num_infers_;
+  last_ciphertext_ = request->ciphertext();
   last_time_left_ =
       std::chrono::duration_cast<std::chrono::milliseconds>(context->deadline() - std::chrono::system_clock::now());
   last_trace_parent_ = rpc::TraceParentOf(*context);
@@ -274,6 +280,7 @@ void FakeEnclave::AwaitHeld(size_t n) { impl_->service->AwaitHeld(n); }
 void FakeEnclave::AwaitCancelled(size_t n) { impl_->service->AwaitCancelled(n); }
 size_t FakeEnclave::num_infers() const { return impl_->service->num_infers(); }
 bool FakeEnclave::LetOne() { return impl_->service->LetOne(); }
+std::string FakeEnclave::last_ciphertext() const { return impl_->service->last_ciphertext(); }
 std::string FakeEnclave::last_trace_parent() const { return impl_->service->last_trace_parent(); }
 std::chrono::milliseconds FakeEnclave::last_time_left() const { return impl_->service->last_time_left(); }
 

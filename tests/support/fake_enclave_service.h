@@ -41,6 +41,8 @@ class FakeEnclave {
   void AwaitHeld(size_t n);
   void AwaitCancelled(size_t n);
   size_t num_infers() const;
+  // What the last Infer call carried.
+  std::string last_ciphertext() const;
   // How long the last Infer call had when it came.
   std::chrono::milliseconds last_time_left() const;
   // Its metadata's traceparent; empty when it has none.

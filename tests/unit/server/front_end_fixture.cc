@@ -125,6 +125,12 @@ std::future<Outcome> FrontEndTest::InferInBackground(const InferOptions& options
   return std::async(std::launch::async, [this, options] { return Infer(options); });
 }
 
+void FrontEndTest::AwaitInFlight(size_t n) const {
+  while (front_end_->num_in_flight() != n) {
+    std::this_thread::yield();
+  }
+}
+
 void FrontEndTest::AwaitQueued(size_t n) const {
   while (front_end_->num_queued() != n) {
     std::this_thread::yield();

@@ -76,6 +76,8 @@ class FrontEndTest : public ::testing::Test {
   std::future<Outcome> InferInBackground(const InferOptions& options) const;
   // Blocks until `n` calls wait in the queue.
   void AwaitQueued(size_t n) const;
+  // Blocks until `n` calls are at enclaves.
+  void AwaitInFlight(size_t n) const;
 
  private:
   std::string folder_;

@@ -222,7 +222,7 @@ TEST_F(FrontEndIntakeTest, StreamsOfReflectionThatStayOpenHoldNoMoreThanAFewThre
   absl::Status status = absl::ResourceExhaustedError("");
   while (absl::IsResourceExhausted(status)) {
     SlowCall call(Connect(), kReflection);
-    ASSERT_TRUE(call.Send(std::string("\x3a\x00", 2)));  // list_services: ""
+    call.Send(std::string("\x3a\x00", 2));  // list_services: ""; one that is refused may end before
     status = call.ReceiveAndEnd();
   }
   EXPECT_TRUE(status.ok()) << status;
