@@ -112,11 +112,16 @@ absl::Status Session::UntilDeadline(const std::function<absl::Status()>& attempt
     return NoDeadlineLeft();
   }
   Backoff backoff;
+  absl::Status last;
   while (true) {
     absl::Status status = attempt();
+    if (status.code() == absl::StatusCode::kDeadlineExceeded && ReasonOf(status) == Reason::kUnspecified) {
+      return GaveUp(last.ok() ? status : last);  // what was there before says more than that the time is over
+    }
     if (status.ok() || NextStepAfter(status) == NextStep::kFail) {
       return status;
     }
+    last = status;
     if (patience.IsOver(status, options_.clock->SteadyNow())) {
       return status;
     }

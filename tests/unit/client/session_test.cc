@@ -472,6 +472,32 @@ TEST_F(SessionTest, WaitsForAServerThatIsStartingAndSaysSoonThatThereIsNone) {
   EXPECT_LE(clock_.SteadyNow() - again, seconds(6));
 }
 
+// Refuses the first attempt; the second is still under way at the deadline.
+class SilentTransport final : public FakeTransport {
+ public:
+  SilentTransport(FakeServer& server, testing::FakeClock& clock) : FakeTransport(server), clock_(clock) {}
+
+  absl::StatusOr<EvidenceReply> GetEvidence(const attest::Nonce& /*nonce*/, const std::string& /*model*/,
+                                            SteadyTime deadline) override {
+    if (!std::exchange(has_refused_, true)) {
+      return absl::UnavailableError("connection refused");
+    }
+    clock_.Advance(deadline - clock_.SteadyNow());
+    return absl::DeadlineExceededError("Deadline Exceeded");
+  }
+
+ private:
+  testing::FakeClock& clock_;
+  bool has_refused_ = false;
+};
+
+TEST_F(SessionTest, AnAttemptThatTheDeadlineEndsIsToldWithTheErrorBeforeIt) {
+  const auto session = Session::Create(GoodOptions(), std::make_unique<SilentTransport>(server_, clock_));
+  EXPECT_EQ(session.status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(session.status().message(),
+            "no answer before the deadline; the last error was UNAVAILABLE: connection refused");
+}
+
 // Takes one call in half a second, as a front end does for a token with `rate=2 burst=1`.
 class RatedTransport final : public FakeTransport {
  public:
