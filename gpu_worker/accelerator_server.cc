@@ -69,7 +69,7 @@ absl::Status AcceleratorServer::TryReload(const Config& config) {
 }
 
 absl::Status AcceleratorServer::Reload(const Config& config) {
-  const absl::Status status = TryReload(config);
+  absl::Status status = TryReload(config);
   metrics_.Reloaded(status.ok() ? metrics::ReloadResult::kAccepted : metrics::ReloadResult::kRefused);
   return status;
 }

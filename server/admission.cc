@@ -95,13 +95,13 @@ void Admission::Append(size_t lane, Waiter& waiter, Flow flow, SteadyTime deadli
     found->second = in.flows.insert(in.flows.end(), Waiting{flow});
   }
   std::list<Queued>& queue = found->second->queue;
-  waiter.place = Place{lane, found->second, queue.insert(queue.end(), {&waiter, deadline})};
+  waiter.place_ = Place{lane, found->second, queue.insert(queue.end(), {&waiter, deadline})};
   ++in.num_queued;
 }
 
 void Admission::Erase(Waiter& waiter) {
-  const Place place = *waiter.place;
-  waiter.place.reset();
+  const Place place = *waiter.place_;
+  waiter.place_.reset();
   Lane& lane = lanes_[place.lane];
   place.flow->queue.erase(place.queued);
   --lane.num_queued;
@@ -129,7 +129,7 @@ Admission::Waiter& Admission::PopLastOfLongest(Lane& lane) {
 
 bool Admission::Cancel(Waiter& waiter) {
   const absl::MutexLock lock(&mu_);
-  if (!waiter.place.has_value()) {
+  if (!waiter.place_.has_value()) {
     return false;
   }
   Erase(waiter);

@@ -79,7 +79,7 @@ class Admission {
 
    private:
     friend class Admission;
-    std::optional<Place> place;
+    std::optional<Place> place_;
   };
 
   Admission(const std::vector<Options>& lanes, const Clock& clock);

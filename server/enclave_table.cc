@@ -47,7 +47,7 @@ absl::StatusOr<EnclaveTable::Prepared> EnclaveTable::Prepare(const std::vector<E
       options.max_message_bytes = environment_.max_message_bytes;
       ASSIGN_OR_RETURN(entry.channel, rpc::CreateChannel(target.endpoint, options));
     }
-    out.entries.push_back(std::move(entry));
+    out.entries_.push_back(std::move(entry));
   }
   return out;
 }
@@ -111,7 +111,7 @@ std::vector<size_t> EnclaveTable::RetireUnlisted(const Prepared& prepared) {
   std::vector<size_t> out;
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
-    const bool is_listed = std::any_of(prepared.entries.begin(), prepared.entries.end(),
+    const bool is_listed = std::any_of(prepared.entries_.begin(), prepared.entries_.end(),
                                        [&slot](const Prepared::Entry& entry) { return entry.name == slot.name; });
     if (slot.connection != nullptr && !slot.is_retired && !is_listed) {
       Retire(i);
@@ -154,7 +154,7 @@ void EnclaveTable::Commit(Prepared prepared, const Limits& limits) {
   Reap();
   // Before any link can report, the router and the admission know every number that may be taken. Without the lock: a
   // call that gets its slot here looks for its enclave.
-  const size_t num_slots = size() + prepared.entries.size();
+  const size_t num_slots = size() + prepared.entries_.size();
   environment_.router.Grow(num_slots);
   for (size_t i = 0; i < num_slots; ++i) {
     for (const Work work : {Work::kRequest, Work::kEvidence}) {
@@ -165,7 +165,7 @@ void EnclaveTable::Commit(Prepared prepared, const Limits& limits) {
   {
     const absl::MutexLock lock(&mu_);
     retired = RetireUnlisted(prepared);
-    for (Prepared::Entry& entry : prepared.entries) {
+    for (Prepared::Entry& entry : prepared.entries_) {
       if (entry.channel != nullptr) {
         Open(std::move(entry), retired);
       }

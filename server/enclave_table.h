@@ -57,7 +57,7 @@ class EnclaveTable {
       std::string fingerprint;
       std::shared_ptr<grpc::Channel> channel;  // null: as it was
     };
-    std::vector<Entry> entries;
+    std::vector<Entry> entries_;
   };
 
   explicit EnclaveTable(Environment environment) : environment_(std::move(environment)) {}

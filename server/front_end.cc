@@ -43,7 +43,7 @@ constexpr int kAcceptedAhead = 8;
 // Bodies of calls that need no token and are read at a time. They are tiny and come with their heads: one that has not
 // come is cut off for the next call at once, or strangers who send none would keep out who asks for the server's
 // health. More than are accepted before the first of them is read.
-constexpr size_t kOpenBodies = 2 * kAcceptedAhead;
+constexpr size_t kOpenBodies = size_t{2} * kAcceptedAhead;
 constexpr std::chrono::nanoseconds kOpenGrace{0};
 
 // Between two lines about callers who have no token.
@@ -226,7 +226,7 @@ absl::Status FrontEndImpl::TryReload(const Config& config) {
 }
 
 absl::Status FrontEndImpl::Reload(const Config& config) {
-  const absl::Status status = TryReload(config);
+  absl::Status status = TryReload(config);
   metrics_.Reloaded(status.ok() ? metrics::ReloadResult::kAccepted : metrics::ReloadResult::kRefused);
   return status;
 }

@@ -48,7 +48,7 @@ absl::StatusOr<HealthBoard::Status> HealthBoard::Check(const std::string& servic
 
 void HealthBoard::Watch(Watcher& watcher, const std::string& service) {
   const absl::MutexLock lock(&mu_);
-  watcher.is_known_service = names_.contains(service);
+  watcher.is_known_service_ = names_.contains(service);
   watchers_.insert(&watcher);
   if (watchers_.size() > kMaxWatchers) {
     End(watcher, absl::ResourceExhaustedError("too many watchers"));
@@ -59,37 +59,37 @@ void HealthBoard::Watch(Watcher& watcher, const std::string& service) {
 
 void HealthBoard::Written(Watcher& watcher) {
   const absl::MutexLock lock(&mu_);
-  if (watcher.state == Watcher::State::kWriting) {
-    watcher.state = Watcher::State::kResting;
+  if (watcher.state_ == Watcher::State::kWriting) {
+    watcher.state_ = Watcher::State::kResting;
     Advance(watcher);
   }
 }
 
 void HealthBoard::Leave(Watcher& watcher, const absl::Status& status) {
   const absl::MutexLock lock(&mu_);
-  if (watcher.state != Watcher::State::kEnded) {
+  if (watcher.state_ != Watcher::State::kEnded) {
     End(watcher, status);
   }
 }
 
 void HealthBoard::Advance(Watcher& watcher) {
-  if (watcher.state == Watcher::State::kWriting || watcher.state == Watcher::State::kEnded) {
+  if (watcher.state_ == Watcher::State::kWriting || watcher.state_ == Watcher::State::kEnded) {
     return;
   }
   if (is_shut_down_) {
     End(watcher, absl::UnavailableError("shutting down"));
     return;
   }
-  const Status wanted = watcher.is_known_service ? StatusOf(is_serving_) : HealthCheckResponse::SERVICE_UNKNOWN;
-  if (watcher.state == Watcher::State::kNew || watcher.written != wanted) {
-    watcher.written = wanted;
-    watcher.state = Watcher::State::kWriting;
+  const Status wanted = watcher.is_known_service_ ? StatusOf(is_serving_) : HealthCheckResponse::SERVICE_UNKNOWN;
+  if (watcher.state_ == Watcher::State::kNew || watcher.written_ != wanted) {
+    watcher.written_ = wanted;
+    watcher.state_ = Watcher::State::kWriting;
     watcher.OnHealth(wanted);
   }
 }
 
 void HealthBoard::End(Watcher& watcher, const absl::Status& status) {
-  watcher.state = Watcher::State::kEnded;
+  watcher.state_ = Watcher::State::kEnded;
   watchers_.erase(&watcher);
   watcher.OnEnd(status);
 }

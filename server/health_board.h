@@ -36,9 +36,9 @@ class HealthBoard {
    private:
     friend class HealthBoard;
     enum class State : unsigned char { kNew, kResting, kWriting, kEnded };
-    State state = State::kNew;
-    bool is_known_service = true;
-    Status written = grpc::health::v1::HealthCheckResponse::UNKNOWN;
+    State state_ = State::kNew;
+    bool is_known_service_ = true;
+    Status written_ = grpc::health::v1::HealthCheckResponse::UNKNOWN;
   };
 
   explicit HealthBoard(const std::vector<std::string>& service_names);

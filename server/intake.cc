@@ -19,23 +19,23 @@ constexpr size_t kShare = 4;
 Intake::Intake(const Options& options, const Clock& clock) : clock_(clock), options_(options) {}
 
 void Intake::CutOff(Body& body) {
-  stalled_.erase(*std::exchange(body.stalled, std::nullopt));
+  stalled_.erase(*std::exchange(body.stalled_, std::nullopt));
   Hold(body, 0);
   ++num_cut_off_;
   body.OnCutOff();
 }
 
 void Intake::Await(Body& body, size_t num_bytes) {
-  body.stalled = stalled_.insert(stalled_.end(), &body);
-  body.since = clock_.SteadyNow();
+  body.stalled_ = stalled_.insert(stalled_.end(), &body);
+  body.since_ = clock_.SteadyNow();
   Hold(body, num_bytes);
 }
 
 void Intake::Hold(Body& body, size_t num_bytes) {
-  const auto of_flow = held_by_flow_.try_emplace(body.flow, 0).first;
-  of_flow->second += num_bytes - body.held_bytes;
-  num_held_bytes_ += num_bytes - body.held_bytes;
-  body.held_bytes = num_bytes;
+  const auto of_flow = held_by_flow_.try_emplace(body.flow_, 0).first;
+  of_flow->second += num_bytes - body.held_bytes_;
+  num_held_bytes_ += num_bytes - body.held_bytes_;
+  body.held_bytes_ = num_bytes;
   if (of_flow->second == 0) {
     held_by_flow_.erase(of_flow);
   }
@@ -53,8 +53,8 @@ bool Intake::IsTooMuch(Flow flow, size_t num_bytes) const {
 
 bool Intake::CutOffOneOf(Flow flow, SteadyTime now) {
   const auto found =
-      std::find_if(stalled_.begin(), stalled_.end(), [flow](const Body* body) { return body->flow == flow; });
-  if (found == stalled_.end() || now - (*found)->since < options_.grace) {
+      std::find_if(stalled_.begin(), stalled_.end(), [flow](const Body* body) { return body->flow_ == flow; });
+  if (found == stalled_.end() || now - (*found)->since_ < options_.grace) {
     return false;
   }
   CutOff(**found);
@@ -64,7 +64,7 @@ bool Intake::CutOffOneOf(Flow flow, SteadyTime now) {
 absl::Status Intake::Enter(Body& body, Flow flow) {
   const absl::MutexLock lock(&mu_);
   const SteadyTime now = clock_.SteadyNow();
-  while (!stalled_.empty() && now - stalled_.front()->since >= options_.max_stall) {
+  while (!stalled_.empty() && now - stalled_.front()->since_ >= options_.max_stall) {
     CutOff(*stalled_.front());
   }
   const size_t reservation = std::min(options_.max_message_bytes, options_.max_bytes);
@@ -78,23 +78,23 @@ absl::Status Intake::Enter(Body& body, Flow flow) {
     return num_held_bytes_ + reservation > options_.max_bytes;
   };
   // A body frees what the new one needs; of answers, which are smaller, it may take several.
-  while (is_full() && !stalled_.empty() && now - stalled_.front()->since >= options_.grace) {
+  while (is_full() && !stalled_.empty() && now - stalled_.front()->since_ >= options_.grace) {
     CutOff(*stalled_.front());
   }
   if (is_full()) {
     return ErrorOf(Reason::kOverloaded);
   }
-  body.flow = flow;
+  body.flow_ = flow;
   Await(body, reservation);
   return absl::OkStatus();
 }
 
 bool Intake::Arrived(Body& body, size_t num_bytes) {
   const absl::MutexLock lock(&mu_);
-  if (!body.stalled.has_value()) {
+  if (!body.stalled_.has_value()) {
     return false;
   }
-  stalled_.erase(*std::exchange(body.stalled, std::nullopt));
+  stalled_.erase(*std::exchange(body.stalled_, std::nullopt));
   Hold(body, num_bytes);
   return true;
 }
@@ -106,8 +106,8 @@ void Intake::Answering(Body& body, size_t num_bytes) {
 
 void Intake::Leave(Body& body) {
   const absl::MutexLock lock(&mu_);
-  if (body.stalled.has_value()) {
-    stalled_.erase(*std::exchange(body.stalled, std::nullopt));
+  if (body.stalled_.has_value()) {
+    stalled_.erase(*std::exchange(body.stalled_, std::nullopt));
   }
   Hold(body, 0);
 }

@@ -51,10 +51,10 @@ class Intake {
 
    private:
     friend class Intake;
-    std::optional<std::list<Body*>::iterator> stalled;
-    SteadyTime since;
-    Flow flow = nullptr;
-    size_t held_bytes = 0;
+    std::optional<std::list<Body*>::iterator> stalled_;
+    SteadyTime since_;
+    Flow flow_ = nullptr;
+    size_t held_bytes_ = 0;
   };
 
   Intake(const Options& options, const Clock& clock);

@@ -74,7 +74,7 @@ class Batcher {
  private:
   // A request, owned by its batch, so that it may be left behind when its deadline comes.
   struct Member {
-    Member(SecretTensors tensors, const RunContext& context) : live(std::move(tensors)), run(context) {}
+    Member(SecretTensors tensors, RunContext context) : live(std::move(tensors)), run(std::move(context)) {}
     SecretTensors live;
     RunContext run;
     absl::Status status;

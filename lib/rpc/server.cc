@@ -120,9 +120,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   for (size_t i = 0; i < options.listeners.size(); ++i) {
     const Endpoint& listener = options.listeners[i];
     ASSIGN_OR_RETURN(std::optional<ListenerFiles> files, LoadListenerFiles(listener.security));
-    out->identities_.push_back(files.has_value() ? std::make_unique<ListenerIdentity>(*std::move(files)) : nullptr);
+    const bool has_tls = files.has_value();
+    out->identities_.push_back(has_tls ? std::make_unique<ListenerIdentity>(*std::move(files)) : nullptr);
     const std::shared_ptr<grpc::ServerCredentials> credentials =
-        files.has_value() ? out->identities_.back()->Credentials() : grpc::InsecureServerCredentials();
+        has_tls ? out->identities_.back()->Credentials() : grpc::InsecureServerCredentials();
     ASSIGN_OR_RETURN(auto claim, ListenerClaim::Take(listener.address));
     out->claims_.push_back(std::move(claim));
     builder.AddListeningPort(listener.address.ToString(), credentials, &ports[i]);

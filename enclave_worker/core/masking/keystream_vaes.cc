@@ -38,7 +38,7 @@ struct Cipher {
 };
 
 ALWAYS_INLINE Cipher Load(const RoundKeys& keys) {
-  Cipher cipher;
+  Cipher cipher;  // NOLINT(cppcoreguidelines-pro-type-member-init): all of it is set below
 #pragma GCC unroll 16
   for (size_t i = 0; i <= kRounds; ++i) {
     cipher.keys[i] = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(keys.bytes[i])));
@@ -55,7 +55,7 @@ __m512i CounterBlocks(Counter counter) {
   return _mm512_add_epi64(first, _mm512_set_epi64(low, high, low, high, low, high, low, high));
 }
 __m512i Advance(__m512i blocks, size_t vectors) {
-  const auto by = static_cast<long long>(vectors * kBlocksPerVector);
+  const auto by = static_cast<long long>(vectors) * static_cast<long long>(kBlocksPerVector);
   return _mm512_add_epi64(blocks, _mm512_set_epi64(by, 0, by, 0, by, 0, by, 0));
 }
 

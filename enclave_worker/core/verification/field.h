@@ -12,6 +12,7 @@
 
 namespace shoji::enclave::field {
 
+// NOLINTNEXTLINE(modernize-use-using): `__extension__` takes no alias
 __extension__ typedef unsigned __int128 Wide;
 
 inline constexpr uint64_t kPrime = quantization::kCheckPrime;

@@ -73,32 +73,41 @@ void CheckProvider(const SnpPolicy& policy, const GenuineReport& genuine, StepLi
   }
 }
 
-// `step` names one of the report's TCB versions, which is `raw`; `remedy` raises it.
-void CheckMinimumTcb(const std::string& step, const sev_snp::RawTcbVersion& raw, const TcbMinimums& minimums,
-                     Product line, const std::string& remedy, StepList& steps) {
-  const sev_snp::TcbVersion version = DecodeTcbVersion(line, raw);
+// One of the report's TCB versions, and what the policy asks of it.
+struct TcbDemand {
+  std::string step;
+  const sev_snp::RawTcbVersion& version;
+  const TcbMinimums& minimums;
+  std::string remedy;  // raises it
+};
+
+void CheckMinimumTcb(const TcbDemand& demand, Product line, StepList& steps) {
+  const sev_snp::TcbVersion version = DecodeTcbVersion(line, demand.version);
   const std::string product(NameOf(line));
   const std::string found = product + " with " + ToString(version, line);
-  const auto minimum = minimums.find(line);
-  if (minimum == minimums.end()) {
-    steps.Check(step, false, found, "a line of processors that the policy accepts",
+  const auto minimum = demand.minimums.find(line);
+  if (minimum == demand.minimums.end()) {
+    steps.Check(demand.step, false, found, "a line of processors that the policy accepts",
                 "state a minimum TCB for " + product + " in the policy");
     return;
   }
-  steps.Check(step, version.AllAtLeast(minimum->second), found, "at least " + ToString(minimum->second, line), remedy);
+  steps.Check(demand.step, version.AllAtLeast(minimum->second), found, "at least " + ToString(minimum->second, line),
+              demand.remedy);
 }
 
 void CheckMinimumTcbs(const SnpPolicy& policy, const GenuineReport& genuine, StepList& steps) {
   const sev_snp::Report& report = genuine.report;
   const std::string update = "update the host's firmware and microcode";
-  CheckMinimumTcb("minimum tcb", report.reported_tcb, policy.minimum_tcb, genuine.product, update, steps);
+  CheckMinimumTcb({"minimum tcb", report.reported_tcb, policy.minimum_tcb, update}, genuine.product, steps);
   if (!policy.minimum_launch_tcb.empty()) {
-    CheckMinimumTcb("minimum launch tcb", report.launch_tcb, policy.minimum_launch_tcb, genuine.product,
-                    update + ", then start the guest anew: it keeps the versions that it was started under", steps);
+    CheckMinimumTcb({"minimum launch tcb", report.launch_tcb, policy.minimum_launch_tcb,
+                     update + ", then start the guest anew: it keeps the versions that it was started under"},
+                    genuine.product, steps);
   }
   if (!policy.minimum_committed_tcb.empty()) {
-    CheckMinimumTcb("minimum committed tcb", report.committed_tcb, policy.minimum_committed_tcb, genuine.product,
-                    update + " and commit the firmware (SNP_COMMIT), so that the host cannot go back", steps);
+    CheckMinimumTcb({"minimum committed tcb", report.committed_tcb, policy.minimum_committed_tcb,
+                     update + " and commit the firmware (SNP_COMMIT), so that the host cannot go back"},
+                    genuine.product, steps);
   }
 }
 

@@ -30,8 +30,8 @@ bool SignatureIsValid(const SimulatedEvidence& evidence) {
                           message.size()) == 1;
 }
 
-AppraisalStep Step(std::string name, bool passed, std::string found, const std::string& when_failed) {
-  return {std::move(name), passed, passed ? std::move(found) : when_failed};
+AppraisalStep Step(std::string name, bool passed, const std::string& found, const std::string& when_failed) {
+  return {std::move(name), passed, passed ? found : when_failed};
 }
 
 }  // namespace

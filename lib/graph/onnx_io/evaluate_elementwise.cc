@@ -107,7 +107,8 @@ absl::StatusOr<Tensor> ReduceOf(Reduction reduction, const Tensor& in, const std
     }
   }
   if (reduction == Reduction::kMean) {
-    const auto terms = static_cast<T>(in.num_elements() / out.num_elements());
+    const auto num_terms = in.num_elements() / out.num_elements();
+    const auto terms = static_cast<T>(num_terms);
     for (T& value : out.mutable_values<T>()) {
       value = static_cast<T>(value / terms);
     }

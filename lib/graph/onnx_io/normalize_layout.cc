@@ -194,6 +194,7 @@ absl::StatusOr<Blocks> BlocksOf(const NodeScope& node) {
 absl::Status EmitBlocks(NodeScope& node, std::vector<int64_t> split, std::vector<int64_t> permutation,
                         std::vector<int64_t> result) {
   std::vector<int64_t> permuted;
+  permuted.reserve(permutation.size());
   for (const int64_t axis : permutation) {
     permuted.push_back(split[static_cast<size_t>(axis)]);
   }

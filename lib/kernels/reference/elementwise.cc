@@ -106,8 +106,8 @@ void ReduceMean(const LoopNest& nest, std::span<const float> x, std::span<float>
     }
   });
   if (!y.empty()) {
-    const auto terms = static_cast<float>(x.size() / y.size());
-    Array(y.data(), static_cast<Eigen::Index>(y.size())) /= terms;
+    const size_t terms = x.size() / y.size();
+    Array(y.data(), static_cast<Eigen::Index>(y.size())) /= static_cast<float>(terms);
   }
 }
 

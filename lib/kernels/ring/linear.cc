@@ -95,11 +95,13 @@ bool IsSupported(Isa isa) {
     case Isa::kPortable:
       return true;
     case Isa::kAvx2:
-      return __builtin_cpu_supports("avx2") != 0;
+      return static_cast<bool>(__builtin_cpu_supports("avx2"));
     case Isa::kAvx512Vnni:
-      return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-             __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
-             __builtin_cpu_supports("avx512vnni") != 0;
+      return static_cast<bool>(__builtin_cpu_supports("avx512f")) &&
+             static_cast<bool>(__builtin_cpu_supports("avx512bw")) &&
+             static_cast<bool>(__builtin_cpu_supports("avx512dq")) &&
+             static_cast<bool>(__builtin_cpu_supports("avx512vl")) &&
+             static_cast<bool>(__builtin_cpu_supports("avx512vnni"));
   }
   return false;
 }
