@@ -5,13 +5,14 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/time/time.h"
 #include "lib/attest/nonce_tree.h"
+#include "lib/base/base64.h"
 #include "lib/base/status_macros.h"
 
 namespace shoji::client {
@@ -26,14 +27,15 @@ absl::Status Bad(const std::string& member, const std::string& expected) {
   return absl::InvalidArgumentError("member '" + member + "' must be " + expected);
 }
 
-std::string Base64(ByteSpan bytes) { return absl::Base64Escape(ToString(bytes)); }
-
 absl::StatusOr<Bytes> FromBase64(const Json& value, const std::string& member) {
-  std::string out;
-  if (!value.is_string() || !absl::Base64Unescape(value.get<std::string>(), &out)) {
+  std::optional<Bytes> out;
+  if (value.is_string()) {
+    out = Base64Decode(value.get_ref<const std::string&>());
+  }
+  if (!out.has_value()) {
     return Bad(member, "bytes in base64");
   }
-  return ToBytes(out);
+  return *std::move(out);
 }
 
 absl::StatusOr<Bytes> BytesMember(const Json& json, const char* member) {
@@ -88,16 +90,16 @@ std::string EncodeSavedEvidence(const SavedEvidence& saved) {
                {"version", kVersion},
                {"saved_at", TimeText(saved.saved_at)},
                {"kind", attest::NameOf(saved.reply.evidence.kind)},
-               {"nonce", Base64(saved.nonce)}};
+               {"nonce", Base64Encode(saved.nonce)}};
   if (saved.reply.nonce_path.has_value()) {
     Json siblings = Json::array();
     for (const attest::Nonce& sibling : saved.reply.nonce_path->siblings) {
-      siblings.push_back(Base64(sibling));
+      siblings.push_back(Base64Encode(sibling));
     }
     json["nonce_path"] = {{"index", saved.reply.nonce_path->index}, {"siblings", std::move(siblings)}};
   }
-  json["manifest"] = Base64(saved.reply.manifest);
-  json["evidence"] = Base64(saved.reply.evidence.data);
+  json["manifest"] = Base64Encode(saved.reply.manifest);
+  json["evidence"] = Base64Encode(saved.reply.evidence.data);
   return json.dump(2) + "\n";
 }
 

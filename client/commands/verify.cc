@@ -32,7 +32,7 @@ absl::Status CheckUsage(const Arguments& arguments) {
   const bool live = !arguments.server.empty();
   const bool saved = !arguments.evidence_file.empty();
   const bool bare = !arguments.quote_file.empty();
-  if (int{live} + int{saved} + int{bare} != 1) {
+  if (static_cast<int>(live) + static_cast<int>(saved) + static_cast<int>(bare) != 1) {
     return absl::InvalidArgumentError("give one of --server, --evidence and --quote: what to appraise");
   }
   if (bare != !arguments.quote_kind.empty()) {

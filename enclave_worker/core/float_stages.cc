@@ -22,10 +22,9 @@ namespace {
 
 class EnclaveStage final : public Stage {
  public:
-  EnclaveStage(std::unique_ptr<execution::Program> program, const partition::Segment& segment,
-               const ModelContext& context)
+  EnclaveStage(std::unique_ptr<execution::Program> program, partition::Segment segment, const ModelContext& context)
       : program_(std::move(program)),
-        segment_(segment),
+        segment_(std::move(segment)),
         context_(context),
         workspaces_([this] { return program_->NewWorkspace(); }) {}
 
@@ -73,7 +72,8 @@ class EnclaveStage final : public Stage {
     std::vector<std::unique_ptr<Lease>> leases;
     std::vector<execution::Program::BatchRun> runs;
     for (const std::vector<const Tensor*>& of_one : inputs) {
-      leases.push_back(std::unique_ptr<Lease>(new Lease(workspaces_.Borrow())));
+      // A lease can be neither copied nor moved.
+      leases.push_back(std::unique_ptr<Lease>(new Lease(workspaces_.Borrow())));  // NOLINT(modernize-make-unique)
       runs.push_back({of_one, &**leases.back()});
     }
     const auto stop_for_nobody = [&]() -> absl::Status {
@@ -97,10 +97,10 @@ class EnclaveStage final : public Stage {
 
 class OpenStage final : public Stage {
  public:
-  OpenStage(const partition::Segment& segment, const digest::Sha256Digest& digest,
+  OpenStage(partition::Segment segment, const digest::Sha256Digest& digest,
             std::vector<AcceleratorRegistry::Registration> registrations, std::unique_ptr<AcceleratorGroup> group,
             const ModelContext& context)
-      : segment_(segment),
+      : segment_(std::move(segment)),
         digest_(digest),
         registrations_(std::move(registrations)),
         group_(std::move(group)),

@@ -44,14 +44,17 @@ struct Candidate {
 };
 
 double Weights(const ConvGeometry& g) {
-  return static_cast<double>(g.in_channels / g.group * g.out_channels * g.window.kernel[0] * g.window.kernel[1]);
+  const int64_t in_channels = g.in_channels / g.group;
+  return static_cast<double>(in_channels * g.out_channels * g.window.kernel[0] * g.window.kernel[1]);
 }
 
 double Products(const ConvGeometry& g) { return Weights(g) * static_cast<double>(g.output[0] * g.output[1]); }
 
 Choice Winograd(const ConvGeometry& g, ConvForm form, int64_t tile) {
   const auto cells = static_cast<double>((tile + 2) * (tile + 2));
-  const auto tiles = static_cast<double>((g.output[0] + tile - 1) / tile * ((g.output[1] + tile - 1) / tile));
+  const int64_t rows = (g.output[0] + tile - 1) / tile;
+  const int64_t columns = (g.output[1] + tile - 1) / tile;
+  const auto tiles = static_cast<double>(rows * columns);
   const auto pairs = static_cast<double>(g.in_channels * g.out_channels);
   const auto elements = static_cast<double>(g.in_channels * g.input[0] * g.input[1] +  //
                                             g.out_channels * g.output[0] * g.output[1]);

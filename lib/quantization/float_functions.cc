@@ -89,7 +89,7 @@ double Exp(double x) {
   constexpr int kExponentBias = 1023;
   constexpr int kMantissaBits = 52;
   const auto exponent = static_cast<uint64_t>(static_cast<int64_t>(power) + kExponentBias);
-  const double scale = std::bit_cast<double>(exponent << kMantissaBits);
+  const auto scale = std::bit_cast<double>(exponent << kMantissaBits);
   return x < kSmallest ? 0 : sum * scale;
 }
 

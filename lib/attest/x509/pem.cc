@@ -4,28 +4,17 @@
 #include "lib/attest/x509/pem.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "lib/base/base64.h"
 #include "lib/base/status_macros.h"
 
 namespace shoji::attest::x509 {
 namespace {
 
 constexpr size_t kMaxBlocks = 64;
-
-int ValueOf(char c) {
-  if (c >= 'A' && c <= 'Z') {
-    return c - 'A';
-  }
-  if (c >= 'a' && c <= 'z') {
-    return c - 'a' + 26;
-  }
-  if (c >= '0' && c <= '9') {
-    return c - '0' + 52;
-  }
-  return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
 
 // Takes one end of line, "\n" or "\r\n", off the front of `text`.
 bool TakeLineEnd(std::string_view& text) {
@@ -44,37 +33,18 @@ bool Take(std::string_view& text, std::string_view what) {
 
 // Base64 with line ends between characters; stops at the first '-'.
 absl::StatusOr<Bytes> TakeBase64(std::string_view& text) {
-  Bytes out;
-  uint32_t bits = 0;
-  size_t num_values = 0;
-  size_t num_pads = 0;
+  std::string letters;
   while (!text.empty() && text.front() != '-') {
-    if (TakeLineEnd(text)) {
-      continue;
-    }
-    const char c = text.front();
-    text.remove_prefix(1);
-    const int value = ValueOf(c);
-    if ((value < 0 && c != '=') || (value >= 0 && num_pads > 0) || (c == '=' && num_values % 4 < 2)) {
-      return absl::InvalidArgumentError("the base64 text holds a character that does not belong there");
-    }
-    bits = bits << 6 | (value < 0 ? 0U : static_cast<uint32_t>(value));
-    ++num_values;
-    num_pads += value < 0 ? 1U : 0U;
-    if (num_values % 4 == 0) {
-      if ((num_pads == 1 && (bits & 0xFF) != 0) || (num_pads == 2 && (bits & 0xFFFF) != 0)) {
-        return absl::InvalidArgumentError("the base64 text ends in bits that mean nothing");
-      }
-      for (size_t i = 0; i < 3 - num_pads; ++i) {
-        out.push_back(static_cast<uint8_t>(bits >> (16 - 8 * i) & 0xFF));
-      }
-      bits = 0;
+    if (!TakeLineEnd(text)) {
+      letters += text.front();
+      text.remove_prefix(1);
     }
   }
-  if (num_values % 4 != 0 || out.empty()) {
-    return absl::InvalidArgumentError("the base64 text is cut short");
+  std::optional<Bytes> out = Base64Decode(letters);
+  if (!out.has_value() || out->empty()) {
+    return absl::InvalidArgumentError("the text between the lines is not base64, or is cut short");
   }
-  return out;
+  return *std::move(out);
 }
 
 }  // namespace

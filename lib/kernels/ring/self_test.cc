@@ -25,13 +25,13 @@ enum class Values : uint8_t {
 };
 
 struct Case {
-  const char* name;
-  int64_t in_channels;
-  int64_t out_channels;
-  int64_t group;
-  Extents input;
-  Window window;
-  Values values;
+  const char* name = "";
+  int64_t in_channels = 0;
+  int64_t out_channels = 0;
+  int64_t group = 1;
+  Extents input = {};
+  Window window = {};
+  Values values = Values::kExtreme;
 };
 
 constexpr Window kPoint = {};
