@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,11 +25,11 @@
 #include "lib/partition/layers.h"
 #include "lib/partition/plan.h"
 #include "lib/policy_file/policy_file.h"
-#include "lib/sealed_model/key_file.h"
 #include "lib/sealed_model/seal.h"
 #include "tools/clear_model.h"
 #include "tools/cut_manifest.h"
 #include "tools/print_report.h"
+#include "tools/sealing_options.h"
 #include "tools/stand_ins.h"
 
 namespace shoji::tools {
@@ -138,10 +137,6 @@ absl::StatusOr<sealed_model::Terms> TermsOf(const CutOptions& options) {
   return terms;
 }
 
-absl::StatusOr<sealed_model::OwnerKey> KeyOf(const CutOptions& options) {
-  return options.key.empty() ? sealed_model::MakeKeyFile(options.new_key) : sealed_model::ReadKeyFile(options.key);
-}
-
 // Writes the segments below a folder of its own; what remains of it when it goes is removed.
 class Writer {
  public:
@@ -192,13 +187,14 @@ class Writer {
   std::string partial_;
 };
 
-absl::Status WriteSegments(const CutOptions& options, const graph::ImportedModel& model, const ResolvedPlan& plan,
-                           const std::optional<sealed_model::Terms>& terms, Writer& writer,
-                           std::vector<CutFile>& files) {
-  std::optional<sealed_model::OwnerKey> key;
-  if (terms.has_value()) {
-    ASSIGN_OR_RETURN(key, KeyOf(options));
-  }
+// What seals the confidential segments.
+struct Sealing {
+  sealed_model::Terms terms;
+  std::unique_ptr<OwnerKeyFile> owner;
+};
+
+absl::Status WriteSegments(const graph::ImportedModel& model, const ResolvedPlan& plan,
+                           const std::optional<Sealing>& sealing, const Writer& writer, std::vector<CutFile>& files) {
   for (size_t i = 0; i < plan.segments.size(); ++i) {
     const Segment& segment = plan.segments[i];
     CutFile& file = files.emplace_back();
@@ -212,10 +208,10 @@ absl::Status WriteSegments(const CutOptions& options, const graph::ImportedModel
       RETURN_IF_ERROR(WriteFileAtomically(writer.File(file.name), *onnx));
       continue;
     }
-    sealed_model::Terms part = *terms;
+    sealed_model::Terms part = sealing->terms;
     part.label = plan.model + ", segment " + std::to_string(i + 1) + " of " + std::to_string(plan.segments.size());
     ASSIGN_OR_RETURN(const sealed_model::Receipt receipt,
-                     sealed_model::SealModel(part, *key, *onnx, writer.File(file.name)));
+                     sealed_model::SealModel(part, sealing->owner->key(), *onnx, writer.File(file.name)));
     file.digest = receipt.digest;
   }
   return absl::OkStatus();
@@ -225,19 +221,26 @@ absl::StatusOr<std::string> Cut(const CutOptions& options) {
   ASSIGN_OR_RETURN(graph::ImportedModel model, LoadClearModel(options.model));
   ASSIGN_OR_RETURN(const ResolvedPlan plan, PlanFor(options, model.graph));
   RETURN_IF_ERROR(CheckSharedWeights(plan, model.graph));
-  std::optional<sealed_model::Terms> terms;
+  std::optional<Sealing> sealing;
   if (HasConfidential(plan)) {
-    ASSIGN_OR_RETURN(terms, TermsOf(options));
+    ASSIGN_OR_RETURN(sealed_model::Terms terms, TermsOf(options));
+    sealing = {std::move(terms), nullptr};
   } else if (!options.key.empty() || !options.new_key.empty()) {
     return absl::InvalidArgumentError(
         "no segment is `confidential`, so nothing would be sealed; leave the key out, or mark the segment");
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<Writer> writer, Writer::Create(options.out));
+  if (sealing.has_value()) {
+    ASSIGN_OR_RETURN(sealing->owner, OwnerKeyFile::Take(options.key, options.new_key));
+  }
   std::vector<CutFile> files;
-  RETURN_IF_ERROR(WriteSegments(options, model, plan, terms, *writer, files));
+  RETURN_IF_ERROR(WriteSegments(model, plan, sealing, *writer, files));
   RETURN_IF_ERROR(
       WriteFileAtomically(writer->File("cut.yaml"), AsBytes(CutManifest(plan, model.graph, model.digest, files))));
   RETURN_IF_ERROR(writer->Finish());
+  if (sealing.has_value()) {
+    sealing->owner->Keep();
+  }
   return CutReport(plan, files, options.out);
 }
 
@@ -267,9 +270,7 @@ void AddCutCommand(CLI::App& app, int& exit_code) {
       ->add_option("--results", options->results,
                    "in which form answers may leave an enclave: scores, rounded:DECIMALS, top-k:COUNT")
       ->capture_default_str();
-  command->add_option("--queries", options->queries, "how many queries one release of the key allows")
-      ->check(CLI::Range(uint64_t{1}, std::numeric_limits<uint64_t>::max()))
-      ->type_name("N");
+  AddQueriesOption(*command, options->queries);
   command->callback([options, &exit_code] { exit_code = PrintReport(Cut(*options)); });
 }
 

@@ -14,7 +14,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -30,6 +29,7 @@
 #include "lib/sealed_model/seal.h"
 #include "tools/onnx_outline.h"
 #include "tools/print_report.h"
+#include "tools/sealing_options.h"
 
 namespace shoji::tools {
 namespace {
@@ -97,11 +97,6 @@ absl::StatusOr<sealed_model::Terms> MakeTerms(const SealOptions& options, const 
   ASSIGN_OR_RETURN(terms.results, attest::ResultRule::Parse(options.results));
   terms.queries_per_release = options.queries;
   return terms;
-}
-
-absl::StatusOr<sealed_model::OwnerKey> TakeKey(const SealOptions& options) {
-  RETURN_IF_ERROR(crypto::InitializeSecretMemory());
-  return options.new_key.empty() ? sealed_model::ReadKeyFile(options.key) : sealed_model::MakeKeyFile(options.new_key);
 }
 
 std::string RangesOf(const SealOptions& options) {
@@ -195,13 +190,16 @@ absl::Status CheckRanges(const std::string& path, const ModelFiles& files, const
   return absl::OkStatus();
 }
 
-absl::Status CheckOut(const std::string& out, const ModelFiles& files) {
-  std::error_code error;
-  if (std::filesystem::equivalent(files.onnx.path(), out, error)) {
+absl::Status CheckOut(const SealOptions& options, const ModelFiles& files) {
+  const std::string& out = options.out;
+  if (IsSameFile(files.onnx.path(), out)) {
     return absl::InvalidArgumentError("--out is the model itself");
   }
+  if (IsSameFile(options.key.empty() ? options.new_key : options.key, out)) {
+    return absl::InvalidArgumentError("--out is the owner's key");
+  }
   for (const RegularFile& file : files.external) {
-    if (std::filesystem::equivalent(file.path(), out, error)) {
+    if (IsSameFile(file.path(), out)) {
       return absl::InvalidArgumentError("--out is a file in which the model keeps tensors");
     }
   }
@@ -227,7 +225,7 @@ absl::StatusOr<std::string> RunSeal(const SealOptions& options) {
   ASSIGN_OR_RETURN(const OnnxOutline outline, ReadOnnxOutline(options.model));
   ASSIGN_OR_RETURN(const sealed_model::Terms terms, MakeTerms(options, outline));
   ASSIGN_OR_RETURN(ModelFiles files, OpenModel(options.model, outline));
-  RETURN_IF_ERROR(CheckOut(options.out, files));
+  RETURN_IF_ERROR(CheckOut(options, files));
   std::deque<FileSource> sources;
   std::vector<sealed_model::Content> contents;
   if (const std::string path = RangesOf(options); !path.empty()) {
@@ -240,8 +238,9 @@ absl::StatusOr<std::string> RunSeal(const SealOptions& options) {
     contents.push_back(
         {sealed_model::PartKind::kExternalData, sources.emplace_back(std::move(files.external[i])), files.names[i]});
   }
-  ASSIGN_OR_RETURN(const sealed_model::OwnerKey key, TakeKey(options));
-  ASSIGN_OR_RETURN(const sealed_model::Receipt receipt, sealed_model::Seal(terms, key, contents, options.out));
+  ASSIGN_OR_RETURN(const std::unique_ptr<OwnerKeyFile> owner, OwnerKeyFile::Take(options.key, options.new_key));
+  ASSIGN_OR_RETURN(const sealed_model::Receipt receipt, sealed_model::Seal(terms, owner->key(), contents, options.out));
+  owner->Keep();
   return options.out + ": sealed, " + std::to_string(receipt.size) + " bytes\n" +
          Describe(receipt.header, receipt.digest);
 }
@@ -286,10 +285,7 @@ void AddSeal(CLI::App& app, int& exit_code) {
   command->add_option("--results", options->results, "how results may leave: scores, rounded:DECIMALS or top-k:K")
       ->required()
       ->type_name("FORM");
-  command->add_option("--queries", options->queries, "how many queries each release of the key allows")
-      ->required()
-      ->check(CLI::Range(uint64_t{1}, UINT64_MAX >> 1U))
-      ->type_name("N");
+  AddQueriesOption(*command, options->queries).required();
   command
       ->add_option("--ranges", options->ranges,
                    "calibrated ranges, sealed with it; default: MODEL.ranges.yaml, if there")

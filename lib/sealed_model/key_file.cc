@@ -49,8 +49,9 @@ std::optional<uint8_t> Nibble(uint8_t digit) {
 }
 
 absl::StatusOr<OwnerKey> Parse(ByteSpan text, const std::string& path) {
-  const absl::Status wrong = absl::InvalidArgumentError(
-      path + " holds no key of a model; `shoji-model seal --new-key " + path + "` makes one where there is no file yet");
+  const absl::Status wrong =
+      absl::InvalidArgumentError(path + " holds no key of a model; `shoji-model seal --new-key " + path +
+                                 "` makes one where there is no file yet");
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) {
     text = text.first(text.size() - 1);
   }
@@ -98,9 +99,14 @@ absl::StatusOr<OwnerKey> MakeKeyFile(const std::string& path) {
     out[kPrefix.size() + 2 * i + 1] = static_cast<uint8_t>(kDigits[key.Expose()[i] & 15U]);
   }
   out.back() = '\n';
-  RETURN_IF_ERROR(WriteAll(fd.get(), line.Expose(), path));
-  if (::fsync(fd.get()) != 0) {  // what it is to seal may be sealed, and the original gone, before the machine writes
-    return ErrnoError(errno, "cannot write " + path);
+  absl::Status written = WriteAll(fd.get(), line.Expose(), path);
+  if (written.ok() && ::fsync(fd.get()) != 0) {  // what it is to seal may be sealed, and the original gone, before the
+                                                 // machine writes
+    written = ErrnoError(errno, "cannot write " + path);
+  }
+  if (!written.ok()) {
+    ::unlink(path.c_str());
+    return written;
   }
   return key;
 }

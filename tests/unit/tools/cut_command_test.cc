@@ -197,6 +197,13 @@ TEST_F(CutCommandTest, AKeyFileThatIsMissingOrThereAlreadyIsNamed) {
   EXPECT_EQ(ReadFile(folder_.File("taken"), 100).value(), ToBytes("mine"));
 }
 
+TEST_F(CutCommandTest, ANewKeyIsNotLeftBehindWhereNothingWasCut) {
+  // The folder cannot be put in the place of the key.
+  ExpectRefused(Cut(kConfidentialHead, {"--new-key", Out(), "--queries", "10"}), 1, Out());
+  EXPECT_EQ(Cut(kConfidentialHead, {"--new-key", folder_.File("key"), "--queries", "10"}).exit_code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder_.File("key")));
+}
+
 TEST_F(CutCommandTest, TheConfidentialPartIsWrittenSealedAndNowhereElse) {
   const CommandResult result =
       Cut(kConfidentialHead, {"--new-key", folder_.File("key"), "--queries", "10", "--results", "top-k:1"});
@@ -264,6 +271,7 @@ TEST_F(CutCommandTest, WrongUsageExitsWithTwo) {
   ExpectRefused(Run({"--layers", "0"}), 2, "");
   ExpectRefused(Run({"--layers", "1", "--key", "a", "--new-key", "b", "--queries", "1"}), 2, "");
   ExpectRefused(Run({"--layers", "1", "--key", "a", "--queries", "0"}), 2, "");
+  ExpectRefused(Run({"--layers", "1", "--key", "a", "--queries", "9223372036854775808"}), 2, "--queries");
 }
 
 TEST_F(CutCommandTest, AnUnknownResultFormIsRefused) {

@@ -138,6 +138,7 @@ TEST_F(SealCommandTest, ABudgetAResultFormAndAKeyMustBeGiven) {
   EXPECT_FALSE(std::ifstream(key_).good()) << "no key is left behind";
 }
 
+  EXPECT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "9223372036854775808"}).exit_code, 2);
 TEST_F(SealCommandTest, AKeyThatOthersMayReadIsRefused) {
   ASSERT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "1"}).exit_code, 0);
   ASSERT_EQ(::chmod(key_.c_str(), 0644), 0);
@@ -145,6 +146,39 @@ TEST_F(SealCommandTest, AKeyThatOthersMayReadIsRefused) {
 }
 
 TEST_F(SealCommandTest, WhatIsNoModelIsRefused) {
+TEST_F(SealCommandTest, ANewKeyIsNotLeftBehindWhereNothingWasSealed) {
+  const std::string folder = dir_.File("not_there") + "/small.sealed";
+  const CommandResult result =
+      Run({"seal", "--model", model_, "--out", folder, "--new-key", key_, "--results", "scores", "--queries", "1"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("not_there"));
+  EXPECT_FALSE(std::ifstream(key_).good());
+  // And so the same command works once its mistake is put right.
+  EXPECT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "1"}).exit_code, 0);
+}
+
+TEST_F(SealCommandTest, AKeyThatWasThereStaysWhereNothingWasSealed) {
+  ASSERT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "1"}).exit_code, 0);
+  for (const std::string option : {"--key", "--new-key"}) {
+    const CommandResult result = Run({"seal", "--model", model_, "--out", dir_.File("not_there") + "/small.sealed",
+                                      option, key_, "--results", "scores", "--queries", "1"});
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_TRUE(sealed_model::ReadKeyFile(key_).ok());
+  }
+}
+
+TEST_F(SealCommandTest, TheKeyIsNotOverwrittenByWhatItSeals) {
+  const CommandResult made = Run({"seal", "--model", model_, "--out", key_, "--new-key", dir_.File("") + "./owner.key",
+                                  "--results", "scores", "--queries", "1"});
+  EXPECT_THAT(made.err, HasSubstr("--out is the owner's key"));
+  EXPECT_FALSE(std::ifstream(key_).good());
+  ASSERT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "1"}).exit_code, 0);
+  const CommandResult read =
+      Run({"seal", "--model", model_, "--out", key_, "--key", key_, "--results", "scores", "--queries", "1"});
+  EXPECT_THAT(read.err, HasSubstr("--out is the owner's key"));
+  EXPECT_TRUE(sealed_model::ReadKeyFile(key_).ok());
+}
+
   ASSERT_TRUE(WriteFileAtomically(model_, AsBytes("no model at all, but some text")).ok());
   EXPECT_THAT(SealNodes({}).err, HasSubstr("is no ONNX model"));
   ASSERT_TRUE(WriteFileAtomically(model_, {}).ok());
