@@ -75,10 +75,11 @@ absl::StatusOr<bool> ConditionOf(const ::onnx::NodeProto& node, GraphBuilder& bu
     return absl::InvalidArgumentError(NodeLabel(node) + ": it must have one input, its condition");
   }
   if (condition->constant == nullptr) {
-    return absl::UnimplementedError(
-        NodeLabel(node) + ": its condition " + Quoted(node.input(0)) +
-        " depends on what the model is given; only an If that constants or shapes decide is supported: export the "
-        "model by tracing, or with the branch fixed");
+    const std::string through = condition->refusal == nullptr ? "" : " (through " + condition->refusal->node + ")";
+    return absl::UnimplementedError(NodeLabel(node) + ": its condition " + Quoted(node.input(0)) +
+                                    " depends on what the model is given" + through +
+                                    "; only an If that constants or shapes decide is supported: export the "
+                                    "model by tracing, or with the branch fixed");
   }
   if (condition->type != DataType::kUint8 || condition->constant->num_elements() != 1) {
     return absl::InvalidArgumentError(NodeLabel(node) + ": its condition " + Quoted(node.input(0)) +

@@ -89,6 +89,10 @@ void GraphBuilder::AddSequence(const std::string& name, std::vector<KnownValue*>
   NewValue(name)->sequence = std::make_shared<const std::vector<KnownValue*>>(std::move(elements));
 }
 
+void GraphBuilder::AddRefused(const std::string& name, std::shared_ptr<const Refusal> refusal) {
+  NewValue(name)->refusal = std::move(refusal);
+}
+
 KnownValue* GraphBuilder::Find(const std::string& name) {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : found->second;
@@ -148,6 +152,9 @@ absl::StatusOr<Graph> GraphBuilder::Finish(const std::string& name) {
     KnownValue* value = Find(output);
     if (value == nullptr) {
       return absl::UnimplementedError("output " + Quoted(output) + ": this output of its node is not supported");
+    }
+    if (value->refusal != nullptr) {
+      return value->refusal->status;
     }
     if (value->sequence != nullptr) {
       return absl::UnimplementedError("output " + Quoted(output) + ": only tensors are supported as outputs");

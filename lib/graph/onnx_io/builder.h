@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -52,6 +53,8 @@ class GraphBuilder {
   void AddQuantized(const std::string& name, const QuantizedForm& form);
   // `name` is a sequence of tensors.
   void AddSequence(const std::string& name, std::vector<KnownValue*> elements);
+  // Whoever needs `name` is refused with `refusal`.
+  void AddRefused(const std::string& name, std::shared_ptr<const Refusal> refusal);
   bool IsOutput(const std::string& name) const;
   // Null when no node or input defined it.
   KnownValue* Find(const std::string& name);

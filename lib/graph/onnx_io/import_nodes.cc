@@ -5,10 +5,14 @@
 
 #include <onnx/onnx_pb.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lib/base/status_macros.h"
 #include "lib/graph/onnx_io/branches.h"
@@ -19,6 +23,19 @@
 
 namespace shoji::graph::onnx_io {
 namespace {
+
+// What may decide an If when it is constant. Where the input has a part in it, the node is not refused before something
+// needs what it makes: an If then says so itself.
+constexpr std::string_view kDecides[] = {"And",  "Cast",        "Equal", "Greater", "GreaterOrEqual",
+                                         "Less", "LessOrEqual", "Not",   "Or",      "Xor"};
+// What may stand between such a node and the If.
+constexpr std::string_view kHandsOn[] = {"Identity",  "ReduceMax", "ReduceMin", "ReduceProd",
+                                         "ReduceSum", "Reshape",   "Squeeze",   "Unsqueeze"};
+
+bool IsOneOf(const ::onnx::NodeProto& node, std::span<const std::string_view> op_types) {
+  return (node.domain().empty() || node.domain() == "ai.onnx") &&
+         std::find(op_types.begin(), op_types.end(), node.op_type()) != op_types.end();
+}
 
 // Lives for one call of ImportNodes.
 class NodeImporter {
@@ -75,8 +92,31 @@ class NodeImporter {
                                         ", an optional output that is not supported");
       }
     }
+    for (const KnownValue* input : inputs) {
+      if (input != nullptr && input->refusal != nullptr) {
+        return IsOneOf(node, kDecides) || IsOneOf(node, kHandsOn) ? Refuse(node, input->refusal)
+                                                                  : input->refusal->status;
+      }
+    }
+    const bool computed = std::any_of(inputs.begin(), inputs.end(), [](const KnownValue* input) {
+      return input != nullptr && input->constant == nullptr;
+    });
     NodeScope scope(node, opset_, std::move(inputs), builder_);
-    return Normalize(scope);
+    const absl::Status status = Normalize(scope);
+    return computed && absl::IsUnimplemented(status) && IsOneOf(node, kDecides)
+               ? Refuse(node, std::make_shared<const Refusal>(Refusal{NodeLabel(node), status}))
+               : status;
+  }
+
+  // Whoever reads what `node` makes is refused, not `node` itself.
+  absl::Status Refuse(const ::onnx::NodeProto& node, const std::shared_ptr<const Refusal>& refusal) {
+    for (const std::string& output : node.output()) {
+      if (!output.empty()) {
+        builder_.AddRefused(output, refusal);
+      }
+    }
+    builder_.AddFoldedNode(NodeName(node));
+    return absl::OkStatus();
   }
 
   ::onnx::GraphProto& graph_;

@@ -32,6 +32,12 @@ std::string NodeLabel(const ::onnx::NodeProto& node);
 
 struct KnownValue;
 
+// A node that cannot be imported, whose output may still turn out to matter to nothing.
+struct Refusal {
+  std::string node;  // its label
+  absl::Status status;
+};
+
 // What stands for a value that is 8-bit integers in the file: the float32 numbers that they mean.
 struct QuantizedForm {
   FakeQuantizeAttributes step;
@@ -56,6 +62,8 @@ struct KnownValue {
   std::shared_ptr<QuantizedForm> quantized;  // of an activation that is integers; it never enters the graph itself
   // Of a sequence: the tensors that it holds. It never enters the graph itself, and all else about it is empty.
   std::shared_ptr<const std::vector<KnownValue*>> sequence;
+  // Of what a refused node would make, or follows from it: all else about it is empty.
+  std::shared_ptr<const Refusal> refusal;
 };
 
 // What a normalizer sees of one node of the file, and how it answers: with exactly one of Emit, EmitLast, Define,

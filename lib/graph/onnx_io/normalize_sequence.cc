@@ -66,7 +66,7 @@ absl::StatusOr<std::vector<int64_t>> PartsOf(const NodeScope& node, int64_t exte
     part = parts[0];
   }
   if (part < 1) {
-    return node.Invalid("a part of " + std::to_string(part) + " elements");
+    return node.Invalid("its parts would have " + std::to_string(part) + " elements each; they must have at least 1");
   }
   if (extent / part > static_cast<int64_t>(kMaxElements)) {
     return node.Unimplemented("a sequence of more than " + std::to_string(kMaxElements) + " tensors is not supported");
@@ -128,6 +128,10 @@ absl::Status NormalizeSplitToSequence(NodeScope& node) {
   KnownValue* input = node.inputs()[0];
   std::vector<KnownValue*> elements;
   for (const int64_t part : parts) {
+    if (part == 0) {
+      return node.Unimplemented("its part " + std::to_string(elements.size()) +
+                                " is empty; only parts with elements are supported: leave it out of the split");
+    }
     if (part < 1 || part > x[at] - slice.starts[at] || elements.size() == kMaxElements) {
       return node.Invalid("its parts do not add up to an extent of " + std::to_string(x[at]));
     }

@@ -10,11 +10,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <exception>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
+
+#include <google/protobuf/io/coded_stream.h>
 
 #include "lib/base/status_macros.h"
 #include "lib/graph/onnx_io/skeleton.h"
@@ -100,6 +103,29 @@ void ForEachTensor(::onnx::ModelProto& model, F visit) {
   }
 }
 
+// Messages within messages: a graph in a branch of an If lies three deeper than the one that the If is in.
+constexpr int kMaxNesting = 100;
+
+bool ParseNested(const std::string& bytes, int max_nesting, ::onnx::ModelProto& model) {
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                            static_cast<int>(bytes.size()));
+  in.SetRecursionLimit(max_nesting);
+  return model.ParseFromCodedStream(&in) && in.ConsumedEntireMessage();
+}
+
+absl::Status WhyNotParsed(const std::string& bytes) {
+  // More than this would be a risk to the stack.
+  constexpr int kToldApart = 1000;
+  ::onnx::ModelProto model;
+  if (ParseNested(bytes, kToldApart, model)) {
+    return absl::UnimplementedError(
+        "the ONNX file nests its graphs too deeply: at most some 30 may lie in one another (an If in a branch of an "
+        "If, "
+        "and so on); export the model by tracing");
+  }
+  return absl::InvalidArgumentError("not an ONNX file, or a truncated one: protobuf cannot parse it");
+}
+
 int64_t LibraryOpset() {
   const auto& versions = ::onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map();
   const auto found = versions.find("");
@@ -131,8 +157,8 @@ absl::StatusOr<FileParts> ReadModel(ByteSource& file, digest::Sha256Stream* dige
   }
   const SkeletonLimits limits = {static_cast<uint64_t>(options.max_tensor_bytes), options.max_nodes};
   ASSIGN_OR_RETURN(Skeleton skeleton, ReadSkeleton(file, digest, limits));
-  if (!model.ParseFromString(skeleton.model)) {
-    return absl::InvalidArgumentError("not an ONNX file, or a truncated one: protobuf cannot parse it");
+  if (!ParseNested(skeleton.model, kMaxNesting, model)) {
+    return WhyNotParsed(skeleton.model);
   }
   FileParts parts;
   parts.num_nodes = skeleton.num_nodes;

@@ -214,6 +214,108 @@ TEST(BranchesTest, AConditionThatDependsOnTheInputIsRefusedWithAdvice) {
                 "shapes decide is supported: export the model by tracing, or with the branch fixed");
 }
 
+// As scripted models write `if (x > limit).any()`.
+OnnxBuilder& Compared(OnnxBuilder& builder) {
+  builder.Input("x", {1, 2}).Weight("limit", {}, {0.5F}).Node("Greater", {"x", "limit"}, {"more"}).Named("compare");
+  builder.Node("Cast", {"more"}, {"ones"}).Attribute("to", int64_t{::onnx::TensorProto::INT32});
+  builder.Node("ReduceMax", {"ones"}, {"one"}).Attribute("keepdims", int64_t{0});
+  return builder.Node("Cast", {"one"}, {"c"}).Attribute("to", int64_t{::onnx::TensorProto::BOOL});
+}
+
+constexpr char kComputedCondition[] =
+    "its condition `c` depends on what the model is given (through node `compare` (Greater)); only an If that "
+    "constants or shapes decide is supported: export the model by tracing";
+
+TEST(BranchesTest, AConditionThatIsComputedFromTheInputIsRefusedByItsIf) {
+  OnnxBuilder builder;
+  Compared(builder).Node("If", {"c"}, {"y"}).Named("pick");
+  AddUnaryBranch(builder, "then_branch", "Neg", "x");
+  AddUnaryBranch(builder, "else_branch", "Relu", "x");
+  builder.Output("y");
+  ExpectRefused(builder, absl::StatusCode::kUnimplemented, std::string("node `pick` (If): ") + kComputedCondition);
+}
+
+TEST(BranchesTest, AConditionThatIsComputedInABranchIsRefusedByTheIfWithin) {
+  OnnxBuilder within;
+  within.Node("Greater", {"x", "limit"}, {"more"}).Named("compare").Node("Not", {"more"}, {"d"}).Named("negate");
+  within.Node("If", {"d"}, {"z"}).Named("inner");
+  AddUnaryBranch(within, "then_branch", "Neg", "x");
+  AddUnaryBranch(within, "else_branch", "Relu", "x");
+  within.Output("z");
+  OnnxBuilder builder;
+  Condition(builder, true).Weight("limit", {}, {0.5F}).Input("x", {1, 1}).Node("If", {"c"}, {"y"}).Named("outer");
+  AddBranch(builder, "then_branch", within);
+  AddUnaryBranch(builder, "else_branch", "Relu", "x");
+  builder.Output("y");
+  ExpectRefused(builder, absl::StatusCode::kUnimplemented,
+                "node `outer/inner` (If): its condition `outer/d` depends on what the model is given (through node "
+                "`outer/compare` (Greater))");
+}
+
+TEST(BranchesTest, AComparisonThatABranchGivesBackIsRefusedByTheIfThatReadsIt) {
+  OnnxBuilder builder;
+  Compared(builder).Integers("yes", ::onnx::TensorProto::BOOL, {}, {1}).Node("If", {"yes"}, {"again"});
+  AddUnaryBranch(builder, "then_branch", "Identity", "c");
+  AddUnaryBranch(builder, "else_branch", "Not", "c");
+  builder.Node("If", {"again"}, {"y"}).Named("pick");
+  AddUnaryBranch(builder, "then_branch", "Neg", "x");
+  AddUnaryBranch(builder, "else_branch", "Relu", "x");
+  builder.Output("y");
+  ExpectRefused(builder, absl::StatusCode::kUnimplemented,
+                "node `pick` (If): its condition `again` depends on what the model is given (through node `compare`");
+}
+
+TEST(BranchesTest, AComparisonOfTheInputThatIsNeededOtherwiseIsRefusedItself) {
+  OnnxBuilder where;
+  Compared(where).Node("Where", {"more", "x", "x"}, {"y"}).Output("y");
+  OnnxBuilder output;
+  Compared(output).Output("c");
+  OnnxBuilder joined;
+  Compared(joined).Node("Concat", {"ones", "ones"}, {"y"}).Attribute("axis", int64_t{0}).Output("y");
+  for (const OnnxBuilder* builder : {&where, &output, &joined}) {
+    ExpectRefused(*builder, absl::StatusCode::kUnimplemented,
+                  "node `compare` (Greater): the operator is supported on constants only");
+  }
+}
+
+TEST(BranchesTest, AComparisonOfTheInputThatNothingNeedsIsDropped) {
+  OnnxBuilder builder;
+  Compared(builder).Node("Neg", {"x"}, {"y"}).Output("y");
+  ExpectNear(RunModel(builder, {{1, 2}}).at(0), {-1, -2});
+}
+
+// An If in a branch of an If, `depth` of them.
+OnnxBuilder& Nested(OnnxBuilder& builder, int depth) {
+  Condition(builder, true).Input("x", {1, 1});
+  OnnxBuilder inner;
+  inner.Node("Neg", {"x"}, {"result"}).Output("result");
+  for (int i = 1; i < depth; ++i) {
+    OnnxBuilder outer;
+    outer.Node("If", {"c"}, {"result"}).Named("if" + std::to_string(i));
+    AddBranch(outer, "then_branch", inner);
+    AddUnaryBranch(outer, "else_branch", "Relu", "x");
+    outer.Output("result");
+    inner.proto().Swap(&outer.proto());
+  }
+  builder.Node("If", {"c"}, {"y"}).Named("if");
+  AddBranch(builder, "then_branch", inner);
+  AddUnaryBranch(builder, "else_branch", "Relu", "x");
+  return builder.Output("y");
+}
+
+TEST(BranchesTest, BranchesMayLieDeepInBranches) {
+  OnnxBuilder builder;
+  EXPECT_EQ(ImportOnnx(Nested(builder, 30).Build()).status(), absl::OkStatus());
+}
+
+TEST(BranchesTest, BranchesThatLieTooDeepInBranchesAreToldFromABrokenFile) {
+  for (const int depth : {40, 100, 300}) {
+    OnnxBuilder builder;
+    Nested(builder, depth);
+    ExpectRefused(builder, absl::StatusCode::kUnimplemented, "the ONNX file nests its graphs too deeply");
+  }
+}
+
 TEST(BranchesTest, AConditionThatIsNotOneBooleanIsRefused) {
   OnnxBuilder builder;
   builder.Ints("c", {1}).Input("x", {1, 1}).Node("If", {"c"}, {"y"}).Named("pick");

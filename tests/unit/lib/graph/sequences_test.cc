@@ -95,7 +95,12 @@ TEST(SequencesTest, WhatDoesNotFitIsRefusedByName) {
   OnnxBuilder none;
   Scalar(none, "zero", 0).Input("x", {4}).Node("SplitToSequence", {"x", "zero"}, {"s"}).Named("n");
   none.Node("ConcatFromSequence", {"s"}, {"y"}).Attribute("axis", int64_t{0}).Output("y");
-  EXPECT_THAT(RefusalOf(none), HasSubstr("node `n` (SplitToSequence): a part of 0 elements"));
+  EXPECT_THAT(RefusalOf(none), HasSubstr("node `n` (SplitToSequence): its parts would have 0 elements each"));
+  OnnxBuilder empty_part;
+  empty_part.Ints("sizes", {1, 0, 3}).Input("x", {4}).Node("SplitToSequence", {"x", "sizes"}, {"s"}).Named("n");
+  empty_part.Node("ConcatFromSequence", {"s"}, {"y"}).Attribute("axis", int64_t{0}).Output("y");
+  EXPECT_THAT(RefusalOf(empty_part), HasSubstr("node `n` (SplitToSequence): its part 1 is empty; only parts with "
+                                               "elements are supported: leave it out of the split"));
   OnnxBuilder many;
   many.Input("x", {1 << 20}).Node("SplitToSequence", {"x"}, {"s"}).Named("n");
   many.Node("ConcatFromSequence", {"s"}, {"y"}).Attribute("axis", int64_t{0}).Output("y");
