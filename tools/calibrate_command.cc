@@ -146,19 +146,9 @@ absl::StatusOr<Tensor> ReadPicture(const std::string& path, const image::Preproc
   return image::Normalize(pixels.bytes(), preprocessing);
 }
 
-// That the model takes one picture as `preprocessing` makes it.
-absl::Status CheckInput(const graph::Graph& graph, const image::Preprocessing& preprocessing) {
-  const Shape made = preprocessing.input_shape();
-  if (graph.inputs.size() != 1) {
-    return absl::InvalidArgumentError("the model takes " + std::to_string(graph.inputs.size()) +
-                                      " inputs; only those that take one picture can be calibrated");
-  }
-  const graph::Value& input = graph.values[graph.inputs[0]];
-  if (!(input.shape == made)) {
-    return absl::InvalidArgumentError("the model's input " + input.name + " is " + input.shape.ToString() +
-                                      ", the preprocessing makes " + made.ToString());
-  }
-  return absl::OkStatus();
+// The model takes one picture as `preprocessing` makes it, or is refused.
+graph::StatedInputShape StatedBy(const image::Preprocessing& preprocessing) {
+  return {preprocessing.input_shape(), "the preprocessing makes"};
 }
 
 struct Outcome {
@@ -217,10 +207,7 @@ absl::StatusOr<Outcome> RunPasses(const graph::Graph& graph, const CalibrateOpti
 absl::StatusOr<std::string> Calibrate(const CalibrateOptions& options) {
   ASSIGN_OR_RETURN(const image::Preprocessing preprocessing,
                    preprocessing_file::LoadPreprocessing(options.preprocessing));
-  ASSIGN_OR_RETURN(const graph::ImportedModel model, LoadClearModel(options.model));
-  if (const absl::Status status = CheckInput(model.graph, preprocessing); !status.ok()) {
-    return InFile(status, options.model);
-  }
+  ASSIGN_OR_RETURN(const graph::ImportedModel model, LoadClearModel(options.model, StatedBy(preprocessing)));
   ASSIGN_OR_RETURN(Outcome outcome, RunPasses(model.graph, options, preprocessing));
   ranges_file::RangesFile file;
   file.model = model.digest;

@@ -40,7 +40,8 @@ using partition::Segment;
 
 struct CutOptions {
   std::string model;
-  std::string policy;  // or
+  std::string input_shape;  // empty: what the file fixes
+  std::string policy;       // or
   int64_t layers = 0;
   std::string out;
   std::string name;  // empty: the model's file without its extension
@@ -218,7 +219,7 @@ absl::Status WriteSegments(const graph::ImportedModel& model, const ResolvedPlan
 }
 
 absl::StatusOr<std::string> Cut(const CutOptions& options) {
-  ASSIGN_OR_RETURN(graph::ImportedModel model, LoadClearModel(options.model));
+  ASSIGN_OR_RETURN(graph::ImportedModel model, LoadClearModel(options.model, options.input_shape));
   ASSIGN_OR_RETURN(const ResolvedPlan plan, PlanFor(options, model.graph));
   RETURN_IF_ERROR(CheckSharedWeights(plan, model.graph));
   std::optional<Sealing> sealing;
@@ -252,6 +253,7 @@ void AddCutCommand(CLI::App& app, int& exit_code) {
   CLI::App* command =
       app.add_subcommand("cut", "Write each segment of a policy as a file: ONNX, or sealed where it is confidential");
   command->add_option("--model", options->model, "the model to cut (ONNX)")->required()->type_name("FILE");
+  AddInputShapeOption(*command, options->input_shape);
   CLI::Option_group* where = command->add_option_group("where to cut", "exactly one of these");
   where->add_option("--policy", options->policy, "at the starts of this policy's segments (YAML)")->type_name("FILE");
   where

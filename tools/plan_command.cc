@@ -30,8 +30,9 @@ namespace {
 struct PlanOptions {
   std::string policy;
   std::string model;
-  std::string ranges;  // empty: beside the model, where there is one
-  std::string name;    // empty: the model's file without its extension
+  std::string input_shape;  // empty: what the file fixes
+  std::string ranges;       // empty: beside the model, where there is one
+  std::string name;         // empty: the model's file without its extension
   std::string output = "text";
 };
 
@@ -74,7 +75,7 @@ absl::StatusOr<std::string> MakePlan(const PlanOptions& options) {
   const partition::PartitionPolicy policy =
       partition::ForModel(std::move(file_policy),
                           options.name.empty() ? std::filesystem::path(options.model).stem().string() : options.name);
-  ASSIGN_OR_RETURN(graph::ImportedModel model, LoadClearModel(options.model));
+  ASSIGN_OR_RETURN(graph::ImportedModel model, LoadClearModel(options.model, options.input_shape));
   const absl::StatusOr<graph::Graph> graph = partition::ArrangeFor(policy, std::move(model.graph));
   if (!graph.ok()) {
     return InFile(graph.status(), options.policy);
@@ -99,6 +100,7 @@ void AddPlanCommand(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("plan", "Show what a policy makes of a model: what runs where, who sees what");
   command->add_option("--policy", options->policy, "partition policy (YAML)")->required()->type_name("FILE");
   command->add_option("--model", options->model, "the model the policy is for (ONNX)")->required()->type_name("FILE");
+  AddInputShapeOption(*command, options->input_shape);
   command
       ->add_option("--ranges", options->ranges,
                    "calibrated ranges of the model, for int8 (YAML); default: the file beside the model")

@@ -22,6 +22,7 @@
 #include "lib/ranges_file/ranges_file.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/pem.h"
+#include "lib/tensor/shape_text.h"
 
 namespace shoji::enclave {
 namespace {
@@ -61,9 +62,26 @@ absl::Status ReadBatching(const config::Fields& model, BatchingOptions& batching
   return absl::OkStatus();
 }
 
+absl::Status ReadInputShape(const config::Fields& fields, ModelConfig& model) {
+  const std::optional<config::Node> node = fields.Find("input_shape");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  if (!model.preprocessing.empty()) {
+    return node->Error("'preprocessing' says already what shape the model is given; leave one of them out");
+  }
+  ASSIGN_OR_RETURN(const std::string text, node->String());
+  absl::StatusOr<Shape> shape = ParseShape(text);
+  if (!shape.ok()) {
+    return node->Error(std::string(shape.status().message()));
+  }
+  model.input_shape = *std::move(shape);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ModelConfig> ReadModel(const config::Node& node) {
-  ASSIGN_OR_RETURN(const config::Fields fields,
-                   node.Map({"name", "file", "labels", "preprocessing", "policy", "ranges", "batching"}));
+  ASSIGN_OR_RETURN(const config::Fields fields, node.Map({"name", "file", "labels", "preprocessing", "policy", "ranges",
+                                                          "input_shape", "batching"}));
   ModelConfig model;
   model.where = node.Where();
   ASSIGN_OR_RETURN(model.name, fields.String("name"));
@@ -76,6 +94,7 @@ absl::StatusOr<ModelConfig> ReadModel(const config::Node& node) {
       model.ranges.empty() && ::access(beside.c_str(), R_OK) == 0) {
     model.ranges = beside;
   }
+  RETURN_IF_ERROR(ReadInputShape(fields, model));
   RETURN_IF_ERROR(ReadBatching(fields, model.batching));
   return model;
 }
@@ -338,7 +357,7 @@ absl::StatusOr<ModelSource> LoadSourceWithoutModel(const ModelConfig& config) {
 
 absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config) {
   ASSIGN_OR_RETURN(ModelSource source, LoadSourceWithoutModel(config));
-  absl::StatusOr<graph::ImportedModel> model = graph::ImportModelFile(config.file);
+  absl::StatusOr<graph::ImportedModel> model = graph::ImportModelFile(config.file, ImportOptionsOf(config, source));
   if (!model.ok()) {
     return absl::Status(model.status().code(),
                         config.where + ": model " + config.name + ": " + std::string(model.status().message()));
@@ -356,6 +375,19 @@ absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config) {
   }
   ASSIGN_OR_RETURN(source.ranges, ranges_file::LoadRangesOf(source.model.digest, config.ranges));
   return source;
+}
+
+graph::ImportOptions ImportOptionsOf(const ModelConfig& config, const ModelSource& source) {
+  graph::ImportOptions options;
+  if (source.preprocessing.has_value()) {
+    options.input_shape = {source.preprocessing->input_shape(), "its preprocessing makes a tensor of"};
+  } else if (config.input_shape.has_value()) {
+    options.input_shape = {*config.input_shape, "its `input_shape` is"};
+  }
+  options.how_to_fix_shape =
+      "say what it shall be with `preprocessing` or `input_shape: 3x224x224` (for instance) beside the model's `file`, "
+      "or export the model with a fixed input shape";
+  return options;
 }
 
 partition::AcceleratorIdentity IdentityOf(const AcceleratorConfig& accelerator) {

@@ -16,11 +16,13 @@
 #include "lib/base/bytes.h"
 #include "lib/channel/responder.h"
 #include "lib/config/fixed_settings.h"
+#include "lib/graph/onnx_import.h"
 #include "lib/image/preprocessing.h"
 #include "lib/metrics/exporter.h"
 #include "lib/partition/plan.h"
 #include "lib/rpc/endpoint.h"
 #include "lib/telemetry/log.h"
+#include "lib/tensor/shape.h"
 
 namespace shoji::enclave {
 
@@ -28,10 +30,11 @@ struct ModelConfig {
   std::string where;  // "enclave.yaml:12: key 'models[0]'"
   std::string name;
   std::string file;
-  std::string labels;         // empty: none
-  std::string preprocessing;  // empty: none
-  std::string policy;         // empty: partition::DefaultPolicy
-  std::string ranges;         // calibrated; empty: none
+  std::string labels;                               // empty: none
+  std::string preprocessing;                        // empty: none
+  std::string policy;                               // empty: partition::DefaultPolicy
+  std::string ranges;                               // calibrated; empty: none
+  std::optional<Shape> input_shape = std::nullopt;  // of a model without preprocessing; none: what its file fixes
   BatchingOptions batching;
 };
 
@@ -86,6 +89,10 @@ absl::StatusOr<ModelSource> LoadModelSource(const ModelConfig& config);
 
 // The part of that which stands beside the model's file: labels, preprocessing, policy.
 absl::StatusOr<ModelSource> LoadSourceWithoutModel(const ModelConfig& config);
+
+// How the file of `config` is read, `source` standing beside it: the preprocessing, or the configuration, says what
+// shape the input has where the file leaves that open.
+graph::ImportOptions ImportOptionsOf(const ModelConfig& config, const ModelSource& source);
 
 // What a plan has to know of an accelerator.
 partition::AcceleratorIdentity IdentityOf(const AcceleratorConfig& accelerator);

@@ -88,7 +88,7 @@ absl::StatusOr<std::unique_ptr<PositionedSource>> OpenExternal(sealed_model::Pla
 }
 
 // Ranges, when there are any, then the model: each byte is decrypted to where it stays.
-absl::Status ReadParts(sealed_model::PlaintextReader& reader, ModelSource& source) {
+absl::Status ReadParts(const ModelConfig& config, sealed_model::PlaintextReader& reader, ModelSource& source) {
   const std::string& path = reader.file().path();
   digest::Sha256Digest ranges_of = {};
   for (const sealed_model::Part& part : reader.file().header().parts) {
@@ -97,7 +97,7 @@ absl::Status ReadParts(sealed_model::PlaintextReader& reader, ModelSource& sourc
     }
     if (part.kind == PartKind::kModel) {
       sealed_model::PartSource onnx(reader, part.size);
-      graph::ImportOptions options;
+      graph::ImportOptions options = ImportOptionsOf(config, source);
       options.external_data = [&reader](const std::string& name) { return OpenExternal(reader, name); };
       ASSIGN_OR_RETURN(source.model, graph::ImportModel(onnx, options));
     }
@@ -124,7 +124,7 @@ absl::StatusOr<ModelSource> OpenSource(const ModelConfig& config, ModelSource so
   const sealed_model::Terms terms = file.header().terms;
   ASSIGN_OR_RETURN(const std::unique_ptr<sealed_model::PlaintextReader> reader,
                    sealed_model::PlaintextReader::Create(std::move(file), key));
-  RETURN_IF_ERROR(ReadParts(*reader, source));
+  RETURN_IF_ERROR(ReadParts(config, *reader, source));
   source.sealed = {.sealed_digest = sealed_digest, .terms = terms, .budget = std::move(budget)};
   return source;
 }

@@ -16,6 +16,7 @@
 #include "lib/graph/onnx_io/external_data.h"
 #include "lib/graph/onnx_io/functions.h"
 #include "lib/graph/onnx_io/import_nodes.h"
+#include "lib/graph/onnx_io/input_shape.h"
 #include "lib/graph/onnx_io/node_scope.h"
 #include "lib/graph/onnx_io/onnx_file.h"
 #include "lib/graph/onnx_io/tensor_proto.h"
@@ -106,6 +107,7 @@ absl::Status ReadAndCheck(ByteSource& file, const ImportOptions& options, ::onnx
     parts.num_nodes = static_cast<size_t>(proto.graph().node_size());
   }
   RETURN_IF_ERROR(onnx_io::CheckStructure(proto, parts, options));
+  RETURN_IF_ERROR(onnx_io::BindInputShape(options, proto));
   digest::Sha256Stream of_files;
   if (digest != nullptr) {
     *digest = of_file.Finish();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -14,8 +15,15 @@
 #include "lib/base/bytes.h"
 #include "lib/digest/sha2.h"
 #include "lib/graph/graph.h"
+#include "lib/tensor/shape.h"
 
 namespace shoji::graph {
+
+// What somebody says of the shape of a model's one input: with its batch, which is 1, or without.
+struct StatedInputShape {
+  Shape shape;
+  std::string by;  // for messages, which go on with the shape: "--input-shape states"
+};
 
 struct ImportOptions {
   // Whether an input of rank 4 may have a fixed first extent above 1: a cut of a graph may, a model that is served may
@@ -29,6 +37,11 @@ struct ImportOptions {
   // What they may hold in all.
   std::function<absl::StatusOr<std::unique_ptr<PositionedSource>>(const std::string& name)> external_data = nullptr;
   uint64_t max_external_bytes = uint64_t{8} << 30;
+  // Stands for the dimensions of the input that the file leaves dynamic; those that it fixes must agree, and
+  // there must be one input alone.
+  std::optional<StatedInputShape> input_shape = std::nullopt;
+  // What the user can do about dimensions that are dynamic and not stated; ends the message that refuses them.
+  std::string how_to_fix_shape = "export the model with a fixed input shape";
 };
 
 struct ImportedModel {
@@ -43,11 +56,11 @@ struct ImportedModel {
 // and names, external data, libonnx's checker, normalization into Graph with a shape rule of our own per operator, and
 // last libonnx's shape inference, which must agree: it meets only files that all the others accepted. A file newer than
 // libonnx passes without its two steps; a note of the graph says so. A dynamic batch dimension (0 and -1 too) becomes
-// 1; initializers that are also listed as inputs are constants. Constant sub-graphs are folded (at most 64 MiB and four
-// times the file), functions and the branch that an If takes put in their place, Identity and inference-time Dropout
-// removed unless they make an output, nodes that no output depends on dropped; BatchNormalization and every other
-// computing node stays, so that a policy may cut there. What stays is float32, where the file says float16, bfloat16 or
-// double too. The model may come from an adversary: errors are
+// 1, and the others what `options` states; initializers that are also listed as inputs are constants. Constant
+// sub-graphs are folded (at most 64 MiB and four times the file), functions and the branch that an If takes put in
+// their place, Identity and inference-time Dropout removed unless they make an output, nodes that no output depends on
+// dropped; BatchNormalization and every other computing node stays, so that a policy may cut there. What stays is
+// float32, where the file says float16, bfloat16 or double too. The model may come from an adversary: errors are
 // INVALID_ARGUMENT (malformed; names the node or value), UNIMPLEMENTED (an operator, attribute form, type or version
 // that is not supported; names node and operator), RESOURCE_EXHAUSTED (over the limits); others name a file that cannot
 // be read. Never throws.

@@ -194,7 +194,7 @@ TEST_F(BadConfigTest, LabelsThatDoNotFitTheModelAreRefused) {
 TEST_F(BadConfigTest, APreprocessingThatDoesNotFitTheModelIsRefused) {
   Write("pre", "resize: 64\ncrop: 64\nchannels: rgb\nlayout: nchw\nmean: [0, 0, 0]\nstd: [1, 1, 1]\n");
   ExpectBad("shoji-enclave", Enclave("    preprocessing: pre\n"),
-            {"its preprocessing makes a tensor of [1,3,64,64]", "is [1,3,32,32]"});
+            {"its preprocessing makes a tensor of [1,3,64,64]", "is [`N`,3,32,32]"});
 }
 
 TEST_F(BadConfigTest, PoliciesThatAreNotAvailableYetAreRefused) {

@@ -67,7 +67,8 @@ absl::Status CheckAttributes(const ::onnx::NodeProto& node, const std::string& w
 std::string AdviceFor(const ::onnx::NodeProto& node) {
   const std::string& op = node.op_type();
   if (node.domain() == "com.microsoft.nchwc") {
-    return "; onnxruntime saved the model for machines of one kind: save it with its extended optimizations at most";
+    return "; onnxruntime saved the model for machines of one kind: save it with its extended optimizations at most "
+           "(ORT_ENABLE_EXTENDED), or give the file that it was made from";
   }
   if (!node.domain().empty() && node.domain() != "ai.onnx") {
     return "";
@@ -198,16 +199,10 @@ absl::Status CheckInput(const ::onnx::ValueInfoProto& input, const ImportOptions
   }
   const auto& dims = input.type().tensor_type().shape().dim();
   for (int i = 0; i < dims.size(); ++i) {
-    // Some exporters write a dynamic batch as 0 or -1.
-    if (dims[i].has_dim_value() && (i == 0 ? dims[i].dim_value() < -1 : dims[i].dim_value() <= 0)) {
+    // Some exporters write a dynamic extent as -1, that of a batch also as 0.
+    if (dims[i].has_dim_value() && (dims[i].dim_value() < -1 || (i != 0 && dims[i].dim_value() == 0))) {
       return absl::InvalidArgumentError(where + ": extent " + std::to_string(dims[i].dim_value()) + " of dimension " +
                                         std::to_string(i) + " is not positive");
-    }
-    if (!dims[i].has_dim_value() && i != 0) {
-      return absl::UnimplementedError(
-          where + ": dimension " + std::to_string(i) +
-          " is dynamic; only the first, the batch, may be: export the model with a fixed input "
-          "shape");
     }
   }
   return options.batch == ImportOptions::Batch::kOne ? CheckBatch(where, input.type().tensor_type().shape())

@@ -167,7 +167,16 @@ TEST_F(CalibrateCommandTest, PreprocessingThatDoesNotFitTheModelIsRefused) {
   Write("p.yaml", AsBytes("resize: 9\ncrop: 9\nchannels: rgb\nmean: [1, 1, 1]\nstd: [1, 1, 1]\nlayout: nchw\n"));
   const CommandResult result = Calibrate();
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, AllOf(HasSubstr("small.onnx"), HasSubstr("[1,3,8,8]"), HasSubstr("[1,3,9,9]")));
+  EXPECT_THAT(result.err, AllOf(HasSubstr("small.onnx"), HasSubstr("[`N`,3,8,8]"), HasSubstr("[1,3,9,9]")));
+}
+
+TEST_F(CalibrateCommandTest, ThePreprocessingSaysTheShapeOfADynamicInput) {
+  shoji::testing::OnnxBuilder builder;
+  builder.Input("x", {-1, -1, -1, -1}).Weight("w", {2, 3, 3, 3}).Node("Conv", {"x", "w"}, {"y"}).Output("y");
+  Write("small.onnx", builder.Build());
+  const CommandResult result = Calibrate();
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(Ranges().ranges.contains("x"));
 }
 
 TEST_F(CalibrateCommandTest, ModelWithTwoInputsIsRefused) {

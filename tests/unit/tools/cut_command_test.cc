@@ -204,6 +204,18 @@ TEST_F(CutCommandTest, ANewKeyIsNotLeftBehindWhereNothingWasCut) {
   EXPECT_TRUE(std::filesystem::exists(folder_.File("key")));
 }
 
+TEST_F(CutCommandTest, AModelWithDynamicDimensionsIsCutInTheShapeThatIsStated) {
+  shoji::testing::OnnxBuilder builder;
+  builder.Input("x", {-1, 3, -1, -1}).Weight("w", {2, 3, 3, 3}).Node("Conv", {"x", "w"}, {"c"}).Named("conv");
+  Write("model.onnx", builder.Node("GlobalAveragePool", {"c"}, {"y"}).Named("pool").Output("y").Build());
+  const std::string policy = "model: m\nsegments: [{from: input, place: open}, {from: pool, place: enclave}]\n";
+  ExpectRefused(Cut(policy), 1, "model.onnx: input `x` is [`N`,3,`N`,`N`]: dimensions 2 and 3 are dynamic");
+  const CommandResult cut = Cut(policy, {"--input-shape", "3x8x6"});
+  ASSERT_EQ(cut.exit_code, 0) << cut.err;
+  const graph::Graph second = graph::ImportOnnx(Part("2-enclave.onnx")).value();
+  EXPECT_EQ(second.values[second.inputs[0]].shape, Shape({1, 2, 6, 4}));
+}
+
 TEST_F(CutCommandTest, TheConfidentialPartIsWrittenSealedAndNowhereElse) {
   const CommandResult result =
       Cut(kConfidentialHead, {"--new-key", folder_.File("key"), "--queries", "10", "--results", "top-k:1"});
@@ -272,6 +284,7 @@ TEST_F(CutCommandTest, WrongUsageExitsWithTwo) {
   ExpectRefused(Run({"--layers", "1", "--key", "a", "--new-key", "b", "--queries", "1"}), 2, "");
   ExpectRefused(Run({"--layers", "1", "--key", "a", "--queries", "0"}), 2, "");
   ExpectRefused(Run({"--layers", "1", "--key", "a", "--queries", "9223372036854775808"}), 2, "--queries");
+  ExpectRefused(Run({"--layers", "1", "--input-shape", "3,8,8"}), 2, "'3,8,8' is no shape; write it like 3x224x224");
 }
 
 TEST_F(CutCommandTest, AnUnknownResultFormIsRefused) {

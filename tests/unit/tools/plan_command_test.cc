@@ -143,6 +143,29 @@ TEST_F(PlanCommandTest, CorruptModelIsNamed) {
   EXPECT_THAT(result.err, HasSubstr("model.onnx: not an ONNX file, or a truncated one"));
 }
 
+TEST_F(PlanCommandTest, TheShapeOfADynamicInputIsStatedByAnOption) {
+  shoji::testing::OnnxBuilder builder;
+  builder.Input("pixels", {-1, -1, -1, -1}).Weight("w", {2, 3, 3, 3}).Node("Conv", {"pixels", "w"}, {"y"});
+  Write("model.onnx", builder.Output("y").Build());
+  const std::string policy = "model: m\nsegments: [{from: input, place: open}]\n";
+  const CommandResult unsaid = Plan(policy);
+  EXPECT_EQ(unsaid.exit_code, 1);
+  EXPECT_THAT(unsaid.err, HasSubstr("model.onnx: input `pixels` is [`N`,`N`,`N`,`N`]: dimensions 1, 2 and 3 are "
+                                    "dynamic, and only the first, the batch, may be: state what it shall be with "
+                                    "--input-shape (3x224x224, say)"));
+  const CommandResult said = Plan(policy, {"--input-shape", "3x8x6"});
+  EXPECT_EQ(said.exit_code, 0) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("pixels [1,3,8,6]"));
+}
+
+TEST_F(PlanCommandTest, AStatedShapeThatContradictsTheFileIsRefusedWithBoth) {
+  const CommandResult result =
+      Plan("model: m\nsegments: [{from: input, place: open}]\n", {"--input-shape", "3x224x224"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("3,8,8], but --input-shape states [3,224,224]"));
+  EXPECT_EQ(Plan("model: m\nsegments: [{from: input, place: open}]\n", {"--input-shape", "3by4"}).exit_code, 2);
+}
+
 TEST_F(PlanCommandTest, MissingFilesAreNamed) {
   const CommandResult result = RunCommand(
       {SHOJI_MODEL_BINARY, "plan", "--policy", folder_.File("no.yaml"), "--model", folder_.File("model.onnx")});

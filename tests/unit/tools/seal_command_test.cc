@@ -82,6 +82,13 @@ TEST_F(SealCommandTest, SealsTheWholeModelByDefaultAndSaysHow) {
   EXPECT_TRUE(plaintext == shoji::testing::SmallResNet());
 }
 
+TEST_F(SealCommandTest, AModelOfAnyInputShapeIsSealed) {
+  shoji::testing::OnnxBuilder builder;
+  builder.Input("x", {-1, 3, -1, -1}).Node("Relu", {"x"}, {"y"}).Output("y");
+  ASSERT_TRUE(WriteFileAtomically(model_, builder.Build()).ok());
+  EXPECT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "5"}).exit_code, 0);
+}
+
 TEST_F(SealCommandTest, ASealedModelIsNoModelToPlanOrToCutAndIsCalledWhatItIs) {
   ASSERT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "5"}).exit_code, 0);
   const std::string policy = dir_.File("policy.yaml");
@@ -131,6 +138,7 @@ TEST_F(SealCommandTest, ABudgetAResultFormAndAKeyMustBeGiven) {
   EXPECT_EQ(Seal({"--new-key", key_, "--results", "scores"}).exit_code, 2);
   EXPECT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "0"}).exit_code, 2);
   EXPECT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "-1"}).exit_code, 2);
+  EXPECT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "9223372036854775808"}).exit_code, 2);
   EXPECT_EQ(Seal({"--new-key", key_, "--queries", "1"}).exit_code, 2);
   EXPECT_EQ(Seal({"--results", "scores", "--queries", "1"}).exit_code, 2);
   EXPECT_THAT(Seal({"--new-key", key_, "--results", "logits", "--queries", "1"}).err, HasSubstr("top-k:K"));
@@ -138,14 +146,6 @@ TEST_F(SealCommandTest, ABudgetAResultFormAndAKeyMustBeGiven) {
   EXPECT_FALSE(std::ifstream(key_).good()) << "no key is left behind";
 }
 
-  EXPECT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "9223372036854775808"}).exit_code, 2);
-TEST_F(SealCommandTest, AKeyThatOthersMayReadIsRefused) {
-  ASSERT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "1"}).exit_code, 0);
-  ASSERT_EQ(::chmod(key_.c_str(), 0644), 0);
-  EXPECT_THAT(Seal({"--key", key_, "--results", "scores", "--queries", "1"}).err, HasSubstr("chmod 600"));
-}
-
-TEST_F(SealCommandTest, WhatIsNoModelIsRefused) {
 TEST_F(SealCommandTest, ANewKeyIsNotLeftBehindWhereNothingWasSealed) {
   const std::string folder = dir_.File("not_there") + "/small.sealed";
   const CommandResult result =
@@ -179,6 +179,13 @@ TEST_F(SealCommandTest, TheKeyIsNotOverwrittenByWhatItSeals) {
   EXPECT_TRUE(sealed_model::ReadKeyFile(key_).ok());
 }
 
+TEST_F(SealCommandTest, AKeyThatOthersMayReadIsRefused) {
+  ASSERT_EQ(Seal({"--new-key", key_, "--results", "scores", "--queries", "1"}).exit_code, 0);
+  ASSERT_EQ(::chmod(key_.c_str(), 0644), 0);
+  EXPECT_THAT(Seal({"--key", key_, "--results", "scores", "--queries", "1"}).err, HasSubstr("chmod 600"));
+}
+
+TEST_F(SealCommandTest, WhatIsNoModelIsRefused) {
   ASSERT_TRUE(WriteFileAtomically(model_, AsBytes("no model at all, but some text")).ok());
   EXPECT_THAT(SealNodes({}).err, HasSubstr("is no ONNX model"));
   ASSERT_TRUE(WriteFileAtomically(model_, {}).ok());

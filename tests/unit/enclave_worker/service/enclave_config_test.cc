@@ -191,6 +191,60 @@ TEST_F(EnclaveConfigTest, Float32NeedsNoRanges) {
   EXPECT_FALSE(model->ranges.has_value());
 }
 
+// A convolution of pictures of any size and channels.
+std::string AnyShape() {
+  shoji::testing::OnnxBuilder builder;
+  builder.Input("pixels", {-1, -1, -1, -1}).Weight("w", {2, 3, 3, 3}).Node("Conv", {"pixels", "w"}, {"y"});
+  return ToString(builder.Output("y").Build());
+}
+
+constexpr char kPicture[] = "resize: 8\ncrop: 8\nchannels: rgb\nmean: [0, 0, 0]\nstd: [1, 1, 1]\nlayout: nchw\n";
+
+TEST_F(EnclaveConfigTest, TheShapeOfADynamicInputIsThatOfThePreprocessingOrAsItIsStated) {
+  WriteText(folder_.File("m.onnx"), AnyShape());
+  WriteText(folder_.File("float.yaml"), kFloatPolicy);
+  WriteText(folder_.File("picture.yaml"), kPicture);
+  for (const std::string key : {"preprocessing: picture.yaml", "input_shape: 3x8x8"}) {
+    const auto model = LoadModel("models: [{name: m, file: m.onnx, policy: float.yaml, " + key + "}]\n");
+    ASSERT_TRUE(model.ok()) << model.status();
+    const graph::Graph& graph = model->model.graph;
+    EXPECT_EQ(graph.values[graph.inputs.at(0)].shape, Shape({1, 3, 8, 8})) << key;
+    EXPECT_EQ(graph.values[graph.outputs.at(0)].shape, Shape({1, 2, 6, 6})) << key;
+    EXPECT_EQ(model->model.digest, digest::Sha256(AsBytes(AnyShape()))) << key;
+  }
+}
+
+TEST_F(EnclaveConfigTest, ADynamicInputWithoutAShapeIsRefusedWithTheKeysThatSayIt) {
+  WriteText(folder_.File("m.onnx"), AnyShape());
+  EXPECT_THAT(std::string(LoadModel(kOneModel).status().message()),
+              AllOf(HasSubstr("enclave.yaml:3: key 'models[0]': model m: "),
+                    HasSubstr("m.onnx: input `pixels` is [`N`,`N`,`N`,`N`]: dimensions 1, 2 and 3 are dynamic"),
+                    HasSubstr("say what it shall be with `preprocessing` or `input_shape: 3x224x224`")));
+}
+
+TEST_F(EnclaveConfigTest, AShapeThatContradictsTheFileIsRefusedWithBoth) {
+  EXPECT_THAT(std::string(LoadModel("models: [{name: m, file: m.onnx, input_shape: 3x9x9}]\n").status().message()),
+              AllOf(HasSubstr("m.onnx: input `input` is ["), HasSubstr("3,8,8], but its `input_shape` is [3,9,9]")));
+  WriteText(folder_.File("picture.yaml"),
+            "resize: 9\ncrop: 9\nchannels: rgb\nmean: [0, 0, 0]\nstd: [1, 1, 1]\nlayout: nchw\n");
+  EXPECT_THAT(
+      std::string(LoadModel("models: [{name: m, file: m.onnx, preprocessing: picture.yaml}]\n").status().message()),
+      AllOf(HasSubstr("m.onnx: input `input` is ["),
+            HasSubstr("3,8,8], but its preprocessing makes a tensor of [1,3,9,9]")));
+}
+
+TEST_F(EnclaveConfigTest, BadInputShapesNameTheKey) {
+  WriteText(folder_.File("picture.yaml"), kPicture);
+  EXPECT_THAT(ErrorOf("models: [{name: m, file: m.onnx, input_shape: 3by8}]\n"),
+              AllOf(HasSubstr("enclave.yaml:3: key 'models[0].input_shape': "),
+                    HasSubstr("'3by8' is no shape; write it like 3x224x224")));
+  EXPECT_THAT(ErrorOf("models: [{name: m, file: m.onnx, input_shape: [3, 8, 8]}]\n"),
+              HasSubstr("key 'models[0].input_shape': "));
+  EXPECT_THAT(ErrorOf("models: [{name: m, file: m.onnx, preprocessing: picture.yaml, input_shape: 3x8x8}]\n"),
+              AllOf(HasSubstr("key 'models[0].input_shape': "),
+                    HasSubstr("'preprocessing' says already what shape the model is given")));
+}
+
 TEST_F(EnclaveConfigTest, QuarantineAndFillersHaveDefaultsAndCanBeSet) {
   const EnclaveConfig defaults = Load(kOneModel).value();
   EXPECT_EQ(defaults.quarantine.first, std::chrono::minutes(1));

@@ -175,6 +175,32 @@ TEST_F(SealedModelFileTest, RangesOfAnotherModelAndMissingOnesAreRefused) {
   EXPECT_THAT(LoadError(), HasSubstr("sealed ranges"));
 }
 
+TEST_F(SealedModelFileTest, TheShapeOfADynamicInputIsStatedBesideTheSealedFile) {
+  testing::OnnxBuilder builder;
+  builder.Input("x", {-1, -1, -1, -1}).Weight("w", {2, 3, 3, 3}).Node("Conv", {"x", "w"}, {"y"}).Named("conv");
+  const Bytes onnx = builder.Output("y").Build();
+  SpanSource model(onnx);
+  sealed_model::Terms terms;
+  terms.queries_per_release = 4;
+  SealContents(terms, {{PartKind::kModel, model}});
+  EXPECT_THAT(LoadError(),
+              AllOf(HasSubstr("enclave.yaml:3: model small: "), HasSubstr("dimensions 1, 2 and 3 are dynamic"),
+                    HasSubstr("`input_shape: 3x224x224`")));
+  config_.input_shape = Shape({3, 8, 8});
+  const auto stated = Load();
+  ASSERT_TRUE(stated.ok()) << stated.status();
+  EXPECT_EQ(stated->model.graph.values[stated->model.graph.inputs.at(0)].shape, Shape({1, 3, 8, 8}));
+  config_.input_shape.reset();
+  config_.preprocessing = dir_.File("picture.yaml");
+  ASSERT_TRUE(
+      WriteFileAtomically(config_.preprocessing,
+                          AsBytes("resize: 9\ncrop: 9\nchannels: rgb\nmean: [0, 0, 0]\nstd: [1, 1, 1]\nlayout: nchw\n"))
+          .ok());
+  const auto shown = Load();
+  ASSERT_TRUE(shown.ok()) << shown.status();
+  EXPECT_EQ(shown->model.graph.values[shown->model.graph.inputs.at(0)].shape, Shape({1, 3, 9, 9}));
+}
+
 TEST_F(SealedModelFileTest, ExternalDataIsReadFromTheSealedFileAndFromNowhereElse) {
   const auto external = testing::MoveWeightsOut(onnx_, "weights.bin");
   ASSERT_TRUE(WriteFileAtomically(dir_.File("weights.bin"), external.weights).ok());

@@ -334,14 +334,6 @@ TEST(OnnxImportHostileTest, DivisionByZeroInShapeArithmeticIsRefused) {
   ExpectRefused(builder, kInvalid, "node `c` (Div): a division of constants has no result");
 }
 
-TEST(OnnxImportHostileTest, DynamicShapesAreUnimplemented) {
-  OnnxBuilder input;
-  input.Input("x", {1, -1}).Node("Relu", {"x"}, {"y"}).Output("y");
-  ExpectRefused(input, kUnimplemented,
-                "input `x`: dimension 1 is dynamic; only the first, the batch, may be: export "
-                "the model with a fixed input shape");
-}
-
 TEST(OnnxImportHostileTest, TrainingModeIsUnimplemented) {
   OnnxBuilder builder(14);
   builder.Input("x", {1, 2, 3}).Weight("p", {2});
