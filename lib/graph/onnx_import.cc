@@ -106,6 +106,7 @@ absl::Status ReadAndCheck(ByteSource& file, const ImportOptions& options, ::onnx
                      onnx_io::InlineFunctions(proto, parts.large, {options.max_nodes, MaxFoldedBytes(file)}));
     parts.num_nodes = static_cast<size_t>(proto.graph().node_size());
   }
+  onnx_io::NameRuntimeOperators(proto);
   RETURN_IF_ERROR(onnx_io::CheckStructure(proto, parts, options));
   RETURN_IF_ERROR(onnx_io::BindInputShape(options, proto));
   digest::Sha256Stream of_files;

@@ -38,6 +38,7 @@ absl::Status NormalizeGlobalLpPool(NodeScope& node);
 absl::Status NormalizeGemm(NodeScope& node);
 absl::StatusOr<KnownValue*> StepGemm(NodeScope& node, const std::string& suffix);
 absl::Status NormalizeMatMul(NodeScope& node);
+absl::StatusOr<KnownValue*> StepMatMul(NodeScope& node, const std::string& suffix);
 
 // normalize_statistics.cc
 absl::Status NormalizeBatchNorm(NodeScope& node);
@@ -129,6 +130,7 @@ absl::Status NormalizePassThrough(NodeScope& node);
 absl::Status NormalizeCompare(NodeScope& node);
 absl::Status NormalizeLogic(NodeScope& node);
 absl::Status NormalizeNot(NodeScope& node);
+absl::Status NormalizeMod(NodeScope& node);
 absl::Status NormalizeWhere(NodeScope& node);
 
 // normalize_quantized.cc
@@ -145,6 +147,8 @@ absl::Status NormalizeQLinearConcat(NodeScope& node);
 absl::Status NormalizeDynamicQuantizeLinear(NodeScope& node);
 absl::Status NormalizeMatMulInteger(NodeScope& node);
 absl::Status NormalizeConvInteger(NodeScope& node);
+absl::Status NormalizeMatMulIntegerToFloat(NodeScope& node);
+absl::Status NormalizeDynamicQuantizeMatMul(NodeScope& node);
 // DequantizeLinear of what DynamicQuantizeLinear made.
 absl::Status DequantizeDynamic(NodeScope& node);
 

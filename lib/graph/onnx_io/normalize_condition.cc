@@ -1,9 +1,12 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Comparisons, logic and selection, all of constants: exporters write them into shape arithmetic. Booleans are uint8.
+// Comparisons, logic, selection and remainders, all of constants: exporters write them into shape arithmetic. Booleans
+// are uint8.
 
+#include <cmath>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "lib/base/status_macros.h"
@@ -52,6 +55,33 @@ Tensor Compare(const std::string& op_type, const Tensor& a, const Tensor& b) {
                         : op_type == "Greater"     ? greater
                                                    : greater || equal;
     to[i] = result ? 1 : 0;
+  }
+  return out;
+}
+
+// The remainder of a division, which has the divisor's sign, or as in C the dividend's. None: division by 0.
+enum class SignOf { kDivisor, kDividend };
+std::optional<int64_t> Remainder(int64_t a, int64_t b, SignOf sign) {
+  if (b == 0) {
+    return std::nullopt;
+  }
+  if (b == -1) {
+    return 0;  // the one that would overflow as well
+  }
+  const int64_t rest = a % b;
+  return sign == SignOf::kDivisor && rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+template <typename T>
+absl::StatusOr<Tensor> Remainders(const NodeScope& node, SignOf sign, const Tensor& a, const Tensor& b) {
+  Tensor out(DataTypeOf<T>(), a.shape());
+  const std::span<T> to = out.mutable_values<T>();
+  for (size_t i = 0; i < to.size(); ++i) {
+    const std::optional<int64_t> rest = Remainder(a.values<T>()[i], b.values<T>()[i], sign);
+    if (!rest.has_value()) {
+      return node.Invalid("a division of constants has no result");
+    }
+    to[i] = static_cast<T>(*rest);
   }
   return out;
 }
@@ -112,6 +142,33 @@ absl::Status NormalizeNot(NodeScope& node) {
     to[i] = operands[0].values<uint8_t>()[i] == 0 ? 1 : 0;
   }
   return node.Define(std::move(out));
+}
+
+absl::Status NormalizeMod(NodeScope& node) {
+  ASSIGN_OR_RETURN(const std::vector<Tensor> operands, Operands(node, 2));
+  const Tensor& a = operands[0];
+  const Tensor& b = operands[1];
+  ASSIGN_OR_RETURN(const int64_t as_in_c, node.Int("fmod", 0));
+  const SignOf sign = as_in_c == 0 ? SignOf::kDivisor : SignOf::kDividend;
+  if (a.type() != b.type()) {
+    return node.Invalid("its inputs have different types");
+  }
+  if (a.type() == DataType::kInt64) {
+    ASSIGN_OR_RETURN(Tensor rest, Remainders<int64_t>(node, sign, a, b));
+    return node.Define(std::move(rest));
+  }
+  if (a.type() == DataType::kInt32) {
+    ASSIGN_OR_RETURN(Tensor rest, Remainders<int32_t>(node, sign, a, b));
+    return node.Define(std::move(rest));
+  }
+  if (a.type() != DataType::kFloat32 || sign == SignOf::kDivisor) {
+    return node.Unimplemented("remainders of this type are not supported");
+  }
+  Tensor rest(DataType::kFloat32, a.shape());
+  for (size_t i = 0; i < rest.num_elements(); ++i) {
+    rest.mutable_values<float>()[i] = std::fmod(a.values<float>()[i], b.values<float>()[i]);
+  }
+  return node.Define(std::move(rest));
 }
 
 absl::Status NormalizeWhere(NodeScope& node) {

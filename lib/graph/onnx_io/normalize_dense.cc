@@ -47,21 +47,7 @@ absl::StatusOr<GemmPlan> PlanGemm(const NodeScope& node) {
   return plan;
 }
 
-}  // namespace
-
-absl::Status NormalizeGemm(NodeScope& node) {
-  ASSIGN_OR_RETURN(GemmPlan plan, PlanGemm(node));
-  return node.Emit(Op::kGemm, plan.attributes, std::move(plan.shape), node.has_input(2) ? 3 : 2);
-}
-
-absl::StatusOr<KnownValue*> StepGemm(NodeScope& node, const std::string& suffix) {
-  ASSIGN_OR_RETURN(GemmPlan plan, PlanGemm(node));
-  std::vector<KnownValue*> inputs = node.inputs();
-  inputs.resize(node.has_input(2) ? 3 : 2);
-  return node.EmitStep(suffix, Op::kGemm, plan.attributes, std::move(plan.shape), inputs);
-}
-
-absl::Status NormalizeMatMul(NodeScope& node) {
+absl::StatusOr<Shape> ShapeOfMatMul(const NodeScope& node) {
   RETURN_IF_ERROR(node.RequireInputs(2));
   // As numpy.matmul: a vector on the left is a row, on the right a column, and that dimension leaves the result.
   std::vector<int64_t> a = node.shape(0).dims();
@@ -93,8 +79,31 @@ absl::Status NormalizeMatMul(NodeScope& node) {
   if (!column) {
     dims.push_back(b.back());
   }
-  ASSIGN_OR_RETURN(Shape shape, node.MakeShape(std::move(dims)));
+  return node.MakeShape(std::move(dims));
+}
+
+}  // namespace
+
+absl::Status NormalizeGemm(NodeScope& node) {
+  ASSIGN_OR_RETURN(GemmPlan plan, PlanGemm(node));
+  return node.Emit(Op::kGemm, plan.attributes, std::move(plan.shape), node.has_input(2) ? 3 : 2);
+}
+
+absl::StatusOr<KnownValue*> StepGemm(NodeScope& node, const std::string& suffix) {
+  ASSIGN_OR_RETURN(GemmPlan plan, PlanGemm(node));
+  std::vector<KnownValue*> inputs = node.inputs();
+  inputs.resize(node.has_input(2) ? 3 : 2);
+  return node.EmitStep(suffix, Op::kGemm, plan.attributes, std::move(plan.shape), inputs);
+}
+
+absl::Status NormalizeMatMul(NodeScope& node) {
+  ASSIGN_OR_RETURN(Shape shape, ShapeOfMatMul(node));
   return node.Emit(Op::kMatMul, {}, std::move(shape), 2);
+}
+
+absl::StatusOr<KnownValue*> StepMatMul(NodeScope& node, const std::string& suffix) {
+  ASSIGN_OR_RETURN(Shape shape, ShapeOfMatMul(node));
+  return node.EmitStep(suffix, Op::kMatMul, {}, std::move(shape), {node.inputs()[0], node.inputs()[1]});
 }
 
 }  // namespace shoji::graph::onnx_io

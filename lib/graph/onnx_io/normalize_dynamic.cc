@@ -4,12 +4,13 @@
 // Models whose weights are integers and whose activations are quantized by scales that each picture gives
 // (DynamicQuantizeLinear), as onnxruntime's quantize_dynamic writes them. Integers stand in the graph as the whole
 // numbers in float32 that they are, less their zero point: products of those are what the file's integers give, and
-// their sums are exact up to 2^24.
+// their sums are exact up to 2^24. What its optimizer makes of such nodes is taken apart again.
 
 #include <limits>
 #include <utility>
 
 #include "lib/base/status_macros.h"
+#include "lib/graph/onnx_io/broadcast.h"
 #include "lib/graph/onnx_io/normalize.h"
 #include "lib/graph/onnx_io/text.h"
 
@@ -37,13 +38,23 @@ absl::StatusOr<KnownValue*> Largest(NodeScope& node, const std::string& suffix, 
   return AtLeast(node, suffix + "_or_zero", largest, 0);
 }
 
-struct DynamicStep {
+// What DynamicQuantizeLinear makes of a value, but for the last step: the integers less their zero point are the
+// smaller ones of `raised` and `highest`. Scale and zero point have a shape of ones.
+struct DynamicIntegers {
   KnownValue* scale = nullptr;
   KnownValue* zero_point = nullptr;
+  KnownValue* raised = nullptr;
+  KnownValue* highest = nullptr;
 };
 
-absl::StatusOr<DynamicStep> StepFor(NodeScope& node, KnownValue* x) {
-  DynamicStep out;
+absl::StatusOr<DynamicIntegers> QuantizeDynamically(NodeScope& node, KnownValue* x) {
+  if (x->type != DataType::kFloat32) {
+    return node.Invalid("it quantizes " + Quoted(x->name) + ", which must be float32");
+  }
+  if (x->constant != nullptr) {
+    return node.Unimplemented("an operator of constants alone is not supported");
+  }
+  DynamicIntegers out;
   ASSIGN_OR_RETURN(KnownValue * high, Largest(node, "max", x));
   ASSIGN_OR_RETURN(KnownValue * negated, node.StepUnary("negated", Op::kNeg, x));
   ASSIGN_OR_RETURN(KnownValue * low, Largest(node, "min", negated));  // of the other sign
@@ -54,6 +65,12 @@ absl::StatusOr<DynamicStep> StepFor(NodeScope& node, KnownValue* x) {
   ASSIGN_OR_RETURN(KnownValue * zero, node.StepBinary("zero", Op::kDiv, low, out.scale));
   ASSIGN_OR_RETURN(KnownValue * clipped, node.StepUnary("zero_clipped", Op::kClip, zero, FloatAttributes{0, kMaxByte}));
   ASSIGN_OR_RETURN(out.zero_point, node.StepUnary("zero_point", Op::kRound, clipped));
+  ASSIGN_OR_RETURN(KnownValue * quotient, node.StepBinary("quotient", Op::kDiv, x, out.scale));
+  ASSIGN_OR_RETURN(KnownValue * rounded, node.StepUnary("rounded", Op::kRound, quotient));
+  ASSIGN_OR_RETURN(KnownValue * lowest, node.StepUnary("lowest", Op::kNeg, out.zero_point));
+  ASSIGN_OR_RETURN(out.raised, node.StepBinary("raised", Op::kMax, rounded, lowest));
+  ASSIGN_OR_RETURN(KnownValue * largest, node.NewScalar("largest", kMaxByte));
+  ASSIGN_OR_RETURN(out.highest, node.StepBinary("highest", Op::kSub, largest, out.zero_point));
   return out;
 }
 
@@ -150,27 +167,40 @@ absl::StatusOr<KnownValue*> Integers(NodeScope& node, const std::string& suffix,
   return StaticIntegers(node, suffix, value, zero_points);
 }
 
+// left * right * (left_scale * right_scale) + bias, the products of integers; `bias` may be null.
+absl::Status EmitScaledProduct(NodeScope& node, std::vector<KnownValue*> operands, KnownValue* left_scale,
+                               KnownValue* right_scale, KnownValue* bias) {
+  NodeScope product = node.WithInputs(std::move(operands));
+  ASSIGN_OR_RETURN(KnownValue * sums, StepMatMul(product, "sums"));
+  ASSIGN_OR_RETURN(KnownValue * scale, node.StepBinary("factor", Op::kMul, left_scale, right_scale));
+  for (const KnownValue* operand : {scale, bias}) {
+    if (operand == nullptr) {
+      continue;
+    }
+    const absl::StatusOr<Shape> shape = BroadcastShape(sums->shape, operand->shape);
+    if (!shape.ok() || !(*shape == sums->shape)) {
+      return node.Invalid("a scale or bias of shape " + operand->shape.ToString() + " does not fit a product of " +
+                          sums->shape.ToString());
+    }
+  }
+  if (bias == nullptr) {
+    return node.LastBinary(Op::kMul, sums, scale);
+  }
+  ASSIGN_OR_RETURN(KnownValue * scaled, node.StepBinary("scaled", Op::kMul, sums, scale));
+  return node.LastBinary(Op::kAdd, scaled, bias);
+}
+
 }  // namespace
 
 absl::Status NormalizeDynamicQuantizeLinear(NodeScope& node) {
   RETURN_IF_ERROR(node.RequireInputs(1));
-  KnownValue* x = node.inputs()[0];
-  if (x->type != DataType::kFloat32 || node.num_outputs() != 3) {
-    return node.Invalid("it makes three outputs of one input of float32");
+  if (node.num_outputs() != 3) {
+    return node.Invalid("it makes three outputs");
   }
-  if (x->constant != nullptr) {
-    return node.Unimplemented("an operator of constants alone is not supported");
-  }
-  ASSIGN_OR_RETURN(const DynamicStep step, StepFor(node, x));
-  ASSIGN_OR_RETURN(KnownValue * quotient, node.StepBinary("quotient", Op::kDiv, x, step.scale));
-  ASSIGN_OR_RETURN(KnownValue * rounded, node.StepUnary("rounded", Op::kRound, quotient));
-  ASSIGN_OR_RETURN(KnownValue * lowest, node.StepUnary("lowest", Op::kNeg, step.zero_point));
-  ASSIGN_OR_RETURN(KnownValue * raised, node.StepBinary("raised", Op::kMax, rounded, lowest));
-  ASSIGN_OR_RETURN(KnownValue * largest, node.NewScalar("largest", kMaxByte));
-  ASSIGN_OR_RETURN(KnownValue * highest, node.StepBinary("highest", Op::kSub, largest, step.zero_point));
-  RETURN_IF_ERROR(node.EmitOutput(1, Op::kReshape, {}, Shape(), {step.scale}));
-  RETURN_IF_ERROR(node.EmitOutput(2, Op::kReshape, {}, Shape(), {step.zero_point}));
-  RETURN_IF_ERROR(node.LastBinary(Op::kMin, raised, highest));
+  ASSIGN_OR_RETURN(const DynamicIntegers integers, QuantizeDynamically(node, node.inputs()[0]));
+  RETURN_IF_ERROR(node.EmitOutput(1, Op::kReshape, {}, Shape(), {integers.scale}));
+  RETURN_IF_ERROR(node.EmitOutput(2, Op::kReshape, {}, Shape(), {integers.zero_point}));
+  RETURN_IF_ERROR(node.LastBinary(Op::kMin, integers.raised, integers.highest));
   if (!node.HasOutput(2)) {
     return node.Invalid("its zero point is left out");
   }
@@ -207,6 +237,27 @@ absl::Status NormalizeConvInteger(NodeScope& node) {
   NodeScope twin = node.WithInputs(std::move(inputs));
   RETURN_IF_ERROR(NormalizeConv(twin));
   return node.MarkQuantized({.step = kSums});
+}
+
+// Inputs: A, B, their scales, their zero points, and a bias.
+absl::Status NormalizeMatMulIntegerToFloat(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(4));
+  std::vector<KnownValue*> operands(2);
+  ASSIGN_OR_RETURN(operands[0], Integers(node, "left", 0, 4, -2));
+  ASSIGN_OR_RETURN(operands[1], Integers(node, "right", 1, 5, -1));
+  return EmitScaledProduct(node, std::move(operands), node.inputs()[2], node.inputs()[3],
+                           node.has_input(6) ? node.inputs()[6] : nullptr);
+}
+
+// Inputs: A, which is float32, B, its scale, its zero point, and a bias.
+absl::Status NormalizeDynamicQuantizeMatMul(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(3));
+  ASSIGN_OR_RETURN(const DynamicIntegers left, QuantizeDynamically(node, node.inputs()[0]));
+  std::vector<KnownValue*> operands(2);
+  ASSIGN_OR_RETURN(operands[0], node.StepBinary("left", Op::kMin, left.raised, left.highest));
+  ASSIGN_OR_RETURN(operands[1], Integers(node, "right", 1, 3, -1));
+  return EmitScaledProduct(node, std::move(operands), left.scale, node.inputs()[2],
+                           node.has_input(4) ? node.inputs()[4] : nullptr);
 }
 
 }  // namespace shoji::graph::onnx_io

@@ -54,7 +54,7 @@ absl::Status WithoutExceptions(const char* who, F step) {
   }
 }
 
-// The dynamic dimensions of `type` become 1: import has checked that only the first can be.
+// The dynamic dimensions of `type` become 1: import has seen to it that only the first can be.
 void FixBatch(::onnx::TypeProto& type) {
   for (auto& dim : *type.mutable_tensor_type()->mutable_shape()->mutable_dim()) {
     if (dim.dim_value() < 1) {  // not there counts as 0
@@ -172,6 +172,25 @@ absl::StatusOr<FileParts> ReadModel(ByteSource& file, digest::Sha256Stream* dige
     tensor.clear_doc_string();
   });
   return parts;
+}
+
+void NameRuntimeOperators(::onnx::ModelProto& model) {
+  constexpr int64_t kHasLayerNormalization = 17;
+  constexpr const char* kRuntimeDomain = "com.microsoft";
+  bool moved = false;
+  for (::onnx::NodeProto& node : *model.mutable_graph()->mutable_node()) {
+    if (OpsetOf(model) < kHasLayerNormalization && node.domain().empty() && node.op_type() == "LayerNormalization") {
+      node.set_domain(kRuntimeDomain);
+      moved = true;
+    }
+  }
+  const auto& imports = model.opset_import();
+  if (moved && std::none_of(imports.begin(), imports.end(),
+                            [](const auto& import) { return import.domain() == kRuntimeDomain; })) {
+    ::onnx::OperatorSetIdProto& import = *model.add_opset_import();
+    import.set_domain(kRuntimeDomain);
+    import.set_version(1);
+  }
 }
 
 bool LibraryKnows(const ::onnx::ModelProto& model) { return OpsetOf(model) <= LibraryOpset(); }

@@ -32,6 +32,10 @@ struct FileParts {
 absl::StatusOr<FileParts> ReadModel(ByteSource& file, digest::Sha256Stream* digest, const ImportOptions& options,
                                     ::onnx::ModelProto& model);
 
+// onnxruntime writes the LayerNormalization that it fuses into the default domain, also in files of operator sets that
+// have none (before 17): such nodes are given to its own domain, which they are of.
+void NameRuntimeOperators(::onnx::ModelProto& model);
+
 // Our own limits on a parsed file, checked before libonnx or any operator's code sees it: versions, counts, tensor
 // sizes, operators and attribute kinds known, names defined once and before they are read, types and extents of the
 // inputs.

@@ -200,6 +200,68 @@ TEST_F(RuntimeDomainTest, GemmWithoutAScaleOfItsOwnGivesNumbers) {
   ExpectNear(RunModel(builder_, {{1.3F, 0, 0, 4}}).at(0), {0.25F * 5.5F});
 }
 
+// As onnxruntime fuses what its quantize_dynamic wrote.
+class FusedDynamicTest : public RuntimeDomainTest {
+ protected:
+  FusedDynamicTest() {
+    builder_.Input("p", {1, 4}).Node("DynamicQuantizeLinear", {"p"}, {"pq", "ps", "pz"});
+    builder_.Integers("w", TensorProto::UINT8, {4, 2}, {3, 4, 4, 4, 5, 4, 6, 5});
+    builder_.Integers("wz", TensorProto::UINT8, {}, {4}).Weight("ws", {2}, {0.5F, 2}).Weight("bias", {2}, {1, -1});
+  }
+  // kPicture is -50, 0, 150 and 205 steps of 0.02, and the weights are -1 0, 0 0, 1 0 and 2 1.
+  void ExpectScores(const Floats& scores) {
+    const std::vector<Floats> y = RunModel(builder_.Output("y"), {{0, 0, 0, 0}, kPicture});
+    ASSERT_FALSE(y.empty());
+    ExpectNear(y[0], scores);
+  }
+};
+
+TEST_F(FusedDynamicTest, ProductsOfIntegersAreScaled) {
+  Own("MatMulIntegerToFloat", {"pq", "w", "ps", "ws", "pz", "wz"}, "y");
+  ExpectScores({0.01F * (50 + 150 + 410), 0.04F * 205});
+}
+
+TEST_F(FusedDynamicTest, ProductsOfIntegersHaveABiasAndOneScale) {
+  Own("MatMulIntegerToFloat", {"pq", "w", "ps", "s", "pz", "wz", "bias"}, "y").Named("fc");
+  ExpectScores({1 + 0.01F * (50 + 150 + 410), -1 + 0.01F * 205});
+  const absl::StatusOr<Graph> graph = ImportOnnx(builder_.Build());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  EXPECT_EQ(graph->nodes.back().name, "fc");
+}
+
+TEST_F(FusedDynamicTest, IntegersOfAConstantScaleAreScaledToo) {
+  builder_.Ints("flat", {1, 4}).Node("Reshape", {"q", "flat"}, {"row"});
+  Own("MatMulIntegerToFloat", {"row", "w", "s", "ws", "z", "wz"}, "y").Output("y");
+  ExpectNear(RunModel(builder_, {{1, 2, -3, 4}, kPicture}).at(0), {0.5F * (-1 - 3 + 8), 2 * 4});
+}
+
+TEST_F(FusedDynamicTest, WhatIsMultipliedMayBeQuantizedOnTheWay) {
+  Own("DynamicQuantizeMatMul", {"p", "w", "ws", "wz", "bias"}, "y").Named("fc");
+  ExpectScores({1 + 0.01F * (50 + 150 + 410), -1 + 0.04F * 205});
+}
+
+TEST_F(FusedDynamicTest, WithoutAZeroPointWeightsAreAsTheyStand) {
+  Own("DynamicQuantizeMatMul", {"p", "w", "s"}, "y");
+  ExpectScores({0.01F * (-150 + 750 + 1230), 0.01F * (-200 + 600 + 1025)});
+}
+
+TEST_F(FusedDynamicTest, ScalesThatDoNotFitAndZeroPointsOfOthersAreRefused) {
+  builder_.Weight("three", {3}, {1, 1, 1});
+  Own("MatMulIntegerToFloat", {"pq", "w", "ps", "three", "pz", "wz"}, "y").Named("fc").Output("y");
+  EXPECT_EQ(RefusalOf(builder_),
+            "node `fc` (MatMulIntegerToFloat): a scale or bias of shape [3] does not fit a product of [1,2]");
+  auto& node = *builder_.proto().mutable_graph()->mutable_node(2);
+  node.set_input(3, "ws");
+  node.set_input(4, "z");
+  EXPECT_EQ(RefusalOf(builder_),
+            "node `fc` (MatMulIntegerToFloat): reads `pq` without the zero point that it was quantized with");
+}
+
+TEST_F(FusedDynamicTest, OnlyFloatsAreQuantizedOnTheWay) {
+  Own("DynamicQuantizeMatMul", {"pq", "w", "ws"}, "y").Named("fc").Output("y");
+  EXPECT_THAT(RefusalOf(builder_), HasSubstr("node `fc` (DynamicQuantizeMatMul): reads `pq`, which is quantized"));
+}
+
 TEST_F(RuntimeDomainTest, UnknownAttributesAndLayoutsAreRefused) {
   Own("QLinearGlobalAveragePool", {"q", "s", "z", "s2", "z"}, "y").Attribute("channels_last", int64_t{1}).Output("y");
   EXPECT_EQ(RefusalOf(builder_), "node `y` (QLinearGlobalAveragePool): attribute `channels_last` is not supported");

@@ -134,6 +134,20 @@ TEST(FusedOperatorsTest, GelusAreTheirFormulas) {
   ExpectNear(y.at(3), quick, 1e-4F);
 }
 
+TEST(FusedOperatorsTest, LayerNormalizationIsKnownInOperatorSetsThatHaveNone) {
+  for (const int64_t opset : {11, 14, 16, 17, 18}) {
+    for (const bool imported : {true, false}) {
+      OnnxBuilder builder(opset);
+      if (imported) {
+        AddImport(builder);
+      }
+      builder.Input("x", {1, 2}).Weight("w", {2}, {2, 3}).Weight("b", {2}, {0, 1});
+      builder.Node("LayerNormalization", {"x", "w", "b"}, {"y"}).Attribute("epsilon", 0.0F).Output("y");
+      ExpectNear(RunModel(builder, {{5, 9}}).at(0), {-2, 4});
+    }
+  }
+}
+
 TEST(FusedOperatorsTest, WhatDoesNotFitIsRefusedByName) {
   OnnxBuilder unknown;
   AddImport(unknown);
@@ -157,6 +171,10 @@ TEST(FusedOperatorsTest, WhatDoesNotFitIsRefusedByName) {
   batch.Input("x", {2, 2, 2}).Node("FusedMatMul", {"x", "x"}, {"y"}).Named("n");
   Runtime(batch.Attribute("transBatchA", int64_t{1})).Output("y");
   EXPECT_THAT(RefusalOf(batch), HasSubstr("node `n` (FusedMatMul): attribute `transBatchA` is not supported"));
+  OnnxBuilder layer(14);
+  layer.Input("x", {1, 2}).Weight("w", {2}).Node("LayerNormalization", {"x", "w"}, {"y"}).Named("n");
+  EXPECT_THAT(RefusalOf(layer.Attribute("width", int64_t{2}).Output("y")),
+              HasSubstr("node `n` (LayerNormalization): attribute `width` is not known"));
   OnnxBuilder blocked;
   AddImport(blocked, "com.microsoft.nchwc");
   blocked.Input("x", {1, 8, 2, 2}).Node("ReorderInput", {"x"}, {"y"}).Named("n");

@@ -217,6 +217,36 @@ TEST(MovementOperatorsTest, ComparisonsAndLogicOfConstants) {
   ExpectNear(y[7], {0, 0, 1, 0});
 }
 
+TEST(MovementOperatorsTest, RemaindersOfConstantsHaveTheSignOfTheDivisorOrAsInC) {
+  OnnxBuilder builder(13);
+  builder.Input("x", {1, 4}).Ints("a", {7, -7, 7, -7}).Ints("b", {3, 3, -3, -3});
+  builder.Integers("a32", kInt32, {1}, {9}).Integers("b32", kInt32, {4}, {2, 3, 4, 5});
+  builder.Weight("af", {1}, {-7.5F}).Weight("bf", {4}, {2, -2, 4, 7});
+  builder.Node("Mod", {"a", "b"}, {"floor"}).Node("Mod", {"a", "b"}, {"c"}).Attribute("fmod", int64_t{1});
+  builder.Node("Mod", {"a32", "b32"}, {"i32"}).Node("Mod", {"af", "bf"}, {"f"}).Attribute("fmod", int64_t{1});
+  for (const std::string name : {"floor", "c", "i32", "f"}) {
+    builder.Node("Cast", {name}, {name + "_float"}).Attribute("to", int64_t{1});
+    builder.Node("Add", {"x", name + "_float"}, {name + "_sum"}).Output(name + "_sum");
+  }
+  const std::vector<Floats> y = RunModel(builder, {{0, 0, 0, 0}});
+  ASSERT_EQ(y.size(), 4U);
+  ExpectNear(y[0], {1, 2, -2, -1});
+  ExpectNear(y[1], {1, -1, 1, -1});
+  ExpectNear(y[2], {1, 0, 1, 4});
+  ExpectNear(y[3], {-1.5F, -1.5F, -3.5F, -0.5F});
+}
+
+TEST(MovementOperatorsTest, RemaindersThatAreNoneAreRefused) {
+  OnnxBuilder zero(13);
+  zero.Input("x", {1, 4}).Ints("a", {INT64_MIN, 4}).Ints("b", {-1, 0}).Node("Mod", {"a", "b"}, {"m"}).Named("n");
+  EXPECT_EQ(Import(zero.Node("Reshape", {"x", "m"}, {"y"}).Output("y")).status().message(),
+            "node `n` (Mod): a division of constants has no result");
+  OnnxBuilder activation(13);
+  activation.Input("x", {1, 4}).Weight("w", {4}).Node("Mod", {"x", "w"}, {"y"}).Named("n");
+  EXPECT_EQ(Import(activation.Attribute("fmod", int64_t{1}).Output("y")).status().message(),
+            "node `n` (Mod): the operator is supported on constants only");
+}
+
 TEST(MovementOperatorsTest, ComparisonOfActivationsIsRefused) {
   OnnxBuilder builder(13);
   builder.Input("x", {1, 4}).Weight("w", {4}).Node("Less", {"x", "w"}, {"l"}).Node("Where", {"l", "x", "w"}, {"y"});
