@@ -40,6 +40,9 @@ absl::StatusOr<KnownValue*> StepGemm(NodeScope& node, const std::string& suffix)
 absl::Status NormalizeMatMul(NodeScope& node);
 absl::StatusOr<KnownValue*> StepMatMul(NodeScope& node, const std::string& suffix);
 
+// normalize_einsum.cc
+absl::Status NormalizeEinsum(NodeScope& node);
+
 // normalize_statistics.cc
 absl::Status NormalizeBatchNorm(NodeScope& node);
 absl::Status NormalizeLrn(NodeScope& node);
@@ -122,6 +125,7 @@ absl::Status NormalizeConstantOfShape(NodeScope& node);
 absl::Status NormalizeShape(NodeScope& node);
 absl::Status NormalizeSize(NodeScope& node);
 absl::Status NormalizeRange(NodeScope& node);
+absl::Status NormalizeSineCosine(NodeScope& node);
 absl::Status NormalizeCast(NodeScope& node);
 absl::Status NormalizeCastLike(NodeScope& node);
 absl::Status NormalizePassThrough(NodeScope& node);

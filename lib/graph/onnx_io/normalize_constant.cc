@@ -6,6 +6,7 @@
 #include <onnx/onnx_pb.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <span>
@@ -183,6 +184,22 @@ absl::Status NormalizeSize(NodeScope& node) {
   RETURN_IF_ERROR(node.RequireInputs(1));
   const auto size = static_cast<int64_t>(node.shape(0).num_elements());
   return node.Define(Tensor::Of<int64_t>(Shape(), std::span(&size, 1)));
+}
+
+// Of constants alone, as in a table of positions.
+absl::Status NormalizeSineCosine(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(1));
+  const KnownValue& x = node.input(0);
+  if (x.constant == nullptr || x.type != DataType::kFloat32) {
+    return node.Unimplemented("the operator is supported on constants of float32 only");
+  }
+  RETURN_IF_ERROR(node.CheckFoldable(x.shape, DataType::kFloat32));
+  Tensor out(DataType::kFloat32, x.shape);
+  const bool sine = node.op_type() == "Sin";
+  std::transform(x.constant->values<float>().begin(), x.constant->values<float>().end(),
+                 out.mutable_values<float>().begin(),
+                 [sine](float value) { return sine ? std::sin(value) : std::cos(value); });
+  return node.Define(std::move(out));
 }
 
 absl::Status NormalizeRange(NodeScope& node) {

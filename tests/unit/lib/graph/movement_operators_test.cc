@@ -3,6 +3,7 @@
 
 // Operators that move and select elements, and the constant arithmetic that exporters write around them.
 
+#include <cmath>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -234,6 +235,19 @@ TEST(MovementOperatorsTest, RemaindersOfConstantsHaveTheSignOfTheDivisorOrAsInC)
   ExpectNear(y[1], {1, -1, 1, -1});
   ExpectNear(y[2], {1, 0, 1, 4});
   ExpectNear(y[3], {-1.5F, -1.5F, -3.5F, -0.5F});
+}
+
+TEST(MovementOperatorsTest, SinesAndCosinesOfConstantsAreFolded) {
+  OnnxBuilder builder(13);
+  builder.Input("x", {1, 3}).Weight("w", {3}, {0, 0.5F, -2}).Node("Sin", {"w"}, {"s"}).Node("Cos", {"w"}, {"c"});
+  builder.Node("Add", {"x", "s"}, {"y"}).Node("Add", {"x", "c"}, {"z"}).Output("y").Output("z");
+  const std::vector<Floats> y = RunModel(builder, {{0, 0, 0}});
+  ExpectNear(y.at(0), {0, std::sin(0.5F), std::sin(-2.0F)});
+  ExpectNear(y.at(1), {1, std::cos(0.5F), std::cos(-2.0F)});
+  OnnxBuilder activation(13);
+  activation.Input("x", {1, 3}).Node("Sin", {"x"}, {"y"}).Named("n").Output("y");
+  EXPECT_EQ(Import(activation).status().message(),
+            "node `n` (Sin): the operator is supported on constants of float32 only");
 }
 
 TEST(MovementOperatorsTest, RemaindersThatAreNoneAreRefused) {
