@@ -157,7 +157,7 @@ absl::Status CheckCut(size_t index, const std::vector<bool>& earlier, const std:
 }  // namespace
 
 std::string SegmentLabel(size_t index, const SegmentPolicy& segment) {
-  const std::string out = "segment " + std::to_string(index + 1);
+  std::string out = "segment " + std::to_string(index + 1);
   switch (segment.start.kind) {
     case StartPoint::Kind::kInput:
       return out + " (from the input)";

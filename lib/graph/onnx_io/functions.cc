@@ -252,6 +252,7 @@ absl::Status Inliner::PlaceAll(Nodes& nodes) {
   std::vector<::onnx::NodeProto*> raw(static_cast<size_t>(nodes.size()));
   nodes.ExtractSubrange(0, nodes.size(), raw.data());
   std::vector<std::unique_ptr<::onnx::NodeProto>> old;
+  old.reserve(raw.size());
   for (::onnx::NodeProto* node : raw) {
     old.emplace_back(node);
   }

@@ -39,6 +39,7 @@ std::string StartOf(const SplitInitializer& initializer) {
 }
 
 // Piece by piece, so that no large tensor is there twice.
+// NOLINTNEXTLINE(performance-unnecessary-value-param): it counts the references, and holds one of them
 void AppendValues(Bytes& out, std::shared_ptr<const Tensor> values) {
   constexpr size_t kPiece = size_t{4} << 20;
   // Never another's: whoever holds the last reference may do with it what it likes.

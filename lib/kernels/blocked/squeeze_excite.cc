@@ -46,7 +46,7 @@ void SqueezeExcite::RunLayer(const Packed& layer, const float* x, size_t inputs,
 
 void SqueezeExcite::Run(const float* x, float* y, std::span<uint8_t> scratch) const {
   SHOJI_CHECK(scratch.size() >= scratch_bytes());
-  float* mean = reinterpret_cast<float*>(scratch.data());
+  auto* mean = reinterpret_cast<float*>(scratch.data());
   float* gate = mean + channels_;
   float* hidden = gate + channels_;
   const size_t blocks = channels_ / ops_->lanes;

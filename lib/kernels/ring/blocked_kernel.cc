@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t kChannelMultiple = 16;  // the widest vector of words
 
+// What Run requires, all of its arguments.
+// NOLINTNEXTLINE(readability-function-size)
 void CheckSizes(const LinearKernel& kernel, Ring ring, const LinearInput& input, RowRange rows,
                 std::span<const uint8_t> words, std::span<const uint8_t> scratch) {
   const ConvGeometry& g = kernel.geometry();
@@ -40,7 +42,7 @@ void ForEachBlock(const ConvGeometry& g, InputBlocks& blocks, RowRange rows, con
 
 // Tiles of nearly one size that cover `columns`: their width, at most `most`.
 size_t TileWidth(int64_t columns, size_t most) {
-  const size_t all = static_cast<size_t>(columns);
+  const auto all = static_cast<size_t>(columns);
   const size_t tiles = (all + most - 1) / most;
   return (all + tiles - 1) / tiles;
 }
@@ -123,7 +125,7 @@ void BlockedKernel::RunBlock(Ring ring, const InputBlocks& blocks, const Block& 
   const size_t pixel_words = PaddedChannels(geometry_.out_channels) * WordBytes(ring);
   // A kernel row over adjacent positions, all their channels, is one run of memory: one long tap.
   const bool merge_taps = geometry_.group == 1 && window.dilations[1] == 1;
-  const size_t kernel_columns = static_cast<size_t>(window.kernel[1]);
+  const auto kernel_columns = static_cast<size_t>(window.kernel[1]);
   TileArgs args;
   args.limb_bytes = blocks.limb_bytes();
   args.num_limbs = blocks.num_limbs();
@@ -159,8 +161,8 @@ bool DepthwiseKernel::Takes(const ConvGeometry& geometry) {
 
 DepthwiseKernel::DepthwiseKernel(const ConvGeometry& geometry, std::span<const int8_t> weights, const Ops& ops)
     : geometry_(geometry), ops_(ops) {
-  const size_t channels = static_cast<size_t>(geometry.out_channels);
-  const size_t taps = static_cast<size_t>(geometry.window.kernel[0] * geometry.window.kernel[1]);
+  const auto channels = static_cast<size_t>(geometry.out_channels);
+  const auto taps = static_cast<size_t>(geometry.window.kernel[0] * geometry.window.kernel[1]);
   weight_channels_ = (channels + kChannelMultiple - 1) / kChannelMultiple * kChannelMultiple;
   weights_.resize(taps * weight_channels_);
   for (size_t channel = 0; channel < channels; ++channel) {
