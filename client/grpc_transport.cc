@@ -14,6 +14,7 @@
 #include <grpcpp/completion_queue.h>
 
 #include "client/connection_mistake.h"
+#include "lib/base/reason.h"
 #include "lib/base/status_macros.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/deadline.h"
@@ -127,11 +128,25 @@ class GrpcTransport final : public Transport {
  public:
   GrpcTransport(const std::shared_ptr<grpc::Channel>& channel, rpc::Endpoint server, std::string token,
                 const Clock& clock)
-      : server_(std::move(server)),
+      : channel_(channel),
+        explainer_(std::move(server), clock),
         token_(std::move(token)),
         clock_(clock),
         attestation_(v1::AttestationService::NewStub(channel)),
         inference_(v1::InferenceService::NewStub(channel)) {}
+
+  absl::Status AwaitConnection(SteadyTime deadline) override {
+    const auto until = rpc::ToGrpcDeadline(deadline, clock_);
+    for (auto state = channel_->GetState(true); state != GRPC_CHANNEL_READY; state = channel_->GetState(true)) {
+      if (state == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+        return WhyNotConnected(deadline);
+      }
+      if (!channel_->WaitForStateChange(state, until)) {
+        return explainer_.NoConnectionYet();
+      }
+    }
+    return absl::OkStatus();
+  }
 
   absl::StatusOr<EvidenceReply> GetEvidence(const attest::Nonce& nonce, const std::string& model,
                                             SteadyTime deadline) override {
@@ -206,7 +221,7 @@ class GrpcTransport final : public Transport {
     auto* const pending = new PendingInfer;  // the loop deletes it
     pending->request = ToMessage<v1::InferRequest>(sealed);
     pending->done = [this, done = std::move(done)](const grpc::Status& status, const v1::InferResponse& response) {
-      const absl::Status said = ExplainConnection(rpc::FromGrpcStatus(status), server_);
+      const absl::Status said = explainer_.Explain(rpc::FromGrpcStatus(status));
       done(said.ok() ? AnswerFrom(response) : said);
     };
     Prepare(pending->context, deadline);
@@ -235,10 +250,22 @@ class GrpcTransport final : public Transport {
                     const Request& request, Response& response, SteadyTime deadline) {
     grpc::ClientContext context;
     Prepare(context, deadline);
-    return ExplainConnection(rpc::FromGrpcStatus((stub.*method)(&context, request, &response)), server_);
+    return explainer_.ExplainAskingTheServer(rpc::FromGrpcStatus((stub.*method)(&context, request, &response)));
+  }
+  // Only the status of a call says it.
+  absl::Status WhyNotConnected(SteadyTime deadline) {
+    const absl::Status status = ListModels(deadline).status();
+    if (status.code() == absl::StatusCode::kDeadlineExceeded) {
+      return explainer_.NoConnectionYet();
+    }
+    const bool is_of_connection =
+        ReasonOf(status) == Reason::kUnspecified &&
+        (status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kFailedPrecondition);
+    return is_of_connection ? status : absl::OkStatus();  // there is one by now
   }
 
-  const rpc::Endpoint server_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  ConnectionExplainer explainer_;
   const std::string token_;
   const Clock& clock_;
   const std::unique_ptr<v1::AttestationService::Stub> attestation_;

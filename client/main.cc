@@ -12,6 +12,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/load.h"
 #include "lib/crypto/secret_bytes.h"
+#include "lib/rpc/runtime.h"
 
 namespace {
 
@@ -32,7 +33,7 @@ CLI::Option* AddServer(CLI::App& command, Arguments& arguments,
       ->excludes(plaintext);
   command.add_option("--server-name", arguments.server_name, "name expected in the server's certificate");
   command.add_option("--token-file", arguments.token_file, "file with the bearer token");
-  command.add_option("--deadline", arguments.deadline, "time for each picture or call, as 500ms, 10s or 2m")
+  command.add_option("--deadline", arguments.deadline, "time for each picture or call, as 500ms, 10s, 2m or 1h")
       ->capture_default_str();
   command
       .add_option_function<std::string>(
@@ -69,7 +70,9 @@ void AddAppraisal(CLI::App& command, Arguments& arguments) {
 }
 
 void AddWait(CLI::App& command, Arguments& arguments) {
-  command.add_option("--wait", arguments.wait, "how long a server that does not answer yet is tried at the beginning")
+  command
+      .add_option("--wait", arguments.wait,
+                  "how long a server that does not answer yet is tried at the beginning; 0s: not again")
       ->default_str("5s, or the time of a call where that is shorter");
 }
 
@@ -170,6 +173,7 @@ int Run(int argc, char** argv) {
   if (release.parsed() && release.count("--deadline") == 0) {
     arguments.deadline = kReleaseDeadline;
   }
+  shoji::rpc::SilenceGrpcLog();
   if (const absl::Status status = shoji::crypto::InitializeSecretMemory(); !status.ok()) {
     std::cerr << "shoji: " << status.message() << "\n";
     return shoji::client::kExitFailure;

@@ -51,27 +51,16 @@ KeyReleaser::KeyReleaser(Options options, std::unique_ptr<Transport> transport, 
   SetDefaults(real_clock_, options_.clock, options_.wait, options_.warn);
 }
 
+Attempts KeyReleaser::attempts() const { return {*transport_, *options_.clock, options_.wait, options_.warn}; }
+
 absl::StatusOr<SealedModelState> KeyReleaser::Attest(SteadyTime deadline) {
-  Backoff backoff;
-  Patience patience(options_.patience);
-  while (true) {
-    absl::StatusOr<SealedModelState> state = AttestOnce(deadline);
-    if (state.ok() || NextStepAfter(state.status()) == NextStep::kFail ||
-        patience.IsOver(state.status(), options_.clock->SteadyNow())) {
-      return state;
-    }
-    const std::chrono::milliseconds delay = backoff.Next(transport_->RetryAfter(state.status()));
-    if (options_.clock->SteadyNow() + delay >= deadline) {
-      return absl::DeadlineExceededError("no evidence before the deadline; the last error was " +
-                                         std::string(absl::StatusCodeToString(state.status().code())) + ": " +
-                                         std::string(state.status().message()));
-    }
-    if (const auto text = patience.Announcement(state.status(), options_.clock->SteadyNow(), deadline);
-        text.has_value()) {
-      options_.warn(*text);
-    }
-    options_.wait(delay);
-  }
+  SealedModelState state;
+  const auto attempt = [&](SteadyTime until) -> absl::Status {
+    ASSIGN_OR_RETURN(state, AttestOnce(until));
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(attempts().Repeat(attempt, {.deadline = deadline, .patience = options_.patience}));
+  return state;
 }
 
 absl::StatusOr<SealedModelState> KeyReleaser::AttestOnce(SteadyTime deadline) {
@@ -104,24 +93,38 @@ absl::StatusOr<SealedModelState> KeyReleaser::AttestOnce(SteadyTime deadline) {
 }
 
 absl::Status KeyReleaser::Release(const SealedModelState& state, SteadyTime deadline) {
-  const std::string& model = state.awaited.empty() ? state.served->name : state.awaited.front().name;
+  std::unique_ptr<channel::Initiator> initiator;
+  const auto open = [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(initiator, Open(state, deadline));
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(attempts().WhileOverloaded(open, deadline));
+  return attempts().WhileOverloaded([&] { return Send(*initiator, state, deadline); }, deadline);
+}
+
+absl::StatusOr<std::unique_ptr<channel::Initiator>> KeyReleaser::Open(const SealedModelState& state,
+                                                                      SteadyTime deadline) {
   ASSIGN_OR_RETURN(
-      const std::unique_ptr<channel::Initiator> initiator,
+      std::unique_ptr<channel::Initiator> initiator,
       channel::Initiator::Create(state.appraisal.manifest->hpke_public_key, state.appraisal.manifest_digest));
   ASSIGN_OR_RETURN(const SessionReply reply, transport_->OpenSession({initiator->key_id(), initiator->manifest_digest(),
                                                                       initiator->enc(), initiator->sealed_hello()},
                                                                      deadline));
   RETURN_IF_ERROR(initiator->VerifyHello(reply.session_id, reply.hello));
+  return initiator;
+}
 
+absl::Status KeyReleaser::Send(channel::Initiator& initiator, const SealedModelState& state, SteadyTime deadline) {
+  const std::string& model = state.awaited.empty() ? state.served->name : state.awaited.front().name;
   channel::KeyRelease release;
   release.nonce = nonce_;
   release.sealed_digest = file_.digest();
   release.manifest_digest = state.appraisal.manifest_digest;
   release.file_key = crypto::SecretBytes::CopyOf(key_.Expose());
   ASSIGN_OR_RETURN(const channel::SealedRequest request,
-                   initiator->Seal(model, channel::BuildRelease(release).Expose(), channel::Purpose::kRelease));
+                   initiator.Seal(model, channel::BuildRelease(release).Expose(), channel::Purpose::kRelease));
   ASSIGN_OR_RETURN(const channel::SealedAnswer sealed, transport_->ReleaseKey(request, deadline));
-  ASSIGN_OR_RETURN(const crypto::PlaintextBytes plaintext, initiator->OpenResponse(request.sequence, model, sealed));
+  ASSIGN_OR_RETURN(const crypto::PlaintextBytes plaintext, initiator.OpenResponse(request.sequence, model, sealed));
   ASSIGN_OR_RETURN(const channel::AnswerView answer,
                    channel::ParseAnswer(plaintext.Expose(), channel::kReleaseAnswerBodySize));
   RETURN_IF_ERROR(answer.status);

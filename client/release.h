@@ -14,10 +14,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/appraisal.h"
+#include "client/attempts.h"
 #include "client/retry.h"
 #include "client/transport.h"
 #include "lib/attest/manifest.h"
 #include "lib/base/clock.h"
+#include "lib/channel/initiator.h"
 #include "lib/sealed_model/open.h"
 
 namespace shoji::client {
@@ -37,7 +39,7 @@ class KeyReleaser {
  public:
   struct Options {
     AppraisalPolicy appraisal;
-    // Where nobody answers at the server's address, Attest gives up before its deadline: after this.
+    // Where nobody answers at the server's address, Attest gives up before its deadline: after this; zero: at once.
     std::chrono::milliseconds patience = kFirstPatience;
     // Told once when simulated evidence is accepted, and when nobody answers and Attest begins to wait. Unset: stderr.
     std::function<void(const std::string&)> warn;
@@ -59,14 +61,18 @@ class KeyReleaser {
   absl::StatusOr<SealedModelState> Attest(SteadyTime deadline);
 
   // Sends the key to the enclave of `state`, fresh from Attest, and returns when it serves the model, with its budget
-  // renewed. Errors: WRONG_MODEL_KEY, MODEL_REFUSED, OPEN_FAILED, ...; after UNKNOWN_KEY, STALE_MANIFEST and the like
-  // attest anew.
+  // renewed. A step that the server is too busy for is repeated until `deadline`. Errors: WRONG_MODEL_KEY,
+  // MODEL_REFUSED, OPEN_FAILED, ...; after UNKNOWN_KEY, STALE_MANIFEST and the like attest anew.
   absl::Status Release(const SealedModelState& state, SteadyTime deadline);
 
  private:
   KeyReleaser(Options options, std::unique_ptr<Transport> transport, std::unique_ptr<Appraiser> appraiser,
               const sealed_model::SealedFile& file, const sealed_model::FileKey& key);
   absl::StatusOr<SealedModelState> AttestOnce(SteadyTime deadline);
+  absl::StatusOr<std::unique_ptr<channel::Initiator>> Open(const SealedModelState& state, SteadyTime deadline);
+  // One sealed request, and what the enclave answers.
+  absl::Status Send(channel::Initiator& initiator, const SealedModelState& state, SteadyTime deadline);
+  Attempts attempts() const;
 
   Options options_;
   const RealClock real_clock_;

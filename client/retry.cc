@@ -66,13 +66,13 @@ absl::Status NobodyAnswers(absl::Status status) {
   return status;
 }
 
-bool Patience::IsOver(const absl::Status& status, SteadyTime now) {
+bool Patience::IsOver(const absl::Status& status, SteadyTime began, SteadyTime now) {
   if (!status.GetPayload(kNobodyAnswersUrl).has_value()) {
     since_.reset();
     is_announced_ = false;
     return false;
   }
-  since_ = since_.value_or(now);
+  since_ = since_.value_or(began);
   return now - *since_ >= limit_;
 }
 

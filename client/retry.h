@@ -37,15 +37,20 @@ inline constexpr std::chrono::milliseconds kFirstPatience = std::chrono::seconds
 class Patience {
  public:
   explicit Patience(std::chrono::milliseconds limit) : limit_(limit) {}
-  // Of attempt after attempt. Whether nobody has answered at any of them for as long as the limit.
-  bool IsOver(const absl::Status& status, SteadyTime now);
+  // Of attempt after attempt: what came, at `now`, of the one that began at `began`. Whether nobody has answered at any
+  // of them for as long as the limit.
+  bool IsOver(const absl::Status& status, SteadyTime began, SteadyTime now);
+  // Whether nobody answered at the last attempt.
+  bool IsTried() const { return since_.has_value(); }
+  // When it is over for an attempt that begins at `now` if nobody answers.
+  SteadyTime EndsAt(SteadyTime now) const { return since_.value_or(now) + limit_; }
   // What to say before the next attempt, where the last one was the first at which nobody answered: who does not
   // answer, and for how long it will be tried, `deadline` at the latest. For a person who waits.
   std::optional<std::string> Announcement(const absl::Status& status, SteadyTime now, SteadyTime deadline);
 
  private:
   const std::chrono::milliseconds limit_;
-  std::optional<SteadyTime> since_;  // the first of the attempts in a row at which nobody answered
+  std::optional<SteadyTime> since_;  // when the first of the attempts in a row began at which nobody answered
   bool is_announced_ = false;        // of this row
 };
 

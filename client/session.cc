@@ -20,14 +20,6 @@ constexpr char kSimulatedWarning[] =
     "WARNING: the enclave's evidence is SIMULATED. There is no TEE: whoever runs the server can read the pictures and "
     "the answers. Use this for trying out only.";
 
-absl::Status GaveUp(const absl::Status& last) {
-  return absl::DeadlineExceededError("no answer before the deadline; the last error was " +
-                                     std::string(absl::StatusCodeToString(last.code())) + ": " +
-                                     std::string(last.message()));
-}
-
-absl::Status NoDeadlineLeft() { return absl::DeadlineExceededError("the deadline passed before the request was sent"); }
-
 std::vector<Tensor> SplitOutputs(ByteSpan body, const std::vector<attest::TensorType>& types) {
   std::vector<Tensor> outputs;
   for (const attest::TensorType& type : types) {
@@ -53,12 +45,12 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(Options options, std::u
   const Options& set = session->options_;
   const std::chrono::milliseconds patience = set.create_patience.value_or(std::min(kFirstPatience, set.create_timeout));
   const SteadyTime last = set.clock->SteadyNow() + std::max(set.create_timeout, patience);
-  const auto attempt = [&]() -> absl::Status {
-    const SteadyTime deadline = std::min(last, set.clock->SteadyNow() + set.create_timeout);
+  const auto attempt = [&](SteadyTime deadline) -> absl::Status {
     RETURN_IF_ERROR(session->ChooseModel(deadline));
     return session->Current(deadline).status();
   };
-  RETURN_IF_ERROR(session->UntilDeadline(attempt, last, Patience(patience)));
+  RETURN_IF_ERROR(
+      session->attempts().Repeat(attempt, {.deadline = last, .each = set.create_timeout, .patience = patience}));
   return session;
 }
 
@@ -97,59 +89,15 @@ absl::StatusOr<Answer> Session::Infer(std::span<const Tensor> inputs, SteadyTime
 
 absl::StatusOr<Answer> Session::Run(const MakeRequest& make_request, SteadyTime deadline) {
   Answer answer;
-  const auto attempt = [&]() -> absl::Status {
-    ASSIGN_OR_RETURN(answer, TryOnce(make_request, deadline));
+  const auto attempt = [&](SteadyTime until) -> absl::Status {
+    ASSIGN_OR_RETURN(answer, TryOnce(make_request, until));
     return absl::OkStatus();
   };
-  // A server that was there is waited for.
-  RETURN_IF_ERROR(UntilDeadline(attempt, deadline, Patience(std::chrono::hours(24))));
+  RETURN_IF_ERROR(attempts().Repeat(attempt, {.deadline = deadline}));
   return answer;
 }
 
-absl::Status Session::UntilDeadline(const std::function<absl::Status()>& attempt, SteadyTime deadline,
-                                    Patience patience) {
-  if (options_.clock->SteadyNow() >= deadline) {
-    return NoDeadlineLeft();
-  }
-  Backoff backoff;
-  absl::Status last;
-  while (true) {
-    absl::Status status = attempt();
-    if (status.code() == absl::StatusCode::kDeadlineExceeded && ReasonOf(status) == Reason::kUnspecified) {
-      return GaveUp(last.ok() ? status : last);  // what was there before says more than that the time is over
-    }
-    if (status.ok() || NextStepAfter(status) == NextStep::kFail) {
-      return status;
-    }
-    last = status;
-    if (patience.IsOver(status, options_.clock->SteadyNow())) {
-      return status;
-    }
-    const std::chrono::milliseconds delay = backoff.Next(transport_->RetryAfter(status));
-    if (options_.clock->SteadyNow() + delay >= deadline) {
-      return GaveUp(status);
-    }
-    if (const auto text = patience.Announcement(status, options_.clock->SteadyNow(), deadline); text.has_value()) {
-      options_.warn(*text);
-    }
-    options_.wait(delay);
-  }
-}
-
-absl::Status Session::WhileOverloaded(const std::function<absl::Status()>& step, SteadyTime deadline) {
-  Backoff backoff;
-  while (true) {
-    absl::Status status = step();
-    if (ReasonOf(status) != Reason::kOverloaded) {
-      return status;
-    }
-    const std::chrono::milliseconds delay = backoff.Next(transport_->RetryAfter(status));
-    if (options_.clock->SteadyNow() + delay >= deadline) {
-      return status;
-    }
-    options_.wait(delay);
-  }
-}
+Attempts Session::attempts() const { return {*transport_, *options_.clock, options_.wait, options_.warn}; }
 
 absl::StatusOr<Answer> Session::TryOnce(const MakeRequest& make_request, SteadyTime deadline) {
   ASSIGN_OR_RETURN(const std::shared_ptr<const Channel> on, Current(deadline));
@@ -226,7 +174,7 @@ absl::StatusOr<std::shared_ptr<const Session::Channel>> Session::Establish(Stead
     ASSIGN_OR_RETURN(established, Open(attested, deadline));
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(WhileOverloaded(open, deadline));
+  RETURN_IF_ERROR(attempts().WhileOverloaded(open, deadline));
   bool is_first = false;
   {
     const absl::MutexLock lock(&mu_);
@@ -269,7 +217,7 @@ absl::StatusOr<Session::Attested> Session::Attest(SteadyTime deadline) {
       ASSIGN_OR_RETURN(descriptions, transport_->ListModels(deadline));
       return absl::OkStatus();
     };
-    RETURN_IF_ERROR(WhileOverloaded(list, deadline));
+    RETURN_IF_ERROR(attempts().WhileOverloaded(list, deadline));
     model = Describe(*stated, descriptions);
     if (model.ok()) {
       return Attested{*std::move(appraisal.manifest), appraisal.manifest_digest,

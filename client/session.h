@@ -27,6 +27,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "client/appraisal.h"
+#include "client/attempts.h"
 #include "client/model.h"
 #include "client/retry.h"
 #include "client/transport.h"
@@ -65,8 +66,9 @@ class Session {
     AppraisalPolicy appraisal;
     Expectations expectations;
     std::chrono::milliseconds create_timeout = std::chrono::seconds(10);
-    // Where nobody answers at the server's address, Create tries again for so long, also beyond `create_timeout`, which
-    // is then that of each attempt. nullopt: kFirstPatience, or `create_timeout` where that is shorter.
+    // Where nobody answers at the server's address, Create tries again for so long (zero: not at all), also beyond
+    // `create_timeout`, which is then that of each attempt. nullopt: kFirstPatience, or `create_timeout` where that is
+    // shorter.
     std::optional<std::chrono::milliseconds> create_patience;
     // Told once when simulated evidence is accepted, once what the policy shows to accelerators, and whenever a call
     // begins to wait because nobody answers. Unset: stderr.
@@ -132,11 +134,7 @@ class Session {
   absl::StatusOr<const attest::ModelManifest*> CheckModel(const attest::Manifest& manifest) const;
   absl::StatusOr<Model> Describe(const attest::ModelManifest& model,
                                  const std::vector<ModelDescription>& descriptions) const;
-  // Repeats `attempt` until it succeeds, fails for good, or `deadline` passes.
-  absl::Status UntilDeadline(const std::function<absl::Status()>& attempt, SteadyTime deadline, Patience patience);
-  // Repeats one step of several for as long as it is refused as OVERLOADED and `deadline` lets it: what the steps
-  // before it brought is kept, for a token that may make few calls a second would spend them all on fetching that anew.
-  absl::Status WhileOverloaded(const std::function<absl::Status()>& step, SteadyTime deadline);
+  Attempts attempts() const;
   void Forget(const Channel& established);
   void WarnOnce();
 

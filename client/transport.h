@@ -58,6 +58,10 @@ class Transport {
   Transport& operator=(const Transport&) = delete;
   virtual ~Transport() = default;
 
+  // Connects, where there is no connection, and returns OK once there is one. Otherwise says why there is none, at the
+  // first failure to make one or at `deadline`: UNAVAILABLE (NobodyAnswers), or FAILED_PRECONDITION where another try
+  // would fail as well.
+  virtual absl::Status AwaitConnection(SteadyTime /*deadline*/) { return absl::OkStatus(); }
   virtual absl::StatusOr<EvidenceReply> GetEvidence(const attest::Nonce& nonce, const std::string& model,
                                                     SteadyTime deadline) = 0;
   virtual absl::StatusOr<std::vector<ModelDescription>> ListModels(SteadyTime deadline) = 0;

@@ -44,17 +44,24 @@ absl::StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text) {
     millis = 1000;
   } else if (unit == "m") {
     millis = 60'000;
+  } else if (unit == "h") {
+    millis = 3'600'000;
   }
   constexpr int64_t kDay = 86'400'000;
   if (error != std::errc() || millis == 0 || number <= 0 || number > kDay / millis) {
-    return absl::InvalidArgumentError("'" + std::string(text) + "' is not a time such as 500ms, 10s or 2m");
+    return absl::InvalidArgumentError("'" + std::string(text) + "' is not a time such as 500ms, 10s, 2m or 1h");
   }
   return std::chrono::milliseconds(number * millis);
 }
 
+bool IsNoTime(std::string_view text) { return text == "0" || text == "0s" || text == "0ms"; }
+
 absl::StatusOr<std::optional<std::chrono::milliseconds>> ParseWait(const Arguments& arguments) {
   if (arguments.wait.empty()) {
     return std::nullopt;
+  }
+  if (IsNoTime(arguments.wait)) {
+    return std::chrono::milliseconds(0);
   }
   return ParseDuration(arguments.wait);
 }

@@ -38,7 +38,8 @@ struct Arguments {
   std::string expected_model_digest;  // hexadecimal
   std::string expected_plan_digest;
   std::string deadline = "10s";
-  std::string wait;  // for a server that is not there yet; empty: kFirstPatience, or the deadline where that is shorter
+  // For a server that is not there yet; empty: kFirstPatience, or the deadline where that is shorter.
+  std::string wait;
   OutputFormat output = OutputFormat::kText;
   size_t top = 5;
   std::vector<std::string> pictures;
@@ -54,10 +55,13 @@ struct Arguments {
   std::string verification_time;  // RFC 3339
 };
 
-// "10s", "500ms", "2m"; a positive whole number and a unit, at most a day. INVALID_ARGUMENT.
+// "10s", "500ms", "2m", "1h"; a positive whole number and a unit, at most a day. INVALID_ARGUMENT.
 absl::StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text);
 
-// What `arguments.wait` says; nullopt where it is empty.
+// "0", "0s" or "0ms", where a time may also be none.
+bool IsNoTime(std::string_view text);
+
+// What `arguments.wait` says; nullopt where it is empty, zero where there is to be no waiting.
 absl::StatusOr<std::optional<std::chrono::milliseconds>> ParseWait(const Arguments& arguments);
 
 // 64 hexadecimal digits. INVALID_ARGUMENT names `what`.

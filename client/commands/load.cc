@@ -82,10 +82,9 @@ absl::StatusOr<load::Options> MakeLoadOptions(const LoadArguments& arguments) {
   options.arrival = arguments.arrival == "poisson" ? load::Arrival::kPoisson : load::Arrival::kConstant;
   options.seed = arguments.seed;
   ASSIGN_OR_RETURN(options.duration, ParseDuration(arguments.duration));
-  if (arguments.warmup != "0" && arguments.warmup != "0s") {
+  options.warmup = std::chrono::nanoseconds(0);
+  if (!IsNoTime(arguments.warmup)) {
     ASSIGN_OR_RETURN(options.warmup, ParseDuration(arguments.warmup));
-  } else {
-    options.warmup = std::chrono::nanoseconds(0);
   }
   ASSIGN_OR_RETURN(options.timeout, ParseDuration(arguments.timeout));
   options.requests = arguments.requests;

@@ -5,9 +5,11 @@
 
 #include <sys/resource.h>
 
+#include <cstdlib>
 #include <mutex>
 
 #include <grpc/grpc.h>
+#include <grpc/support/log.h>
 
 #include "absl/synchronization/mutex.h"
 
@@ -23,6 +25,12 @@ void KeepGrpcRunning() {
 #endif
     grpc_init();
   });
+}
+
+void SilenceGrpcLog() {
+  if (std::getenv("GRPC_VERBOSITY") == nullptr) {
+    gpr_set_log_function([](gpr_log_func_args* /*line*/) {});
+  }
 }
 
 void RaiseFileLimit() {

@@ -10,6 +10,10 @@ namespace shoji::rpc {
 // themselves. Thread-safe.
 void KeepGrpcRunning();
 
+// Keeps gRPC from writing to standard error what the errors of its calls say as well, unless GRPC_VERBOSITY asks for
+// it. For commands. Call it before any thread starts.
+void SilenceGrpcLog();
+
 // Lets the process have as many files and connections open as it may: raises the soft limit to the hard one. For
 // daemons that many connect to.
 void RaiseFileLimit();

@@ -184,9 +184,23 @@ TEST(ArgumentsTest, ReadsTimes) {
   EXPECT_EQ(*ParseDuration("500ms"), milliseconds(500));
   EXPECT_EQ(*ParseDuration("10s"), milliseconds(10000));
   EXPECT_EQ(*ParseDuration("2m"), milliseconds(120000));
-  for (const char* bad : {"", "s", "10", "10h", "-1s", "0s", "1.5s", "99999999999999999999s", "1000000s", "10s "}) {
+  EXPECT_EQ(*ParseDuration("1h"), milliseconds(3'600'000));
+  for (const char* bad : {"", "s", "10", "25h", "-1s", "0s", "1.5s", "99999999999999999999s", "1000000s", "10s "}) {
     EXPECT_FALSE(ParseDuration(bad).ok()) << bad;
   }
+}
+
+TEST(ArgumentsTest, AWaitMayAlsoBeNone) {
+  Arguments arguments;
+  EXPECT_EQ(*ParseWait(arguments), std::nullopt);
+  for (const char* none : {"0", "0s", "0ms"}) {
+    arguments.wait = none;
+    EXPECT_EQ(*ParseWait(arguments), milliseconds(0)) << none;
+  }
+  arguments.wait = "3s";
+  EXPECT_EQ(*ParseWait(arguments), milliseconds(3000));
+  arguments.wait = "0h";
+  EXPECT_FALSE(ParseWait(arguments).ok());
 }
 
 TEST(ArgumentsTest, ReadsDigests) {
@@ -249,9 +263,29 @@ TEST(InferCommandTest, SaysAtOnceWhoDoesNotAnswerAndForHowLongItIsTried) {
   EXPECT_EQ(outcome.code, kExitFailure);
   EXPECT_THAT(outcome.err,
               ::testing::StartsWith("WAITING for up to 2 s: nobody answers at unix:/nonexistent/shoji.sock"));
-  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::seconds(1)) << "also beyond the time of a call";
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::seconds(2)) << "also beyond the time of a call";
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(4)) << "and no longer";
+  EXPECT_THAT(outcome.err, HasSubstr("shoji: UNAVAILABLE: nobody answers at unix:/nonexistent/shoji.sock"));
   arguments.wait = "soon";
   EXPECT_THAT(RunInferWith(arguments).err, HasSubstr("'soon' is not a time"));
+}
+
+TEST(InferCommandTest, ANameThatDoesNotResolveIsSaidAtOnceAndTriedForAsLongAsItIsAskedTo) {
+  Arguments arguments;
+  arguments.server = "host.invalid:8443";  // RFC 6761: never a host
+  arguments.plaintext = true;
+  arguments.model = "pets";
+  arguments.wait = "1s";
+  const SteadyTime start = std::chrono::steady_clock::now();
+  Outcome outcome = RunInferWith(arguments);
+  EXPECT_EQ(outcome.code, kExitFailure);
+  EXPECT_THAT(outcome.err, ::testing::StartsWith("WAITING for up to "));
+  EXPECT_THAT(outcome.err, HasSubstr("cannot resolve 'host.invalid': is the host's name in --server right"));
+  EXPECT_THAT(outcome.err, HasSubstr("\nshoji: UNAVAILABLE: cannot resolve 'host.invalid'"));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5)) << "long before the deadline";
+  arguments.wait = "0s";
+  outcome = RunInferWith(arguments);
+  EXPECT_THAT(outcome.err, ::testing::StartsWith("shoji: UNAVAILABLE: cannot resolve 'host.invalid'"));
 }
 
 TEST(LoadCommandTest, WhatIsWrittenAtTheEndIsTriedBeforeTheServer) {

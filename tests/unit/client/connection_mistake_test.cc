@@ -60,11 +60,12 @@ TEST(ConnectionMistakeTest, NobodyAnsweringIsSaidInWordsAndTriedAgainForAWhile) 
     EXPECT_THAT(std::string(explained.message()), HasSubstr("nobody answers at inference.example.org:8443"));
     Patience patience(std::chrono::seconds(5));
     const SteadyTime start;
-    EXPECT_FALSE(patience.IsOver(explained, start));
-    EXPECT_FALSE(patience.IsOver(explained, start + std::chrono::milliseconds(4999)));
-    EXPECT_TRUE(patience.IsOver(explained, start + std::chrono::seconds(5)));
-    EXPECT_FALSE(patience.IsOver(absl::UnavailableError("Socket closed"), start + std::chrono::seconds(6)));
-    EXPECT_FALSE(patience.IsOver(explained, start + std::chrono::seconds(7)));  // it was there in between
+    EXPECT_FALSE(patience.IsOver(explained, start, start));
+    EXPECT_FALSE(patience.IsOver(explained, start, start + std::chrono::milliseconds(4999)));
+    EXPECT_TRUE(patience.IsOver(explained, start, start + std::chrono::seconds(5)));
+    EXPECT_FALSE(patience.IsOver(absl::UnavailableError("Socket closed"), start, start + std::chrono::seconds(6)));
+    EXPECT_FALSE(patience.IsOver(explained, start + std::chrono::seconds(7),
+                                 start + std::chrono::seconds(7)));  // it was there in between
   }
 }
 
@@ -84,10 +85,44 @@ TEST(ConnectionMistakeTest, ADaemonThatDoesNotKnowTheCallIsNoFrontEnd) {
   EXPECT_THAT(std::string(explained.message()), HasSubstr("is no shoji-server of this version"));
 }
 
+TEST(ConnectionMistakeTest, WhateverElseKeepsFromAConnectionIsTriedForAWhileToo) {
+  Patience patience(std::chrono::seconds(0));
+  for (const char* cause : {"Failed to connect to remote host: No route to host", "Connection reset by peer"}) {
+    const absl::Status explained = ExplainConnection(Failed(cause), Server(Kind::kTls));
+    EXPECT_EQ(NextStepAfter(explained), NextStep::kRetry);
+    EXPECT_TRUE(patience.IsOver(explained, SteadyTime(), SteadyTime()));
+    EXPECT_THAT(std::string(explained.message()), HasSubstr("cannot connect to inference.example.org:8443"));
+    EXPECT_THAT(std::string(explained.message()), HasSubstr(cause));
+  }
+}
+
+TEST(ConnectionMistakeTest, ANameThatDoesNotResolveIsNamedWithTheOptionThatGivesIt) {
+  const absl::Status explained = ExplainConnection(
+      absl::UnavailableError("DNS resolution failed for inference.example.org:8443: C-ares status is not ARES_SUCCESS"),
+      Server(Kind::kTls));
+  EXPECT_EQ(NextStepAfter(explained), NextStep::kRetry);
+  EXPECT_TRUE(Patience(std::chrono::seconds(0)).IsOver(explained, SteadyTime(), SteadyTime()));
+  EXPECT_THAT(std::string(explained.message()), HasSubstr("cannot resolve 'inference.example.org'"));
+  EXPECT_THAT(std::string(explained.message()), HasSubstr("--server"));
+}
+
+TEST(ConnectionExplainerTest, AFailureWithoutACauseIsExplainedByTheOneBefore) {
+  const RealClock clock;
+  ConnectionExplainer explainer(Server(Kind::kTls), clock);
+  const absl::Status without = Failed("tcp handshaker shutdown");
+  EXPECT_THAT(std::string(explainer.NoConnectionYet().message()), HasSubstr("nobody answers"));
+  EXPECT_THAT(std::string(explainer.Explain(without).message()), HasSubstr("nobody answers"));
+  explainer.Explain(Failed("Socket closed")).IgnoreError();
+  EXPECT_THAT(std::string(explainer.Explain(without).message()), HasSubstr("ask for a client certificate?"));
+  explainer.Explain(absl::DeadlineExceededError("Deadline Exceeded")).IgnoreError();
+  EXPECT_THAT(std::string(explainer.NoConnectionYet().message()), HasSubstr("ask for a client certificate?"));
+  explainer.Explain(absl::OkStatus()).IgnoreError();  // there was a connection meanwhile
+  EXPECT_THAT(std::string(explainer.Explain(without).message()), HasSubstr("nobody answers"));
+}
+
 TEST(ConnectionMistakeTest, EverythingElseStaysAsItIs) {
-  for (const absl::Status& status :
-       {absl::OkStatus(), Failed("Failed to connect to remote host: Connection reset by peer"),
-        ErrorOf(Reason::kNoEnclave), absl::InternalError("certificate verify failed")}) {
+  for (const absl::Status& status : {absl::OkStatus(), absl::UnavailableError("GOAWAY received"),
+                                     ErrorOf(Reason::kNoEnclave), absl::InternalError("certificate verify failed")}) {
     EXPECT_EQ(ExplainConnection(status, Server(Kind::kTls)), status);
   }
 }

@@ -4,6 +4,7 @@
 #include "client/grpc_transport.h"
 
 #include <chrono>
+#include <functional>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -15,6 +16,7 @@
 #include "lib/rpc/status.h"
 #include "shoji/v1/attestation.grpc.pb.h"
 #include "shoji/v1/inference.grpc.pb.h"
+#include "tests/unit/lib/rpc/test_pki.h"
 
 namespace shoji::client {
 namespace {
@@ -126,6 +128,44 @@ TEST_F(GrpcTransportTest, SaysUnavailableWhenTheServerIsGone) {
   server_->Shutdown(milliseconds(0));
   server_ = nullptr;
   EXPECT_EQ(transport_->ListModels(Soon()).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(GrpcTransportTest, AwaitsAConnectionAndSaysWhyThereIsNone) {
+  EXPECT_TRUE(transport_->AwaitConnection(Soon()).ok());
+  auto gone = PublicEndpoint("unix:/nonexistent/shoji.sock", {});
+  ASSERT_TRUE(gone.ok());
+  const auto nobody = CreateGrpcTransport({.server = *gone}, clock_);
+  ASSERT_TRUE(nobody.ok());
+  for (const SteadyTime deadline : {Soon(), clock_.SteadyNow()}) {
+    const absl::Status status = (*nobody)->AwaitConnection(deadline);
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("nobody answers at unix:/nonexistent/shoji.sock"));
+  }
+}
+
+TEST_F(GrpcTransportTest, PlaintextToATlsPortIsToldOnceAndForAll) {
+  const rpc::ScratchFolder files;
+  rpc::MakeCertificate(files.path(), "ca", "");
+  rpc::MakeCertificate(files.path(), "server", "ca");
+  rpc::Endpoint listen;
+  listen.address = *rpc::ParseAddress("127.0.0.1:0");
+  listen.security.kind = rpc::TransportSecurity::Kind::kTls;
+  listen.security.certificate_file = files.File("server.pem");
+  listen.security.private_key_file = files.File("server.key");
+  rpc::ServerOptions options;
+  options.listeners = {listen};
+  const auto server = rpc::Server::Start(options, {&attestation_, &inference_});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto endpoint = PublicEndpoint((*server)->addresses().front().ToString(), {.plaintext = Plaintext::kAllow});
+  for (const auto& failure :
+       {std::function([](Transport&t, SteadyTime until) { return t.AwaitConnection(until); }),
+        std::function([](Transport&t, SteadyTime until) { return t.ListModels(until).status(); })}) {
+    const auto transport = CreateGrpcTransport({.server = *endpoint}, clock_);
+    ASSERT_TRUE(transport.ok());
+    const absl::Status status = failure(**transport, Soon());
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("it wants TLS there; leave --plaintext out"));
+  }
 }
 
 TEST(PublicEndpointTest, UsesTlsUnlessPlaintextIsAskedForOrTheSocketIsLocal) {

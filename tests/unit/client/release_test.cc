@@ -192,6 +192,60 @@ TEST_F(KeyReleaserTest, AManifestThatChangedMeanwhileStopsTheRelease) {
   EXPECT_EQ(num_released_, 0);
 }
 
+// Takes one call in half a second, as a front end does for a token with `rate=2 burst=1`.
+class RatedTransport final : public FakeTransport {
+ public:
+  explicit RatedTransport(FakeServer& server) : FakeTransport(server), clock_(server.clock) {}
+
+  absl::StatusOr<EvidenceReply> GetSealedModelEvidence(const attest::Nonce& nonce,
+                                                       const digest::Sha256Digest& sealed_digest,
+                                                       SteadyTime deadline) override {
+    return Takes() ? FakeTransport::GetSealedModelEvidence(nonce, sealed_digest, deadline)
+                   : ErrorOf(Reason::kOverloaded);
+  }
+  absl::StatusOr<SessionReply> OpenSession(const SessionOffer& offer, SteadyTime deadline) override {
+    return Takes() ? FakeTransport::OpenSession(offer, deadline) : ErrorOf(Reason::kOverloaded);
+  }
+  absl::StatusOr<channel::SealedAnswer> ReleaseKey(const channel::SealedRequest& request,
+                                                   SteadyTime deadline) override {
+    return Takes() ? FakeTransport::ReleaseKey(request, deadline) : ErrorOf(Reason::kOverloaded);
+  }
+
+ private:
+  bool Takes() {
+    const bool takes = clock_.SteadyNow() >= next_;
+    next_ = takes ? clock_.SteadyNow() + std::chrono::milliseconds(500) : next_;
+    return takes;
+  }
+
+  const Clock& clock_;
+  SteadyTime next_;
+};
+
+TEST_F(KeyReleaserTest, ATokenThatMayMakeOneCallAtATimeReleasesOverOneEvidenceAndOneSession) {
+  const auto releaser = Releaser(SimulatedEvidence::kAllow, std::make_unique<RatedTransport>(server_));
+  const SteadyTime start = server_.clock.SteadyNow();
+  const auto state = releaser->Attest(Deadline());
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_TRUE(releaser->Release(*state, Deadline()).ok());
+  EXPECT_EQ(num_released_, 1);
+  EXPECT_EQ(server_.num_evidence, 1);
+  EXPECT_EQ(server_.num_sessions, 1);
+  EXPECT_LE(server_.clock.SteadyNow() - start, std::chrono::seconds(5));
+}
+
+TEST_F(KeyReleaserTest, AnEnclaveThatStaysBusyIsSaidAtTheDeadline) {
+  outcome_ = ErrorOf(Reason::kOverloaded);
+  const auto releaser = Releaser();
+  const auto state = releaser->Attest(Deadline());
+  ASSERT_TRUE(state.ok()) << state.status();
+  const SteadyTime start = server_.clock.SteadyNow();
+  EXPECT_EQ(ReasonOf(releaser->Release(*state, Deadline())), Reason::kOverloaded);
+  EXPECT_GT(num_released_, 1);
+  EXPECT_EQ(server_.num_sessions, 1);
+  EXPECT_LE(server_.clock.SteadyNow() - start, std::chrono::seconds(5));
+}
+
 class NobodyThere final : public FakeTransport {
  public:
   using FakeTransport::FakeTransport;
