@@ -133,7 +133,7 @@ int main(int argc, char** argv) {
     return shoji::accelerator::Fail(config.status(), shoji::accelerator::kBadStart);
   }
   if (check_only) {
-    std::printf("%s: ok\n", config_file.c_str());
+    std::fputs(shoji::config::ValidText(config_file).c_str(), stdout);
     return 0;
   }
   return shoji::accelerator::Serve(*config, config_file, address_file, signals);

@@ -116,7 +116,7 @@ int Main(int argc, char** argv) {
     return Fail(status, kExitBadConfig);
   }
   if (arguments.is_check_only) {
-    std::printf("%s: OK\n", arguments.config_file.c_str());
+    std::fputs(config::ValidText(arguments.config_file).c_str(), stdout);
     return 0;
   }
   return Serve(*config, arguments, signals);

@@ -111,7 +111,9 @@ std::string TextReport(const RunInfo& run, const std::vector<Measurement>& measu
     out += TimesLine("attestation", m.attestation);
     out += TimesLine("handshake", m.handshake);
     if (m.reopened > 0) {
-      out += Format("  %llu sessions ended and were opened anew\n", static_cast<unsigned long long>(m.reopened));
+      out += Format(m.reopened == 1 ? "  %llu session ended and was opened anew\n"
+                                    : "  %llu sessions ended and were opened anew\n",
+                    static_cast<unsigned long long>(m.reopened));
     }
     for (size_t i = 0; run.options.phases && i < channel::kNumPhases; ++i) {
       out += TimesLine("phase " + std::string(NameOf(channel::kAllPhases[i])), m.phases[i]);

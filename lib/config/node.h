@@ -66,6 +66,9 @@ class Document {
   std::shared_ptr<const Tree> tree_;
 };
 
+// What a daemon prints of a file that it is asked to check and finds nothing wrong with; one line.
+std::string ValidText(const std::string& path);
+
 // One value of a document and the key that leads to it. Copyable; keeps the
 // document alive. Thread-compatible.
 class Node {

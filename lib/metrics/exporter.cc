@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "lib/base/status_macros.h"
 #include "lib/metrics/waker.h"
+#include "lib/rpc/listener_claim.h"
 
 namespace shoji::metrics {
 namespace {
@@ -119,8 +120,11 @@ class Exporter::Impl {
     try {
       exposer_ = std::make_unique<prometheus::Exposer>(settings);
     } catch (const std::exception& error) {
-      return absl::UnavailableError(options.where + ": cannot serve metrics on " + address_->ToString() +
-                                    "; is the address this host's, and is the port free? (" + error.what() + ")");
+      // The library does not say what is wrong; the system does.
+      const absl::Status cause = rpc::ListenerClaim::Take(*address_).status();
+      return cause.ok() ? absl::UnavailableError(options.where + ": cannot listen on " + address_->ToString() + " (" +
+                                                 error.what() + ")")
+                        : absl::Status(cause.code(), options.where + ": " + std::string(cause.message()));
     }
     exposer_->RegisterCollectable(registry_);
     for (const int port : exposer_->GetListeningPorts()) {

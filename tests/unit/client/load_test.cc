@@ -263,6 +263,16 @@ TEST(ReportTest, TextSaysRequestedAndAchievedAndWhatToDoubt) {
   EXPECT_THAT(text, HasSubstr("phase compute"));
 }
 
+TEST(ReportTest, TextCountsSessionsThatEnded) {
+  std::vector<Measurement> levels = TwoLevels();
+  EXPECT_THAT(TextReport(SomeRun(), levels), Not(HasSubstr("opened anew")));
+  levels[0].reopened = 1;
+  levels[1].reopened = 2;
+  const std::string text = TextReport(SomeRun(), levels);
+  EXPECT_THAT(text, HasSubstr("  1 session ended and was opened anew\n"));
+  EXPECT_THAT(text, HasSubstr("  2 sessions ended and were opened anew\n"));
+}
+
 TEST(ReportTest, HtmlEscapesWhatAServerSaidAndLoadsNothing) {
   const std::string html = HtmlReport(SomeRun(), TwoLevels());
   EXPECT_THAT(html, Not(HasSubstr("<script")));

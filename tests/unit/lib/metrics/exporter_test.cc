@@ -157,14 +157,23 @@ TEST(ExporterTest, StopsAtOnceWhereNobodyCallsAndSoonWhereCallersHaveStalled) {
   EXPECT_TRUE(Exporter::Start(options).ok()) << "the port is free again";
 }
 
+TEST(ExporterTest, AnAddressOfAnotherHostIsAnErrorThatSaysSo) {
+  Options options = Local();
+  options.address->host = "192.0.2.1";  // of documentation: nobody's
+  EXPECT_THAT(std::string(Exporter::Start(options).status().message()),
+              HasSubstr("key 'metrics.address': cannot listen on 192.0.2.1:0: Cannot assign requested address"));
+}
+
 TEST(ExporterTest, APortThatIsTakenIsAnErrorThatNamesItsKey) {
   const auto first = Exporter::Start(Local());
   ASSERT_TRUE(first.ok());
   Options options = Local();
   options.address = (*first)->address();
   const absl::Status status = Exporter::Start(options).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("server.yaml:1: key 'metrics.address'"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(std::string(status.message()), "server.yaml:1: key 'metrics.address': cannot listen on " +
+                                               options.address->ToString() +
+                                               ": Address already in use; another process listens there");
 }
 
 }  // namespace
