@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,10 +33,12 @@
 #include "enclave_worker/service/worker_pool.h"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
+#include "lib/config/node.h"
 #include "lib/crypto/secret_bytes.h"
 #include "lib/metrics/exporter.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/event_loop.h"
+#include "lib/rpc/listener_claim.h"
 #include "lib/rpc/listener_identity.h"
 #include "lib/rpc/server.h"
 #include "lib/rpc/signal_waiter.h"
@@ -47,6 +50,7 @@ namespace {
 constexpr int kExitFailure = 1;
 constexpr int kExitUsage = 2;
 constexpr std::chrono::milliseconds kTick(200);
+constexpr std::chrono::seconds kEventLines(1);  // between lines of what happens often
 
 struct Flags {
   std::string config;
@@ -78,16 +82,30 @@ absl::StatusOr<std::vector<AcceleratorRegistry::Member>> ConnectAccelerators(con
   return members;
 }
 
-// An accelerator that lied, or left a request without an answer: each one a warning.
-EventSink LogEventsTo(telemetry::Logger& logger) {
-  return [&logger](const EnclaveEvent& event) {
-    logger.Write(
-        event.kind == EnclaveEventKind::kCheckFailed ? telemetry::LogLevel::kWarning : telemetry::LogLevel::kInfo,
-        NameOf(event.kind),
-        std::vector<telemetry::LogField>{{"model", event.model},
-                                         {"layer", event.layer},
-                                         {"accelerator", event.accelerator},
-                                         {"count", event.count}});
+// An accelerator that lied: each time a warning. One that is away, or a pool that runs empty, shows at every layer of
+// every request: a line of each kind a second, with how many there were besides.
+EventSink LogEventsTo(telemetry::Logger& logger, const Clock& clock) {
+  struct Limits {
+    explicit Limits(const Clock& clock) : offloads(clock, kEventLines), pools(clock, kEventLines) {}
+    telemetry::RateLimit offloads;
+    telemetry::RateLimit pools;
+  };
+  // Shared by the copies of the sink.
+  const auto limits = std::make_shared<Limits>(clock);
+  return [&logger, limits](const EnclaveEvent& event) {
+    const std::initializer_list<telemetry::LogField> fields = {
+        {"model", event.model}, {"layer", event.layer}, {"accelerator", event.accelerator}, {"count", event.count}};
+    switch (event.kind) {
+      case EnclaveEventKind::kCheckFailed:
+        logger.Warning(NameOf(event.kind), fields);
+        break;
+      case EnclaveEventKind::kOffloadFailed:
+        logger.Warning(limits->offloads, NameOf(event.kind), fields);
+        break;
+      case EnclaveEventKind::kPoolEmpty:
+        logger.Warning(limits->pools, NameOf(event.kind), fields);
+        break;
+    }
   };
 }
 
@@ -164,28 +182,30 @@ struct Reloadable {
 
 // Takes over models, files and policies, the listener's certificates, the drain timeout and the log's level, or
 // nothing.
-absl::Status TryReload(const Reloadable& running) {
+absl::StatusOr<Enclave::Reloaded> TryReload(const Reloadable& running) {
   ASSIGN_OR_RETURN(const EnclaveConfig config, LoadEnclaveConfig(running.path));
   RETURN_IF_ERROR(running.fixed.CheckUnchanged(config.fixed));
   ASSIGN_OR_RETURN(std::optional<rpc::ListenerFiles> files, rpc::LoadListenerFiles(config.listen.security));
-  RETURN_IF_ERROR(running.enclave.Reload([&] { return running.loader.Load(config); }));
+  ASSIGN_OR_RETURN(const Enclave::Reloaded reloaded,
+                   running.enclave.Reload([&] { return running.loader.Load(config); }));
   // Nothing fails from here on.
   if (files.has_value()) {
     running.server.ReplaceIdentity(0, *std::move(files));
   }
   running.drain_timeout = config.drain_timeout;
   running.logger.SetLevel(config.log.level);
-  return absl::OkStatus();
+  return reloaded;
 }
 
 void Reload(const Reloadable& running) {
   running.quarantine.ReleaseAll();
-  const absl::Status reloaded = TryReload(running);
+  const absl::StatusOr<Enclave::Reloaded> reloaded = TryReload(running);
   running.metrics.Reloaded(reloaded.ok() ? metrics::ReloadResult::kAccepted : metrics::ReloadResult::kRefused);
   if (reloaded.ok()) {
-    running.logger.Info("reloaded", {{"config", running.path}});
+    const bool is_same = *reloaded == Enclave::Reloaded::kManifestKept;
+    running.logger.Info("reloaded", {{"config", running.path}, {"manifest", is_same ? "unchanged" : "renewed"}});
   } else {
-    running.logger.Error("reload_refused", {{"cause", std::string(reloaded.message())}});
+    running.logger.Error("reload_refused", {{"cause", std::string(reloaded.status().message())}});
   }
 }
 
@@ -215,6 +235,12 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
   PosixDeviceFiles device_files;
   ASSIGN_OR_RETURN(const std::unique_ptr<EvidenceProvider> evidence,
                    StartEvidence(config.evidence, device_files, logger));
+  // Before minutes may go into loading models, and once there are no more system calls to give up: it starts threads.
+  std::unique_ptr<metrics::Exporter> exporter;
+  if (!flags.check_config) {
+    RETURN_IF_ERROR(rpc::ListenerClaim::Take(config.listen.address).status());
+    ASSIGN_OR_RETURN(exporter, StartMetrics(config.metrics, logger));
+  }
 
   ReadinessSignal readiness;
   ComputeSlots slots(
@@ -231,7 +257,7 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
       .clock = clock,
       .quarantine = quarantine,
       .filler = filler,
-      .events = LogEventsTo(logger),
+      .events = LogEventsTo(logger, clock),
       .threads_per_run = config.threads_per_run,
       // Half of what a message may have: the rest is for what goes around the tensors.
       .max_batch_bytes = std::min<uint64_t>(ModelContext::kMaxBatchBytes, config.max_message_bytes / 2),
@@ -242,11 +268,10 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
   ASSIGN_OR_RETURN(const std::unique_ptr<Enclave> enclave,
                    Enclave::Create({&clock, config.sessions, SHOJI_VERSION, &keys}, std::move(served)));
   if (flags.check_config) {
-    std::printf("%s is valid\n", flags.config.c_str());
+    std::fputs(config::ValidText(flags.config).c_str(), stdout);
     return absl::OkStatus();
   }
 
-  ASSIGN_OR_RETURN(const std::unique_ptr<metrics::Exporter> exporter, StartMetrics(config.metrics, logger));
   RequestMetrics request_metrics(*exporter);
   WorkerPool workers(config.num_workers, config.queue);
   EnclaveService service({.enclave = *enclave,
@@ -322,7 +347,8 @@ int ExitCodeFor(absl::StatusCode code) {
 
 int main(int argc, char** argv) {
   using namespace shoji::enclave;  // NOLINT(google-build-using-namespace): main has no namespace of its own
-  // Before anything is read or any thread starts; locking memory first, as it may have to raise a limit.
+  // Before anything is read or any thread starts; locking memory before hardening, as it may have to raise a limit.
+  shoji::rpc::SignalWaiter signals;
   absl::Status status = shoji::crypto::InitializeSecretMemory();
   const std::vector<HardeningMeasure> hardening = HardenProcess();
   Flags flags;
@@ -337,7 +363,6 @@ int main(int argc, char** argv) {
     const int code = app.exit(error);
     return code == 0 ? 0 : kExitUsage;
   }
-  shoji::rpc::SignalWaiter signals;
   if (status.ok()) {
     status = Run(flags, signals, hardening);
   }

@@ -236,20 +236,24 @@ absl::Status Enclave::ServeAwaited(const channel::KeyRelease& release, const sea
   return absl::OkStatus();
 }
 
-absl::Status Enclave::Reload(const std::function<absl::StatusOr<Served>()>& load) {
+absl::StatusOr<Enclave::Reloaded> Enclave::Reload(const std::function<absl::StatusOr<Served>()>& load) {
   const absl::MutexLock lock(&change_mu_);
   ASSIGN_OR_RETURN(Served served, load());
   RETURN_IF_ERROR(CheckServed(served));
-  Replace(std::move(served));
-  return absl::OkStatus();
+  return Replace(std::move(served));
 }
 
-void Enclave::Replace(Served served) {
+Enclave::Reloaded Enclave::Replace(Served served) {
   auto shared = std::make_shared<const Served>(std::move(served));
-  responder_->Reissue(ManifestMaker(options_.software_version, shared), shared);
+  const channel::MakeManifest make_manifest = ManifestMaker(options_.software_version, shared);
+  const bool is_same = responder_->Adopt(make_manifest, shared);
+  if (!is_same) {
+    responder_->Reissue(make_manifest, shared);
+  }
   // Swapped out under the lock, destroyed after it: tearing models down takes a while.
   const absl::MutexLock lock(&mu_);
   served_.swap(shared);
+  return is_same ? Reloaded::kManifestKept : Reloaded::kManifestRenewed;
 }
 
 std::shared_ptr<const Served> Enclave::served() {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -86,10 +87,12 @@ class Enclave {
   // 30 s, OVERLOADED while another release is under way.
   absl::StatusOr<channel::SealedAnswer> Release(const channel::SealedRequest& request);
 
-  // Serves what `load` makes from now on under a new manifest; every older key and session is refused as stale,
-  // requests in flight finish under the manifest they were sent for. An error of `load`, or INVALID_ARGUMENT, leaves
-  // everything as it was. No release comes between what `load` sees and what is served.
-  absl::Status Reload(const std::function<absl::StatusOr<Served>()>& load);
+  // Serves what `load` makes from now on. Where its manifest says anything else than the one before, that is under a
+  // new key and manifest: every older key and session is refused as stale, requests in flight finish under the manifest
+  // they were sent for. Where it says the same, keys and sessions go on. An error of `load`, or INVALID_ARGUMENT,
+  // leaves everything as it was. No release comes between what `load` sees and what is served.
+  enum class Reloaded : uint8_t { kManifestKept, kManifestRenewed };
+  absl::StatusOr<Reloaded> Reload(const std::function<absl::StatusOr<Served>()>& load);
 
   // Does what is due: rotates and forgets keys, evicts idle sessions. Call every few seconds.
   void Tick();
@@ -105,7 +108,7 @@ class Enclave {
   // Opens every model that awaits `key`, and serves it.
   absl::Status ServeAwaited(const channel::KeyRelease& release, const sealed_model::FileKey& key)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
-  void Replace(Served served) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
+  Reloaded Replace(Served served) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
   // With a trailer where the request asks for one.
   absl::StatusOr<channel::SealedAnswer> Seal(const channel::OpenedRequest& opened, const absl::Status& status,
                                              ByteSpan outputs, size_t output_bytes, RunContext& run);

@@ -81,6 +81,19 @@ std::vector<KeyId> KeyRing::Reissue(MakeManifest make_manifest, std::shared_ptr<
   return killed;
 }
 
+bool KeyRing::Adopt(const MakeManifest& make_manifest, std::shared_ptr<const void> context) {
+  // Every key here has its manifest from one maker, so that one stands for all.
+  if (make_manifest(current().pair->public_key, current().expires_at) != current().manifest) {
+    return false;
+  }
+  make_manifest_ = make_manifest;
+  context_ = std::move(context);
+  for (Key& key : keys_) {
+    key.context = context_;
+  }
+  return true;
+}
+
 std::vector<KeyId> KeyRing::StaleKeyIds(size_t max) const {
   std::vector<KeyId> out;
   for (auto id = dead_.rbegin(); id != dead_.rend() && out.size() < max; ++id) {

@@ -44,7 +44,7 @@ struct Moment {
 // A key that has accepted max_sessions_per_key sessions opens no more (SESSION_LIMIT), is replaced at once and
 // destroyed one grace period later. At most kMaxKeys keys exist: while the ring is full, a current key at its limit is
 // replaced only when the oldest key's time is over, so that a flood of sessions cannot push out keys in use. Reissue
-// kills every key (STALE_MANIFEST). Every accepted `enc` is remembered until its key is destroyed.
+// kills every key (STALE_MANIFEST), Adopt none. Every accepted `enc` is remembered until its key is destroyed.
 //
 // Thread-compatible.
 class KeyRing {
@@ -69,7 +69,7 @@ class KeyRing {
     SteadyTime refuses_sessions_at;
     SteadyTime destroy_at;
     absl::flat_hash_set<crypto::HpkeEnc> accepted;
-    // The state that the manifest describes. Shared with the sessions under the key and their requests in flight.
+    // The state that the manifest describes. Shared with the requests in flight under the key.
     std::shared_ptr<const void> context;
   };
 
@@ -79,6 +79,9 @@ class KeyRing {
   std::vector<KeyId> Advance(const Moment& now);
   // Replaces all keys by one new key under a new manifest; returns the keys it killed.
   std::vector<KeyId> Reissue(MakeManifest make_manifest, std::shared_ptr<const void> context, const Moment& now);
+  // Takes another state for all keys where its manifest is the same but for what differs between keys, and returns
+  // true; otherwise changes nothing.
+  bool Adopt(const MakeManifest& make_manifest, std::shared_ptr<const void> context);
 
   const Key& current() const { return keys_.front(); }
   // Since the start.

@@ -89,7 +89,6 @@ absl::StatusOr<HelloAck> Responder::OpenSession(const KeyId& key_id, const Manif
                      .key_id = key_id,
                      .manifest_digest = manifest_digest,
                      .hpke = nullptr,
-                     .context = nullptr,
                      .window = ReplayWindow(options_.replay_window_size),
                      .last_used = {}};
   std::shared_ptr<const crypto::HpkeKeyPair> pair;
@@ -99,7 +98,6 @@ absl::StatusOr<HelloAck> Responder::OpenSession(const KeyId& key_id, const Manif
     ASSIGN_OR_RETURN(const KeyRing::Key* const key, ring_.FindForNewSession(key_id, manifest_digest, enc, now));
     RETURN_IF_ERROR(sessions_.CheckRoom(now.steady));
     pair = key->pair;
-    session.context = key->context;
   }
   ASSIGN_OR_RETURN(session.hpke, crypto::SetupBaseRecipient(enc, *pair, SessionInfo(manifest_digest)));
   ASSIGN_OR_RETURN(const crypto::PlaintextBytes hello,
@@ -162,7 +160,8 @@ absl::StatusOr<OpenedRequest> Responder::Open(const SealedRequest& request) {
     RETURN_IF_ERROR(session->window.Mark(request.sequence));
     idle_for = now.steady - session->last_used;
     sessions_.Touch(*session, now.steady);
-    context = session->context;
+    ASSIGN_OR_RETURN(const KeyRing::Key* const key, ring_.Find(request.key_id));
+    context = key->context;
   }
   return OpenedRequest{.plaintext = std::move(plaintext),
                        .context = std::move(context),
@@ -177,6 +176,13 @@ void Responder::Reissue(MakeManifest make_manifest, std::shared_ptr<const void> 
   for (const KeyId& killed : ring_.Reissue(std::move(make_manifest), std::move(context), Now())) {
     sessions_.RemoveAllOf(killed);
   }
+}
+
+bool Responder::Adopt(const MakeManifest& make_manifest, std::shared_ptr<const void> context) {
+  std::shared_ptr<const void> replaced;  // outlives the lock, as above
+  const absl::MutexLock lock(&mu_);
+  replaced = ring_.current().context;
+  return ring_.Adopt(make_manifest, std::move(context));
 }
 
 void Responder::Tick() {

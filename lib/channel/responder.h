@@ -62,8 +62,8 @@ struct HelloAck {
 // A request that authenticated and whose sequence number is used up: execute it at most once, from this object.
 struct OpenedRequest {
   crypto::PlaintextBytes plaintext;
-  // What Create or Reissue was given with the manifest of the request's session; the request runs under this state even
-  // when a Reissue happens meanwhile.
+  // What Create, Reissue or Adopt was given last with the manifest of the request's session; the request runs under
+  // this state even when another comes meanwhile.
   std::shared_ptr<const void> context;
   ResponseSealer sealer;
   // How long ago its session was used before, or opened.
@@ -108,6 +108,10 @@ class Responder {
   // Replaces the manifest (a reload): a new key at once; every older key and session is dead, and their later requests
   // get STALE_MANIFEST. Requests already opened are answered.
   void Reissue(MakeManifest make_manifest, std::shared_ptr<const void> context);
+
+  // Replaces the state behind a manifest that says the same as before, and returns true: keys, sessions and evidence
+  // stay as they are. False, and nothing changes, where it says anything else: that takes a Reissue.
+  bool Adopt(const MakeManifest& make_manifest, std::shared_ptr<const void> context);
 
   // Does what is due: rotation, destruction of old keys, eviction of idle sessions. All calls above do the first two by
   // themselves; call this every few seconds so that keys also die when nobody calls.

@@ -24,7 +24,6 @@ struct Session {
   ManifestDigest manifest_digest = {};
   // Shared with the session's requests in flight, which may outlive it.
   std::shared_ptr<const crypto::HpkeRecipientContext> hpke;
-  std::shared_ptr<const void> context;  // the state its manifest describes; shared likewise
   ReplayWindow window;
   SteadyTime last_used;          // or opened, when it has not been used yet
   bool has_carried_one = false;  // an accepted request

@@ -14,9 +14,9 @@ enum class Signal : uint8_t {
   kReload,  // SIGHUP
 };
 
-// Receives the signals that steer a daemon. Create it in main() before any thread starts: it blocks the signals in the
-// calling thread, and threads inherit that, so that none is killed and only Wait sees them. It also ignores SIGPIPE.
-// One per process; Wait belongs to one thread.
+// Receives the signals that steer a daemon. Create it first of all in main(), before any thread: it blocks the signals
+// in the calling thread, and threads inherit that, so that none is killed and only Wait sees them. It also ignores
+// SIGPIPE. One per process; Wait belongs to one thread.
 class SignalWaiter {
  public:
   SignalWaiter();

@@ -258,6 +258,28 @@ TEST(AdversaryReloadTest, ASessionIsStaleAfterAReloadAndItsClientRefusesAWeakerP
   EXPECT_TRUE(client::IsRefusal(answer.status())) << answer.status();
 }
 
+TEST(AdversaryReloadTest, AReloadOfTheSameFilesKeepsTheManifestAndItsSessions) {
+  const std::unique_ptr<Cluster> cluster = StartCluster("enclave-only");
+  ASSERT_NE(cluster, nullptr);
+  RawClient client(cluster->address());
+  ASSERT_TRUE(client.Attest(kModel).ok());
+  const Bytes picture(size_t{3} * 32 * 32, 7);
+  for (int i = 0; i < 2; ++i) {
+    const absl::Status answered = client.Roundtrip(channel::RequestKind::kPicture, picture, kModel);
+    ASSERT_TRUE(answered.ok()) << "in the same session: " << answered;
+    ASSERT_TRUE(cluster->Reload()) << cluster->Logs();
+  }
+  EXPECT_THAT(cluster->enclave().Log(), HasSubstr("manifest=unchanged"));
+  EXPECT_THAT(cluster->Logs(), ::testing::Not(HasSubstr("STALE_MANIFEST")));
+  // And what changes something renews it.
+  cluster->WritePolicy(kModel, testing::ReadyPolicy("open"));
+  ASSERT_TRUE(cluster->Reload()) << cluster->Logs();
+  EXPECT_THAT(cluster->enclave().Log(), HasSubstr("manifest=renewed"));
+  const auto sealed = client.Seal(channel::RequestKind::kPicture, picture, kModel);
+  ASSERT_TRUE(sealed.ok());
+  EXPECT_TRUE(testing::WaitFor([&] { return ReasonOf(client.Send(*sealed).status()) == Reason::kStaleManifest; }));
+}
+
 TEST(AdversaryReloadTest, ABadReloadLeavesTheOldStateInForce) {
   const std::unique_ptr<Cluster> cluster = StartCluster("enclave-only");
   ASSERT_NE(cluster, nullptr);

@@ -61,6 +61,14 @@ absl::StatusOr<Bytes> Ask(testing::RawClient& client, const std::string& model, 
   return Bytes(scores.begin(), scores.end());
 }
 
+size_t CountOf(const std::string& text, const std::string& what) {
+  size_t count = 0;
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + what.size())) {
+    ++count;
+  }
+  return count;
+}
+
 TEST(MaskingTest, SlalomSlalomIntegrityAndTheEnclaveAgreeToTheBit) {
   ClusterOptions options;
   options.models = {Served("reference", kEnclaveInt8),
@@ -99,6 +107,29 @@ TEST(MaskingTest, TwoOperatorsOverMutualTlsShareTheMask) {
     EXPECT_EQ(*scores, *expected);
   }
   EXPECT_THAT((*cluster)->Logs(), Not(HasSubstr("offload_failed")));
+}
+
+TEST(MaskingTest, AnAcceleratorThatIsAwayIsALineASecondAndNotOneForEachLayerOfEachRequest) {
+  ClusterOptions options;
+  options.models = {Served("verified", kVerified)};
+  auto cluster = Cluster::Start(options);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  testing::RawClient client((*cluster)->address());
+  ASSERT_TRUE(client.Attest("verified").ok());
+  ASSERT_TRUE(Ask(client, "verified", Picture(0)).ok());
+  (*cluster)->accelerator(0).Kill();
+  // Until a line says how many it stands for.
+  const auto log = [&] { return (*cluster)->enclave().Log(); };
+  const SteadyTime start = std::chrono::steady_clock::now();
+  uint8_t num_requests = 0;
+  ASSERT_TRUE(testing::WaitFor([&] {
+    EXPECT_TRUE(Ask(client, "verified", Picture(++num_requests)).ok());
+    return log().find("held_back=") != std::string::npos;
+  })) << log();
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start).count();
+  EXPECT_THAT(log(), HasSubstr(" warning shoji-enclave offload_failed "));
+  EXPECT_LE(CountOf(log(), "offload_failed"), static_cast<size_t>(seconds) + 2) << num_requests << " requests";
 }
 
 TEST(MaskingTest, SharesOverUnixSocketsAreRefused) {

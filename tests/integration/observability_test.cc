@@ -4,9 +4,12 @@
 // What an operator sees of a request: metrics, phases, traces. Real processes.
 #include <csignal>
 #include <fstream>
+#include <functional>
+#include <iterator>
 #include <set>
 #include <sstream>
 #include <tuple>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -253,6 +256,70 @@ TEST(ObservabilityTest, EveryDaemonReloadsAllOrNothingAndCountsItAlike) {
   EXPECT_TRUE(client.Roundtrip(channel::RequestKind::kPicture, kPicture, kModel).ok());
 }
 
+// With the signals that steer a daemon blocked in those that this thread starts, as `env --block-signal` does.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, &before_);
+  }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_ = {};
+};
+
+TEST(ObservabilityTest, ASignalThatComesWhileADaemonStartsIsTakenOnceItHasStarted) {
+  const std::unique_ptr<Cluster> cluster = StartCluster("layer-partition");
+  ASSERT_NE(cluster, nullptr);
+  const BlockedSignals blocked;
+  const std::pair<std::function<void()>, std::function<testing::Process&()>> daemons[] = {
+      {[&] { cluster->StartServer(); }, [&]() -> testing::Process& { return cluster->server(); }},
+      {[&] { cluster->StartEnclave(); }, [&]() -> testing::Process& { return cluster->enclave(); }},
+      {[&] { cluster->StartAccelerator(0); }, [&]() -> testing::Process& { return cluster->accelerator(0); }}};
+  for (const auto& [start, daemon] : daemons) {
+    start();
+    EXPECT_TRUE(ReloadsAs(daemon(), " reloaded"));
+    start();
+    daemon().Signal(SIGTERM);
+    EXPECT_EQ(daemon().Wait(std::chrono::seconds(30)), 0) << daemon().Log();
+    start();
+  }
+  EXPECT_TRUE(cluster->WaitServing());
+}
+
+TEST(ObservabilityTest, APortForMetricsThatIsTakenIsFoundBeforeModelsAreLoaded) {
+  const std::unique_ptr<Cluster> cluster = StartCluster("enclave-only");
+  ASSERT_NE(cluster, nullptr);
+  const std::string file = cluster->dir().File("enclave0.yaml");
+  std::ifstream in(file);
+  std::string yaml((std::istreambuf_iterator<char>(in)), {});
+  const size_t at = yaml.find("metrics:");
+  ASSERT_NE(at, std::string::npos);
+  yaml.replace(at, yaml.find('\n', at) - at, "metrics: {address: \"" + cluster->address() + "\"}");
+  yaml.replace(yaml.find("enclave0.sock"), 13, "other.sock");
+  // What would be found first, if models were read before.
+  const size_t model = yaml.find(".onnx");
+  ASSERT_NE(model, std::string::npos);
+  const size_t path = yaml.rfind(' ', model) + 1;
+  std::ofstream(cluster->dir().File("bad.onnx")) << "no model";
+  yaml.replace(path, model + 5 - path, cluster->dir().File("bad.onnx"));
+  std::ofstream(cluster->dir().File("other.yaml")) << yaml;
+  const testing::CommandResult refused =
+      testing::RunCommand({testing::BinDir() + "/shoji-enclave", "--config", cluster->dir().File("other.yaml")});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(
+      refused.err.find("key 'metrics.address': cannot listen on " + cluster->address() + ": Address already in use"),
+      std::string::npos)
+      << refused.err;
+  EXPECT_EQ(refused.err.find("null context"), std::string::npos) << refused.err;
+}
+
 TEST(ObservabilityTest, ReloadsAreCounted) {
   const std::unique_ptr<Cluster> cluster = StartCluster("enclave-only");
   ASSERT_NE(cluster, nullptr);
@@ -262,7 +329,7 @@ TEST(ObservabilityTest, ReloadsAreCounted) {
   const std::string page = PageOf(cluster->enclave());
   EXPECT_EQ(SeriesIn(page, "shoji_enclave_reloads_total{result=\"accepted\"}"), 1);
   EXPECT_EQ(SeriesIn(page, "shoji_enclave_reloads_total{result=\"refused\"}"), 1);
-  EXPECT_EQ(SeriesIn(page, "shoji_enclave_keys_made_total"), 2);
+  EXPECT_EQ(SeriesIn(page, "shoji_enclave_keys_made_total"), 1) << "neither of them changed the manifest";
 }
 
 TEST(ObservabilityTest, MetricsAreOffUnlessAskedFor) {

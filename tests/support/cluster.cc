@@ -242,7 +242,8 @@ void Cluster::StartServer() {
     const std::string config = ReadText(dir_.File("server.yaml"));
     const std::string any_port = "127.0.0.1:0";
     const size_t at = config.find(any_port);
-    if (at != std::string::npos) {
+    // Of `listen`, which comes first; later starts find it replaced, and the port for metrics, which stays any.
+    if (at != std::string::npos && config.find(server_address_) == std::string::npos) {
       WriteText(dir_.File("server.yaml"), config.substr(0, at) + server_address_ + config.substr(at + any_port.size()));
     }
   }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // What an enclave states of a model, from what it really loaded: a small residual network under many policies.
+#include <functional>
 #include <random>
 
 #include <gmock/gmock.h>
@@ -154,6 +155,35 @@ TEST_F(ModelManifestTest, AReloadStatesWhatIsServedFromThenOn) {
   EXPECT_NE(after.hpke_public_key, before.hpke_public_key);
   EXPECT_EQ(enclave->ClaimFor({5}).report_data,
             attest::ReportDataFor(digest::Sha256(enclave->ClaimFor({}).manifest), {5}));
+}
+
+TEST_F(ModelManifestTest, AReloadThatChangesNothingOfItKeepsItAndServesWhatItLoaded) {
+  const auto served = [&](ModelSource source) {
+    Served out;
+    out.models.push_back(Load(std::move(source)));
+    return out;
+  };
+  const auto enclave = *Enclave::Create({&clock_, {}, "test", nullptr}, served(Source(kOpenFromBlock)));
+  const Bytes manifest = enclave->ClaimFor({}).manifest;
+  const auto reload = [&](const std::function<void(ModelSource&)>& change) {
+    ModelSource source = Source(kOpenFromBlock);
+    change(source);
+    const std::shared_ptr<const Served> before = enclave->public_state().served;
+    const auto reloaded = enclave->Reload([&]() -> absl::StatusOr<Served> { return served(std::move(source)); });
+    EXPECT_TRUE(reloaded.ok()) << reloaded.status();
+    EXPECT_NE(enclave->public_state().served, before) << "what was loaded is what runs";
+    EXPECT_EQ(enclave->ClaimFor({}).manifest == manifest, *reloaded == Enclave::Reloaded::kManifestKept);
+    return *reloaded;
+  };
+  EXPECT_EQ(reload([](ModelSource&) {}), Enclave::Reloaded::kManifestKept);
+  EXPECT_EQ(reload([](ModelSource& s) { s.batching.max_batch = 4; }), Enclave::Reloaded::kManifestKept);
+  EXPECT_EQ(enclave->public_state().key_ids.size(), 1U);
+  EXPECT_TRUE(enclave->public_state().stale_key_ids.empty());
+  // Every part that a client may hold on to.
+  EXPECT_EQ(reload([](ModelSource& s) { s.labels = ToBytes("a\nb\nc\nd\n"); }), Enclave::Reloaded::kManifestRenewed);
+  EXPECT_EQ(reload([](ModelSource& s) { s.ranges->begin()->second.max += 1; }), Enclave::Reloaded::kManifestRenewed);
+  EXPECT_EQ(reload([](ModelSource& s) { s.model.digest[0] ^= 1; }), Enclave::Reloaded::kManifestRenewed);
+  EXPECT_EQ(enclave->public_state().stale_key_ids.size(), 3U);
 }
 
 }  // namespace

@@ -206,6 +206,36 @@ TEST(ResponderTest, AnOpenedRequestKeepsItsStateAcrossReissue) {
   EXPECT_TRUE(client->OpenResponse(1, "model", opened.sealer.Seal(AsBytes("answer")).value()).ok());
 }
 
+TEST(ResponderTest, AStateBehindTheSameManifestIsAdoptedAndKeysAndSessionsGoOn) {
+  Harness harness(kShort);
+  const std::unique_ptr<Initiator> in_grace = harness.Connected();
+  harness.clock.Advance(seconds(1000));
+  const std::unique_ptr<Initiator> client = harness.Connected();
+  const OpenedRequest before = harness.responder->Open(client->Seal("model", {}).value()).value();
+  const std::vector<KeyId> keys = harness.responder->LiveKeyIds();
+  ASSERT_EQ(keys.size(), 2u);
+
+  EXPECT_TRUE(harness.responder->Adopt(ManifestOf("v1"), StateOf("loaded again")));
+  EXPECT_EQ(harness.responder->LiveKeyIds(), keys);
+  EXPECT_TRUE(harness.responder->StaleKeyIds(9).empty());
+  EXPECT_EQ(*std::static_pointer_cast<const std::string>(before.context), "v1");
+  for (Initiator* const session : {client.get(), in_grace.get()}) {
+    const OpenedRequest opened = harness.responder->Open(session->Seal("model", {}).value()).value();
+    EXPECT_EQ(*std::static_pointer_cast<const std::string>(opened.context), "loaded again");
+  }
+  harness.clock.Advance(seconds(1000));  // and the next key is of what was adopted
+  const OpenedRequest later = harness.responder->Open(harness.Connected()->Seal("model", {}).value()).value();
+  EXPECT_EQ(*std::static_pointer_cast<const std::string>(later.context), "loaded again");
+}
+
+TEST(ResponderTest, AStateWithAnotherManifestIsNotAdopted) {
+  Harness harness;
+  const std::unique_ptr<Initiator> client = harness.Connected();
+  EXPECT_FALSE(harness.responder->Adopt(ManifestOf("v2"), StateOf("v2")));
+  const OpenedRequest opened = harness.responder->Open(client->Seal("model", {}).value()).value();
+  EXPECT_EQ(*std::static_pointer_cast<const std::string>(opened.context), "v1");
+}
+
 TEST(ResponderTest, TheOldestDeadKeysAreForgottenAndThenUnknown) {
   Harness harness;
   const std::unique_ptr<Initiator> client = harness.Connected();
