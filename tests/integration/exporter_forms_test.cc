@@ -1,8 +1,9 @@
 // Copyright 2026 The Shoji Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Forms that exporters leave in a file, client to answer: functions of the model's own, an If that shapes decide, and
-// scales that each picture gives. All three stand for one plain network, whose answer the reference kernels give.
+// Forms that exporters leave in a file, client to answer: functions of the model's own, an If that shapes decide,
+// scales that each picture gives, and products by Einsum. All stand for one plain network, whose answer the reference
+// kernels give.
 #include <onnx/onnx_pb.h>
 
 #include <algorithm>
@@ -152,6 +153,27 @@ Bytes DynamicallyQuantized() {
   return builder.Node("Mul", {"numbers", "factor"}, {"y"}).Named("scaled").Output("y").Build();
 }
 
+// The same as onnxruntime's optimizer saves it.
+Bytes DynamicallyQuantizedAndFused() {
+  OnnxBuilder builder;
+  AddTrunk(AddWeights(builder));
+  builder.Integers("q", ::onnx::TensorProto::INT8, {kFeatures, kClasses}, Integers()).Weight("step", {}, {kWeightStep});
+  builder.Node("DynamicQuantizeMatMul", {"flat", "q", "step"}, {"y"}).Named("fc").Output("y");
+  auto* nodes = builder.proto().mutable_graph()->mutable_node();
+  nodes->Mutable(nodes->size() - 1)->set_domain("com.microsoft");
+  auto* import = builder.proto().add_opset_import();
+  import->set_domain("com.microsoft");
+  import->set_version(1);
+  return builder.Build();
+}
+
+Bytes WithEinsum() {
+  OnnxBuilder builder;
+  AddTrunk(AddWeights(builder));
+  builder.Node("Einsum", {"d", "flat"}, {"y"}).Named("fc").TextAttribute("equation", "fc,bf->bc");
+  return builder.Output("y").Build();
+}
+
 // The plain network's scores, and its features.
 std::vector<Floats> Reference() {
   const absl::StatusOr<graph::Graph> graph = graph::ImportOnnx(Plain());
@@ -249,12 +271,16 @@ class ExporterFormsTest : public ::testing::Test {
 };
 
 TEST_F(ExporterFormsTest, EachGivesThePlainNetworksAnswerInTheEnclaveAndMasked) {
-  Serve({{"functions", WithFunctions()}, {"if", WithIf()}, {"dynamic", DynamicallyQuantized()}});
+  Serve({{"functions", WithFunctions()},
+         {"if", WithIf()},
+         {"dynamic", DynamicallyQuantized()},
+         {"dynamic-fused", DynamicallyQuantizedAndFused()},
+         {"einsum", WithEinsum()}});
   const std::vector<Floats> reference = Reference();
   ASSERT_EQ(reference.size(), 2U);
-  for (const std::string name : {"functions", "if", "dynamic"}) {
+  for (const std::string name : {"functions", "if", "dynamic", "dynamic-fused", "einsum"}) {
     SCOPED_TRACE(name);
-    const Floats expected = name == "dynamic" ? QuantizedScores(reference[1]) : reference[0];
+    const Floats expected = name.starts_with("dynamic") ? QuantizedScores(reference[1]) : reference[0];
     EXPECT_EQ(testing::FirstMismatch(Answer(name + "-enclave"), expected), "");
     const Floats masked = Answer(name + "-slalom");
     EXPECT_EQ(masked, Answer(name + "-int8"));

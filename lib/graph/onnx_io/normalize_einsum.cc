@@ -183,6 +183,9 @@ class Contraction {
 // The product of two operands, with the axes of both that `result` has in front.
 absl::StatusOr<Labelled> Multiply(NodeScope& node, Contraction& contraction, Labelled left, Labelled right,
                                   const std::string& result) {
+  if (left.value->constant != nullptr) {
+    std::swap(left, right);  // weights are on the right of a layer
+  }
   ASSIGN_OR_RETURN(left, contraction.SumTo("left", left, right.labels + result));
   ASSIGN_OR_RETURN(right, contraction.SumTo("right", right, left.labels + result));
   const auto of_both = [&](char label) { return Has(left.labels, label) && Has(right.labels, label); };

@@ -116,16 +116,20 @@ TEST(EinsumTest, ResultsAreThoseOfItsDefinition) {
   }
 }
 
-TEST(EinsumTest, WeightsStayConstant) {
-  OnnxBuilder builder(13);
-  builder.Input("x", {1, 3}).Weight("w", {4, 3}).Node("Einsum", {"x", "w"}, {"y"}).Named("fc");
-  builder.TextAttribute("equation", "bi,oi->bo").Output("y");
-  const absl::StatusOr<Graph> graph = ImportOnnx(builder.Build());
-  ASSERT_TRUE(graph.ok()) << graph.status();
-  const auto product =
-      std::find_if(graph->nodes.begin(), graph->nodes.end(), [](const Node& node) { return node.op == Op::kMatMul; });
-  ASSERT_NE(product, graph->nodes.end());
-  EXPECT_NE(graph->values[product->inputs[1]].constant, nullptr);
+TEST(EinsumTest, WeightsStayConstantAndComeRight) {
+  for (const bool first : {false, true}) {
+    OnnxBuilder builder(13);
+    builder.Input("x", {1, 3}).Weight("w", {4, 3}, {1, 0, 0, 0, 2, 0, 0, 0, 3, 1, 1, 1});
+    builder.Node("Einsum", first ? std::vector<std::string>{"w", "x"} : std::vector<std::string>{"x", "w"}, {"y"});
+    builder.TextAttribute("equation", first ? "oi,bi->bo" : "bi,oi->bo").Output("y");
+    const absl::StatusOr<Graph> graph = ImportOnnx(builder.Build());
+    ASSERT_TRUE(graph.ok()) << graph.status();
+    const auto product =
+        std::find_if(graph->nodes.begin(), graph->nodes.end(), [](const Node& node) { return node.op == Op::kMatMul; });
+    ASSERT_NE(product, graph->nodes.end());
+    EXPECT_NE(graph->values[product->inputs[1]].constant, nullptr);
+    ExpectNear(RunModel(builder, {{1, 2, 4}}).at(0), {1, 4, 12, 7});
+  }
 }
 
 TEST(EinsumTest, WhatIsNotSupportedIsRefusedWithTheEquation) {
