@@ -174,6 +174,8 @@ constexpr Entry kRuntimeNormalizers[] = {
     {"QLinearSoftmax", NormalizeQLinearUnary, Integers::kRead},
     {"QuantizeLinear", NormalizeQuantizeLinear},
     {"QuickGelu", NormalizeQuickGelu},
+    {"SimplifiedLayerNormalization", NormalizeLayerNorm},
+    {"SkipLayerNormalization", NormalizeSkipLayerNorm},
 };
 
 const Entry* FindEntry(std::span<const Entry> entries, const std::string& op_type) {

@@ -48,6 +48,7 @@ absl::Status NormalizeBatchNorm(NodeScope& node);
 absl::Status NormalizeLrn(NodeScope& node);
 absl::Status NormalizeInstanceNorm(NodeScope& node);
 absl::Status NormalizeLayerNorm(NodeScope& node);
+absl::Status NormalizeSkipLayerNorm(NodeScope& node);
 absl::Status NormalizeGroupNorm(NodeScope& node);
 absl::Status NormalizeLpNorm(NodeScope& node);
 absl::Status NormalizeMeanVarianceNorm(NodeScope& node);

@@ -29,16 +29,22 @@ absl::StatusOr<KnownValue*> StepCentered(NodeScope& node, KnownValue* x, const s
   return node.StepBinary("centered", Op::kSub, x, mean);
 }
 
-// x less its mean, by the root of its variance plus `epsilon`.
-absl::StatusOr<KnownValue*> StepStandardized(NodeScope& node, KnownValue* x, const std::vector<int64_t>& axes,
-                                             float epsilon) {
-  ASSIGN_OR_RETURN(KnownValue * centered, StepCentered(node, x, axes));
-  ASSIGN_OR_RETURN(KnownValue * square, node.StepBinary("square", Op::kMul, centered, centered));
+// x by the root of the mean of its squares plus `epsilon`.
+absl::StatusOr<KnownValue*> StepScaledToOne(NodeScope& node, KnownValue* x, const std::vector<int64_t>& axes,
+                                            float epsilon) {
+  ASSIGN_OR_RETURN(KnownValue * square, node.StepBinary("square", Op::kMul, x, x));
   ASSIGN_OR_RETURN(KnownValue * variance, StepMean(node, "variance", square, axes));
   ASSIGN_OR_RETURN(KnownValue * small, node.NewScalar("epsilon", epsilon));
   ASSIGN_OR_RETURN(KnownValue * sum, node.StepBinary("variance_sum", Op::kAdd, variance, small));
   ASSIGN_OR_RETURN(KnownValue * deviation, node.StepUnary("deviation", Op::kSqrt, sum));
-  return node.StepBinary("standardized", Op::kDiv, centered, deviation);
+  return node.StepBinary("standardized", Op::kDiv, x, deviation);
+}
+
+// x less its mean, by the root of its variance plus `epsilon`.
+absl::StatusOr<KnownValue*> StepStandardized(NodeScope& node, KnownValue* x, const std::vector<int64_t>& axes,
+                                             float epsilon) {
+  ASSIGN_OR_RETURN(KnownValue * centered, StepCentered(node, x, axes));
+  return StepScaledToOne(node, centered, axes, epsilon);
 }
 
 // `value`, one element each of `extent` channels, as it broadcasts over `rank` axes with the channels at `axis`.
@@ -48,6 +54,15 @@ absl::StatusOr<KnownValue*> StepAlong(NodeScope& node, const std::string& suffix
   dims[0] = static_cast<int64_t>(value->shape.num_elements());
   ASSIGN_OR_RETURN(Shape shape, node.MakeShape(std::move(dims)));
   return node.EmitStep(suffix, Op::kReshape, {}, std::move(shape), {value});
+}
+
+// The last steps: x * scale + bias, of which the bias may be null.
+absl::Status EmitScaled(NodeScope& node, KnownValue* x, KnownValue* scale, KnownValue* bias) {
+  if (bias == nullptr) {
+    return node.LastBinary(Op::kMul, x, scale);
+  }
+  ASSIGN_OR_RETURN(KnownValue * scaled, node.StepBinary("scaled", Op::kMul, x, scale));
+  return node.LastBinary(Op::kAdd, scaled, bias);
 }
 
 absl::Status RequireChannels(const NodeScope& node, size_t first, size_t count, int64_t channels) {
@@ -160,14 +175,40 @@ absl::Status NormalizeLayerNorm(NodeScope& node) {
   ASSIGN_OR_RETURN(int64_t axis, node.Int("axis", -1));
   ASSIGN_OR_RETURN(axis, node.Axis(axis, node.shape(0).rank()));
   node.Ignore("stash_type");
-  ASSIGN_OR_RETURN(
-      KnownValue * standardized,
-      StepStandardized(node, node.inputs()[0], AxesFrom(static_cast<size_t>(axis), node.shape(0).rank()), epsilon));
-  if (!node.has_input(2)) {
-    return node.LastBinary(Op::kMul, standardized, node.inputs()[1]);
+  KnownValue* x = node.inputs()[0];
+  const std::vector<int64_t> axes = AxesFrom(static_cast<size_t>(axis), x->shape.rank());
+  if (node.op_type() == "SimplifiedLayerNormalization") {
+    ASSIGN_OR_RETURN(KnownValue * scaled, StepScaledToOne(node, x, axes, epsilon));
+    return node.LastBinary(Op::kMul, scaled, node.inputs()[1]);
   }
-  ASSIGN_OR_RETURN(KnownValue * scaled, node.StepBinary("scaled", Op::kMul, standardized, node.inputs()[1]));
-  return node.LastBinary(Op::kAdd, scaled, node.inputs()[2]);
+  ASSIGN_OR_RETURN(KnownValue * standardized, StepStandardized(node, x, axes, epsilon));
+  return EmitScaled(node, standardized, node.inputs()[1], node.has_input(2) ? node.inputs()[2] : nullptr);
+}
+
+// Inputs: two values, whose sum is normalized over the last axis, a scale, and perhaps a bias of the result and one of
+// the sum, which is output 3.
+absl::Status NormalizeSkipLayerNorm(NodeScope& node) {
+  RETURN_IF_ERROR(node.RequireInputs(3));
+  ASSIGN_OR_RETURN(const float epsilon, node.Float("epsilon", 1e-12F));
+  const Shape& x = node.shape(0);
+  if (x.rank() < 2) {
+    return node.Invalid("its input has shape " + x.ToString());
+  }
+  ASSIGN_OR_RETURN(KnownValue * sum, node.StepBinary("sum", Op::kAdd, node.inputs()[0], node.inputs()[1]));
+  if (node.has_input(4)) {
+    ASSIGN_OR_RETURN(sum, node.StepBinary("sum_bias", Op::kAdd, sum, node.inputs()[4]));
+  }
+  if (!(sum->shape == x)) {
+    return node.Invalid("an input of shape " + x.ToString() + " does not fit a sum of shape " + sum->shape.ToString());
+  }
+  for (size_t i = 2; i < 4; ++i) {
+    RETURN_IF_ERROR(node.has_input(i) ? RequireChannels(node, i, 1, x[x.rank() - 1]) : absl::OkStatus());
+  }
+  if (node.HasOutput(3)) {
+    RETURN_IF_ERROR(node.EmitOutput(3, Op::kReshape, {}, sum->shape, {sum}));
+  }
+  ASSIGN_OR_RETURN(KnownValue * standardized, StepStandardized(node, sum, AxesFrom(x.rank() - 1, x.rank()), epsilon));
+  return EmitScaled(node, standardized, node.inputs()[2], node.has_input(3) ? node.inputs()[3] : nullptr);
 }
 
 absl::Status NormalizeGroupNorm(NodeScope& node) {

@@ -179,7 +179,8 @@ void NameRuntimeOperators(::onnx::ModelProto& model) {
   constexpr const char* kRuntimeDomain = "com.microsoft";
   bool moved = false;
   for (::onnx::NodeProto& node : *model.mutable_graph()->mutable_node()) {
-    if (OpsetOf(model) < kHasLayerNormalization && node.domain().empty() && node.op_type() == "LayerNormalization") {
+    const bool layer = node.op_type() == "LayerNormalization" && OpsetOf(model) < kHasLayerNormalization;
+    if (node.domain().empty() && (layer || node.op_type() == "SimplifiedLayerNormalization")) {
       node.set_domain(kRuntimeDomain);
       moved = true;
     }

@@ -33,7 +33,8 @@ absl::StatusOr<FileParts> ReadModel(ByteSource& file, digest::Sha256Stream* dige
                                     ::onnx::ModelProto& model);
 
 // onnxruntime writes the LayerNormalization that it fuses into the default domain, also in files of operator sets that
-// have none (before 17): such nodes are given to its own domain, which they are of.
+// have none (before 17), and one without a mean (SimplifiedLayerNormalization), which none has: such nodes are given to
+// its own domain, which they are of.
 void NameRuntimeOperators(::onnx::ModelProto& model);
 
 // Our own limits on a parsed file, checked before libonnx or any operator's code sees it: versions, counts, tensor

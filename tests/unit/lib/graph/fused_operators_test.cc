@@ -148,6 +148,40 @@ TEST(FusedOperatorsTest, LayerNormalizationIsKnownInOperatorSetsThatHaveNone) {
   }
 }
 
+TEST(FusedOperatorsTest, LayerNormalizationMayTakeNoMeanAway) {
+  for (const int64_t opset : {13, 17, 18}) {
+    OnnxBuilder builder(opset);
+    builder.Input("x", {1, 2}).Weight("w", {2}, {2, 5});
+    builder.Node("SimplifiedLayerNormalization", {"x", "w"}, {"y"}).Attribute("epsilon", 0.0F).Output("y");
+    ExpectNear(RunModel(builder, {{1, 7}}).at(0), {0.4F, 7});
+  }
+}
+
+TEST(FusedOperatorsTest, LayerNormalizationOfASumGivesTheSumToo) {
+  OnnxBuilder builder;
+  AddImport(builder);
+  builder.Input("x", {1, 1, 2}).Input("s", {1, 1, 2}).Weight("w", {2}, {2, 3}).Weight("b", {2}, {0, 1});
+  builder.Weight("c", {2}, {10, 0}).Node("SkipLayerNormalization", {"x", "s", "w", "b"}, {"y"});
+  Runtime(builder.Attribute("epsilon", 0.0F)).Output("y");
+  Runtime(builder.Node("SkipLayerNormalization", {"x", "s", "w", "", "c"}, {"z", "", "", "t"}).Named("n"));
+  builder.Attribute("epsilon", 0.0F).Output("z").Output("t");
+  const std::vector<Floats> y = RunModel(builder, {{2, 3}, {3, 6}});
+  ExpectNear(y.at(0), {-2, 4});
+  ExpectNear(y.at(1), {2, -3});
+  ExpectNear(y.at(2), {15, 9});
+  OnnxBuilder channels;
+  AddImport(channels);
+  channels.Input("x", {1, 2}).Weight("w", {1});
+  Runtime(channels.Node("SkipLayerNormalization", {"x", "x", "w"}, {"y"}).Named("n")).Output("y");
+  EXPECT_THAT(RefusalOf(channels),
+              HasSubstr("node `n` (SkipLayerNormalization): a parameter of shape [1] does not fit"));
+  OnnxBuilder sum;
+  AddImport(sum);
+  sum.Input("x", {1, 2}).Input("s", {3, 2}).Weight("w", {2});
+  Runtime(sum.Node("SkipLayerNormalization", {"x", "s", "w"}, {"y"}).Named("n")).Output("y");
+  EXPECT_THAT(RefusalOf(sum), HasSubstr("an input of shape [1,2] does not fit a sum of shape [3,2]"));
+}
+
 TEST(FusedOperatorsTest, WhatDoesNotFitIsRefusedByName) {
   OnnxBuilder unknown;
   AddImport(unknown);
