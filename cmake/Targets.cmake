@@ -67,7 +67,12 @@ function(project_test name)
     SHOJI_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SHOJI_BINARY_DIR="${PROJECT_BINARY_DIR}")
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   _annotate_absl(${name})
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST
+  # A long form of a test has the short one's name, and CTest gives the properties of either to all of a name.
+  set(prefix "")
+  if("long" IN_LIST A_LABELS)
+    set(prefix TEST_PREFIX long.)
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST ${prefix}
     PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}" RUN_SERIAL ${A_SERIAL} SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
 endfunction()
 
