@@ -52,6 +52,10 @@ channel::MakeManifest ManifestMaker(const std::string& software_version, std::sh
     for (const AwaitedModel& model : served->awaited) {
       manifest.awaited.push_back(model.manifest);
     }
+    // Not in the order in which keys happened to come: the same models are the same manifest.
+    const auto by_name = [](const auto& left, const auto& right) { return left.name < right.name; };
+    std::sort(manifest.models.begin(), manifest.models.end(), by_name);
+    std::sort(manifest.awaited.begin(), manifest.awaited.end(), by_name);
     return attest::EncodeManifest(manifest);
   };
 }

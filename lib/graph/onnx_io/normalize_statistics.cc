@@ -178,6 +178,9 @@ absl::Status NormalizeLayerNorm(NodeScope& node) {
   KnownValue* x = node.inputs()[0];
   const std::vector<int64_t> axes = AxesFrom(static_cast<size_t>(axis), x->shape.rank());
   if (node.op_type() == "SimplifiedLayerNormalization") {
+    if (node.num_inputs() > 2) {
+      return node.Invalid("it has more than two inputs");
+    }
     ASSIGN_OR_RETURN(KnownValue * scaled, StepScaledToOne(node, x, axes, epsilon));
     return node.LastBinary(Op::kMul, scaled, node.inputs()[1]);
   }

@@ -186,5 +186,22 @@ TEST_F(ModelManifestTest, AReloadThatChangesNothingOfItKeepsItAndServesWhatItLoa
   EXPECT_EQ(enclave->public_state().stale_key_ids.size(), 3U);
 }
 
+TEST_F(ModelManifestTest, IsTheSameInWhateverOrderTheModelsCame) {
+  const auto served = [&](const std::vector<std::string>& names) {
+    Served out;
+    for (const std::string& name : names) {
+      ModelSource source = Source(kOpenFromBlock);
+      source.name = name;
+      source.policy.model = name;
+      out.models.push_back(Load(std::move(source)));
+    }
+    return out;
+  };
+  const auto enclave = *Enclave::Create({&clock_, {}, "test", nullptr}, served({"b", "a"}));
+  const auto reloaded = enclave->Reload([&]() -> absl::StatusOr<Served> { return served({"a", "b"}); });
+  ASSERT_TRUE(reloaded.ok()) << reloaded.status();
+  EXPECT_EQ(*reloaded, Enclave::Reloaded::kManifestKept);
+}
+
 }  // namespace
 }  // namespace shoji::enclave

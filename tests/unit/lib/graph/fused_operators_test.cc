@@ -155,6 +155,10 @@ TEST(FusedOperatorsTest, LayerNormalizationMayTakeNoMeanAway) {
     builder.Node("SimplifiedLayerNormalization", {"x", "w"}, {"y"}).Attribute("epsilon", 0.0F).Output("y");
     ExpectNear(RunModel(builder, {{1, 7}}).at(0), {0.4F, 7});
   }
+  OnnxBuilder biased;
+  biased.Input("x", {1, 2}).Weight("w", {2}, {2, 5}).Weight("b", {2});
+  biased.Node("SimplifiedLayerNormalization", {"x", "w", "b"}, {"y"}).Named("n").Output("y");
+  EXPECT_THAT(RefusalOf(biased), HasSubstr("more than two inputs"));
 }
 
 TEST(FusedOperatorsTest, LayerNormalizationOfASumGivesTheSumToo) {
