@@ -207,10 +207,8 @@ TEST_F(SoakTest, NoAnswerIsWrongOrLostWhateverDies) {
   EXPECT_EQ(num_late_, 0U);
   EXPECT_EQ(num_stalls, 0);
   EXPECT_EQ(errors_.count(""), 0U);
-  // There is always another enclave, and an enclave can do without accelerators: twenty seconds are enough. The short
-  // form may run on a machine that is busy with other things, where a request may be told that its time is over.
-  const uint64_t max_errors = SHOJI_SOAK_SECONDS >= 1800 ? 0 : 1 + num_answered_ / 200;
-  EXPECT_LE(static_cast<uint64_t>(num_errors), max_errors) << errors << cluster_->Logs();
+  // There is always another enclave, and an enclave can do without accelerators: twenty seconds are enough.
+  EXPECT_EQ(num_errors, 0) << errors << cluster_->Logs();
   constexpr int kFewest = kSanitizerBuild ? 1 : 2;  // of each, several where there is time for them
   EXPECT_GE(num_killed_accelerators_, kFewest);
   EXPECT_GE(num_killed_enclaves_, kFewest);
