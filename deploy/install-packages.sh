@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of LIST (deploy/apt-packages.txt) that are missing: deploy/install-packages.sh [LIST]
-# Needs root, or sudo, only when one is.
+# Needs root, or sudo, only when one is. A package written NAME? is left out where a command NAME is there already.
 set -euo pipefail
 list="${1:-$(cd "$(dirname "$0")" && pwd)/apt-packages.txt}"
 mapfile -t wanted < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$list")
 missing=()
 for package in "${wanted[@]}"; do
+  if [[ $package == *\? ]]; then
+    package=${package%\?}
+    command -v "$package" >/dev/null && continue
+  fi
   state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
   [ "$state" = installed ] || missing+=("$package")
 done
