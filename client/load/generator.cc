@@ -10,6 +10,7 @@
 #include <cmath>
 #include <utility>
 
+#include "client/attempts.h"
 #include "client/load/schedule.h"
 #include "client/retry.h"
 #include "lib/base/reason.h"
@@ -71,18 +72,36 @@ absl::Status Generator::Attest(const Session::Attested* seen) {
   return absl::OkStatus();
 }
 
+// As a session does at its start: a token that may make few calls a second has spent them on the steps before.
+absl::Status Generator::WhileOverloaded(const std::function<absl::Status()>& step) const {
+  const WaitFunction wait = [this](milliseconds delay) {
+    const SteadyTime end = clock_.SteadyNow() + delay;
+    for (SteadyTime now = clock_.SteadyNow(); now < end && !stop_; now = clock_.SteadyNow()) {
+      std::this_thread::sleep_for(std::min<nanoseconds>(kGlance, end - now));
+    }
+  };
+  const WarnFunction warn;  // nothing is said of such a wait
+  return Attempts(*lanes_.front().transport, clock_, wait, warn)
+      .WhileOverloaded(step, clock_.SteadyNow() + options_.timeout);
+}
+
 absl::Status Generator::OpenLanes() {
-  RETURN_IF_ERROR(Attest(attested().get()));
+  const std::shared_ptr<const Session::Attested> seen = attested();
+  RETURN_IF_ERROR(WhileOverloaded([&] { return Attest(seen.get()); }));
   if (options_.session_per_request) {
     return absl::OkStatus();
   }
   for (Lane& lane : lanes_) {
-    const SteadyTime begin = clock_.SteadyNow();
-    ASSIGN_OR_RETURN(std::shared_ptr<const Session::Channel> channel,
-                     target_.session->Open(*attested(), begin + options_.timeout, lane.transport));
-    recorder_->Opened(clock_.SteadyNow() - begin, false);
-    const std::scoped_lock lock(mu_);
-    lane.channel = std::move(channel);
+    const auto open = [&]() -> absl::Status {
+      const SteadyTime begin = clock_.SteadyNow();
+      ASSIGN_OR_RETURN(std::shared_ptr<const Session::Channel> channel,
+                       target_.session->Open(*attested(), begin + options_.timeout, lane.transport));
+      recorder_->Opened(clock_.SteadyNow() - begin, false);
+      const std::scoped_lock lock(mu_);
+      lane.channel = std::move(channel);
+      return absl::OkStatus();
+    };
+    RETURN_IF_ERROR(WhileOverloaded(open));
   }
   return absl::OkStatus();
 }

@@ -65,6 +65,7 @@ class Generator {
   };
 
   absl::Status OpenLanes();
+  absl::Status WhileOverloaded(const std::function<absl::Status()>& step) const;
   // Evidence anew, unless it is newer than `seen`.
   absl::Status Attest(const Session::Attested* seen);
   std::shared_ptr<const Session::Attested> attested();

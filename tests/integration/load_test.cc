@@ -7,6 +7,7 @@
 #include <array>
 #include <condition_variable>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -346,6 +347,27 @@ TEST_F(LoadClusterTest, ASessionForEveryRequestCostsItsHandshake) {
   auto json = nlohmann::json::parse(result.out);
   EXPECT_EQ(json["levels"][0]["answered"], 50);
   EXPECT_EQ(json["levels"][0]["handshake"]["count"], 50);
+}
+
+TEST_F(LoadClusterTest, ATokenThatMayMakeFewCallsIsWaitedForBeforeTheFirstRequest) {
+  const testing::TempDir folder;
+  const std::string token = "slow-0123456789abcdef0123456789ab";
+  for (const auto& [name, line] :
+       {std::pair("server_tokens", "name=slow rate=4 burst=1 " + token), std::pair("token", token)}) {
+    std::ofstream(folder.File(name)) << line << "\n";
+    std::filesystem::permissions(folder.File(name), std::filesystem::perms::owner_read);
+  }
+  ClusterOptions options;
+  options.server_yaml = "auth: {tokens_file: \"" + folder.File("server_tokens") + "\"}\n";
+  Start(std::move(options));
+  // Two sessions before the first request.
+  const CommandResult result = LoadCluster({"--token-file", folder.File("token"), "--connections", "2", "--rate", "1",
+                                            "--requests", "2", "--warmup", "0s", "--output", "json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err << cluster_->Logs();
+  auto json = nlohmann::json::parse(result.out);
+  EXPECT_GE(json["levels"][0]["answered"], 1) << result.out;
+  EXPECT_EQ(json["levels"][0]["handshake"]["count"], 2);
+  EXPECT_THAT(cluster_->server().Log(), HasSubstr("refused=token_rate"));  // the limit was met
 }
 
 TEST_F(LoadClusterTest, ARestartOfTheEnclaveCostsErrorsOfItsOwnAndNewSessions) {
