@@ -108,8 +108,8 @@ bool Enclave::IsShort(const std::string& model, size_t ciphertext_bytes) {
 }
 
 absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedRequest& request, RunContext& run) {
-  const SteadyTime started = options_.clock->SteadyNow();
-  if (started >= run.deadline) {
+  const std::chrono::nanoseconds ran_before = options_.clock->ThreadTime();
+  if (options_.clock->SteadyNow() >= run.deadline) {
     return ErrorOf(Reason::kDeadline);
   }
   if (request.purpose != channel::Purpose::kInference) {
@@ -142,7 +142,7 @@ absl::StatusOr<channel::SealedAnswer> Enclave::Infer(const channel::SealedReques
   ASSIGN_OR_RETURN(const crypto::PlaintextBytes outputs, OutputsOf(*model, made));
   absl::StatusOr<channel::SealedAnswer> answer =
       Seal(opened, absl::OkStatus(), outputs.Expose(), model->output_bytes(), run);
-  model->service_time().Record(options_.clock->SteadyNow() - started);
+  model->service_time().Record(options_.clock->ThreadTime() - ran_before);
   return answer;
 }
 

@@ -9,8 +9,8 @@
 
 namespace shoji::enclave {
 
-// Whether what is done again and again is short, judged by what it has taken lately: nearly all of it less than
-// `limit`. A few may take longer, for a thread that is not let run takes as long as it takes. Thread-safe.
+// Whether what is done again and again is short, judged by what it has taken of a processor lately: nearly all of it
+// less than `limit`. A few may take longer. Thread-safe.
 class ServiceTime {
  public:
   explicit ServiceTime(std::chrono::nanoseconds limit) : limit_(limit) {}

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -140,7 +141,10 @@ class EnclaveService::Impl {
   }
   void AfterQuote(const absl::Status& made);
   internal::v1::EnclaveState CurrentState();
-  // By a worker.
+  enum class Length : uint8_t { kShort, kMayBeLong };
+  // Hands work to the workers.
+  absl::Status AddWork(Length length, const std::function<void()>& work, std::function<bool()> is_gone);
+  // By a worker, or the loop.
   void Work(InferCall& call, SteadyTime deadline, SteadyTime received);
   absl::Status RunInfer(const v1::InferRequest& request, RunContext& run, v1::InferResponse& response);
   void LogRequest(std::string_view session, uint64_t sequence, const absl::Status& status, const RunContext& run);
@@ -150,6 +154,7 @@ class EnclaveService::Impl {
   internal::v1::EnclaveService::AsyncService service_;
   std::vector<std::unique_ptr<const Methods>> methods_;  // one a loop
   std::atomic<bool> draining_ = false;
+  std::atomic<int> num_long_ = 0;  // of what the workers have: may be long
   absl::Mutex mu_;
   internal::v1::EnclaveState published_ ABSL_GUARDED_BY(mu_);
   SteadyTime published_at_ ABSL_GUARDED_BY(mu_);
@@ -274,14 +279,16 @@ void EnclaveService::Impl::Infer(InferCall& call) {
   }
   const SteadyTime deadline = DeadlineOf(call.context());
   const SteadyTime received = options_.clock.SteadyNow();
-  if (options_.workers.num_working() == 0 &&
-      options_.enclave.IsShort(call.request().model(), call.request().ciphertext().size())) {
+  const bool is_short = options_.enclave.IsShort(call.request().model(), call.request().ciphertext().size());
+  if (is_short && num_long_ == 0) {
     // On the loop: it takes less than handing it over would gain. Not beside work that may be long, and may have what
-    // this would wait for.
+    // this would wait for. Short work that a worker has is no reason to give it more, or workers that fall behind would
+    // get all that comes meanwhile, and never catch up.
     Work(call, deadline, received);
     return;
   }
-  const absl::Status queued = options_.workers.Add(
+  const absl::Status queued = AddWork(
+      is_short ? Length::kShort : Length::kMayBeLong,
       [this, &call, deadline, received] { Work(call, deadline, received); }, [&call] { return call.is_cancelled(); });
   if (!queued.ok()) {
     call.Finish(queued);
@@ -289,6 +296,22 @@ void EnclaveService::Impl::Infer(InferCall& call) {
       options_.metrics->Refused(queued);
     }
   }
+}
+
+absl::Status EnclaveService::Impl::AddWork(Length length, const std::function<void()>& work,
+                                           std::function<bool()> is_gone) {
+  const int num_long = length == Length::kMayBeLong ? 1 : 0;
+  num_long_ += num_long;
+  absl::Status queued = options_.workers.Add(
+      [this, num_long, work] {
+        work();
+        num_long_ -= num_long;
+      },
+      std::move(is_gone));
+  if (!queued.ok()) {
+    num_long_ -= num_long;
+  }
+  return queued;
 }
 
 void EnclaveService::Impl::Work(InferCall& call, SteadyTime deadline, SteadyTime received) {
@@ -344,7 +367,8 @@ void EnclaveService::Impl::ReleaseKey(ReleaseCall& call) {
     return;
   }
   // By a worker, because a model may have to be loaded.
-  const absl::Status queued = options_.workers.Add(
+  const absl::Status queued = AddWork(
+      Length::kMayBeLong,
       [this, &call] {
         if (call.is_cancelled()) {
           call.Finish(absl::CancelledError("cancelled"));

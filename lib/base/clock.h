@@ -22,12 +22,15 @@ class Clock {
   virtual SteadyTime SteadyNow() const = 0;
   // For expiry dates that others also see.
   virtual SystemTime SystemNow() const = 0;
+  // Processor time that the calling thread has used: what its work takes, without what it waited for a processor.
+  virtual std::chrono::nanoseconds ThreadTime() const = 0;
 };
 
 class RealClock final : public Clock {
  public:
   SteadyTime SteadyNow() const override;
   SystemTime SystemNow() const override;
+  std::chrono::nanoseconds ThreadTime() const override;
 };
 
 }  // namespace shoji

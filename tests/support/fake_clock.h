@@ -25,6 +25,8 @@ class FakeClock final : public Clock {
     const absl::MutexLock lock(&mu_);
     return system_;
   }
+  // As if the thread had run all the time.
+  std::chrono::nanoseconds ThreadTime() const override { return SteadyNow().time_since_epoch(); }
 
   // Moves both clocks.
   void Advance(std::chrono::nanoseconds by) {

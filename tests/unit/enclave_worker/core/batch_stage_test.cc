@@ -207,6 +207,7 @@ class SteppingClock final : public Clock {
  public:
   SteadyTime SteadyNow() const override { return SteadyTime(std::chrono::hours(1)) + kStep * ++num_looks_; }
   SystemTime SystemNow() const override { return {}; }
+  std::chrono::nanoseconds ThreadTime() const override { return {}; }
   static constexpr std::chrono::milliseconds kStep{1};
 
  private:
