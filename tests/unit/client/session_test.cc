@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -96,16 +97,22 @@ TEST_F(SessionTest, SendsTensorsAsTheyAre) {
   EXPECT_THAT(answer->outputs[0].values<float>(), ElementsAre(0.F, 8.F, 2.F));
 }
 
-TEST_F(SessionTest, RefusesTensorsOfAnotherShapeTypeOrNumberBeforeSending) {
+TEST_F(SessionTest, RefusesTensorsOfAnotherShapeTypeOrNumberOrNotFiniteBeforeSending) {
   const auto session = GoodSession();
   std::vector<Tensor> inputs;
-  EXPECT_THAT(session->Infer(inputs, clock_.SteadyNow() + seconds(1)).status().message(), HasSubstr("takes 1 tensors"));
+  EXPECT_THAT(session->Infer(inputs, clock_.SteadyNow() + seconds(1)).status().message(),
+              HasSubstr("takes 1 tensor, not 0"));
   inputs.emplace_back(DataType::kFloat32, Shape({2, 1}));
   EXPECT_THAT(session->Infer(inputs, clock_.SteadyNow() + seconds(1)).status().message(),
               HasSubstr("float32 [1,2], not float32 [2,1]"));
   inputs[0] = Tensor(DataType::kUint8, Shape({1, 2}));
   EXPECT_EQ(session->Infer(inputs, clock_.SteadyNow() + seconds(1)).status().code(),
             absl::StatusCode::kInvalidArgument);
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    inputs[0] = Tensor::Of<float>(Shape({1, 2}), std::vector<float>{1.F, bad});
+    EXPECT_THAT(session->Infer(inputs, clock_.SteadyNow() + seconds(1)).status().message(),
+                HasSubstr("value 1 of 2, counted from 0, is NaN or infinite"));
+  }
   EXPECT_EQ(server_.num_infers(), 0);
 }
 
