@@ -6,10 +6,14 @@
 //   throughput  of a model that takes no time, all of it in the enclave, through client, front end and enclave, beside
 //               a gRPC echo of the same sizes through as many processes, both with the same number of requests in
 //               flight; in turns, and the median of the turns' ratios
-//   spread      p99 over p50 of latency, from the intended times, at 70 % of the rate that saturates it
+//   spread      p99 over p50 of latency, from the intended times, at 70 % of the rate that saturates it; and the same
+//   of
+//               the echo, at 70 % of what saturates that
 //   overload    a model of some milliseconds, whose peak is measured first; then three times as many requests a second
 //               as that: what is answered of the peak, how long those take to hear that are refused, and how long it
 //               takes until latency is as it was
+#include <sys/prctl.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -19,6 +23,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <grpcpp/grpcpp.h>
@@ -28,6 +33,7 @@
 #include "lib/base/file.h"
 #include "lib/base/status_macros.h"
 #include "lib/channel/payload.h"
+#include "lib/histogram/histogram.h"
 #include "tests/support/onnx_builder.h"
 
 namespace shoji::bench {
@@ -103,6 +109,13 @@ absl::StatusOr<Json> Load(const Cluster& cluster, const std::vector<std::string>
   return json.at("levels").at(0);
 }
 
+// What became of requests at a rate.
+struct RateRun {
+  double achieved = 0;  // answers a second
+  double p50 = 0;       // seconds, from the intended times
+  double p99 = 0;
+};
+
 // Calls a second through the echo, with as many in flight.
 class EchoLoad {
  public:
@@ -165,41 +178,126 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-std::string Seconds(int count) { return std::to_string(count) + "s"; }
+std::string Seconds(int64_t count) { return std::to_string(count) + "s"; }
 
 // A run of closed-loop load, after one that is not counted.
 absl::StatusOr<Json> Closed(const Cluster& cluster, int in_flight, int duration) {
   return Load(cluster, {"--concurrency", std::to_string(in_flight), "--warmup", "1s", "--duration", Seconds(duration)});
 }
 
-// The spread of latency at 70 % of saturation, which is the highest rate of requests that is kept up with: requests
-// come one by one then, and not, as the answers of a closed loop make them, several at a time that are read and written
-// together. `peak` is of such a closed loop. The median of three, for a pause of the machine spoils one.
-absl::Status MeasureSpread(const Cluster& cluster, double peak, std::vector<Figure>& figures) {
+// Calls at a rate, whatever becomes of those before, as `shoji load --rate` makes them: one thread sends each at its
+// time, another takes the answers, and latency counts from the intended times.
+absl::StatusOr<RateRun> EchoAtRate(const Echo& echo, double rate, seconds warmup, seconds duration) {
+  struct Call {
+    SteadyTime intended;
+    grpc::ClientContext context;
+    v1::InferResponse response;
+    grpc::Status status;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<v1::InferResponse>> reader;
+  };
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  const auto stub = v1::InferenceService::NewStub(
+      grpc::CreateCustomChannel(echo.address(), grpc::InsecureChannelCredentials(), arguments));
+  grpc::CompletionQueue queue;
+  const SteadyTime begin = std::chrono::steady_clock::now();
+  const SteadyTime counted_from = begin + warmup;
+  const SteadyTime end = counted_from + duration;
+  Histogram latency;
+  SteadyTime last_done = end;
+  uint64_t num_failed = 0;
+  std::jthread taker([&] {
+    void* tag = nullptr;
+    for (bool ok = false; queue.Next(&tag, &ok);) {
+      const std::unique_ptr<Call> call(static_cast<Call*>(tag));
+      const SteadyTime now = std::chrono::steady_clock::now();
+      num_failed += call->status.ok() && call->response.ciphertext().size() == echo.sizes().answer ? 0U : 1U;
+      if (call->intended >= counted_from) {
+        latency.Record(now - call->intended);
+        last_done = std::max(last_done, now);
+      }
+    }
+  });
+  prctl(PR_SET_TIMERSLACK, 1);
+  const auto gap = std::chrono::duration<double>(1 / rate);
+  for (uint64_t i = 0;; ++i) {
+    const SteadyTime intended =
+        begin + std::chrono::duration_cast<std::chrono::nanoseconds>(gap * static_cast<double>(i));
+    if (intended >= end) {
+      break;
+    }
+    std::this_thread::sleep_until(intended);
+    auto* const call = new Call;  // the taker deletes it
+    call->intended = intended;
+    call->reader = stub->AsyncInfer(&call->context, echo.request(), &queue);
+    call->reader->Finish(&call->response, &call->status, call);
+  }
+  queue.Shutdown();  // what is out is still taken
+  taker.join();
+  if (num_failed > 0) {
+    return absl::InternalError(std::to_string(num_failed) + " calls to the echo failed");
+  }
+  return RateRun{.achieved = static_cast<double>(latency.count()) /
+                             std::chrono::duration<double>(last_done - counted_from).count(),
+                 .p50 = std::chrono::duration<double>(latency.Quantile(0.5)).count(),
+                 .p99 = std::chrono::duration<double>(latency.Quantile(0.99)).count()};
+}
+
+absl::StatusOr<RateRun> ShojiAtRate(const Cluster& cluster, double rate, seconds warmup, seconds duration) {
+  ASSIGN_OR_RETURN(const Json level, Load(cluster, {"--rate", std::to_string(rate), "--warmup", Seconds(warmup.count()),
+                                                    "--duration", Seconds(duration.count())}));
+  return RateRun{.achieved = level.at("achieved_rate"),
+                 .p50 = level.at("latency").at("p50"),
+                 .p99 = level.at("latency").at("p99")};
+}
+
+struct Spread {
+  double saturation = 0;  // the highest rate of requests that is kept up with
+  double ratio = 0;       // p99 over p50 at 70 % of that
+  double p50 = 0;         // there, in seconds
+};
+
+// Requests come one by one then, and not, as the answers of a closed loop make them, several at a time that are read
+// and written together. `peak` is of such a closed loop. The median of three, for a pause of the machine spoils one.
+template <typename AtRate>
+absl::StatusOr<Spread> MeasureSpread(double peak, AtRate at_rate) {
   constexpr double kKeptUp = 0.99;
-  double saturation = 0;
+  Spread out;
   for (const double share : {0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0}) {
-    ASSIGN_OR_RETURN(const Json level,
-                     Load(cluster, {"--rate", std::to_string(share * peak), "--warmup", "1s", "--duration", "3s"}));
-    const double achieved = level.at("achieved_rate");
-    if (achieved >= kKeptUp * share * peak) {
-      saturation = std::max(saturation, achieved);
+    ASSIGN_OR_RETURN(const RateRun run, at_rate(share * peak, seconds(1), seconds(3)));
+    if (run.achieved >= kKeptUp * share * peak) {
+      out.saturation = std::max(out.saturation, run.achieved);
     }
   }
-  if (saturation == 0) {
+  if (out.saturation == 0) {
     return absl::InternalError("no rate from 0.4 of the closed loop's throughput on was kept up with");
   }
   std::vector<double> p50;
   std::vector<double> ratios;
   for (int round = 0; round < 3; ++round) {
-    ASSIGN_OR_RETURN(const Json spread, Load(cluster, {"--rate", std::to_string(0.7 * saturation), "--warmup", "2s",
-                                                       "--duration", "10s"}));
-    p50.push_back(spread.at("latency").at("p50"));
-    ratios.push_back(spread.at("latency").at("p99").get<double>() / p50.back());
+    ASSIGN_OR_RETURN(const RateRun run, at_rate(0.7 * out.saturation, seconds(2), seconds(10)));
+    p50.push_back(run.p50);
+    ratios.push_back(run.p99 / run.p50);
   }
-  figures.push_back({"load.saturation_per_s", saturation, "the highest rate of requests that is kept up with"});
-  figures.push_back({"load.p99_over_p50", Median(ratios), "of latency from intended times, at 70 % of that rate"});
-  figures.push_back({"load.p50_ms", 1000 * Median(p50), "there"});
+  out.ratio = Median(ratios);
+  out.p50 = Median(p50);
+  return out;
+}
+
+absl::Status MeasureSpreads(const Cluster& cluster, double peak, const Echo& echo, double echo_peak,
+                            std::vector<Figure>& figures) {
+  ASSIGN_OR_RETURN(const Spread ours, MeasureSpread(peak, [&](double rate, seconds warmup, seconds duration) {
+                     return ShojiAtRate(cluster, rate, warmup, duration);
+                   }));
+  ASSIGN_OR_RETURN(const Spread theirs, MeasureSpread(echo_peak, [&](double rate, seconds warmup, seconds duration) {
+                     return EchoAtRate(echo, rate, warmup, duration);
+                   }));
+  figures.push_back({"load.saturation_per_s", ours.saturation, "the highest rate of requests that is kept up with"});
+  figures.push_back({"load.p99_over_p50", ours.ratio, "of latency from intended times, at 70 % of that rate"});
+  figures.push_back({"load.p50_ms", 1000 * ours.p50, "there"});
+  figures.push_back({"load.echo_saturation_per_s", theirs.saturation, "the same of the echo"});
+  figures.push_back({"load.echo_p99_over_p50", theirs.ratio, "the same of the echo: what the machine itself spreads"});
+  figures.push_back({"load.echo_p50_ms", 1000 * theirs.p50, "there"});
   return absl::OkStatus();
 }
 
@@ -233,7 +331,7 @@ absl::Status MeasureThroughput(const Flags& flags, std::vector<Figure>& figures)
   figures.push_back({"load.echo_per_s", Median(theirs), "of the echo"});
   figures.push_back({"load.generator_us_per_request", Median(generator),
                      "processor time of shoji load, sealing and opening included"});
-  RETURN_IF_ERROR(MeasureSpread(*cluster, peak, figures));
+  RETURN_IF_ERROR(MeasureSpreads(*cluster, peak, *echo, Median(theirs), figures));
   // What the generator itself takes at 5,000 requests a second, answered or refused.
   ASSIGN_OR_RETURN(const Json five, Load(*cluster, {"--rate", "5000", "--warmup", "1s", "--duration", "5s"}));
   figures.push_back({"load.generator_share_at_5000_per_s", five.at("generator").at("cpu_share"),
