@@ -263,7 +263,7 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
       .max_batch_bytes = std::min<uint64_t>(ModelContext::kMaxBatchBytes, config.max_message_bytes / 2),
       .offload_timeout = config.offload_timeout};
   ReleasedKeys keys;
-  const ModelLoader loader(context, keys, logger);
+  const ModelLoader loader(context, keys, logger, config.max_message_bytes);
   ASSIGN_OR_RETURN(Served served, loader.Load(config));
   ASSIGN_OR_RETURN(const std::unique_ptr<Enclave> enclave,
                    Enclave::Create({&clock, config.sessions, SHOJI_VERSION, &keys}, std::move(served)));

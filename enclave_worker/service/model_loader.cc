@@ -3,15 +3,23 @@
 
 #include "enclave_worker/service/model_loader.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "enclave_worker/service/sealed_model_file.h"
 #include "lib/base/status_macros.h"
+#include "lib/channel/payload.h"
 #include "lib/sealed_model/open.h"
 
 namespace shoji::enclave {
+namespace {
+
+// Names, ids and numbers of a message beside what is sealed in it.
+constexpr size_t kAroundCiphertext = 1024;
+
+}  // namespace
 
 absl::StatusOr<Served> ModelLoader::Load(const EnclaveConfig& config) const {
   Served served;
@@ -53,13 +61,29 @@ absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::LoadSealed(const Model
   return Make(entry, std::move(source));
 }
 
+absl::Status ModelLoader::CheckMessages(const Model& model) const {
+  const size_t request = model.preprocessing().has_value()
+                             ? std::min(model.preprocessing()->num_pixel_bytes(), model.input_bytes())
+                             : model.input_bytes();
+  const auto check = [this](const std::string& what, size_t num_bytes) {
+    return num_bytes + kAroundCiphertext <= max_message_bytes_
+               ? absl::OkStatus()
+               : absl::InvalidArgumentError(
+                     what + " has " + std::to_string(num_bytes) + " bytes, more than a message of 'max_message: " +
+                     std::to_string(max_message_bytes_) + "' holds; raise it, and limits.max_message of the front end");
+  };
+  RETURN_IF_ERROR(check("its request", channel::SealedRequestSize(request)));
+  return check("its answer", channel::SealedAnswerSize(model.output_bytes()));
+}
+
 absl::StatusOr<std::unique_ptr<const Model>> ModelLoader::Make(const ModelConfig& entry, ModelSource source) const {
   for (const std::string& note : source.model.graph.notes) {
     logger_.Info("model_note", {{"model", entry.name}, {"note", note}});
   }
   absl::StatusOr<std::unique_ptr<Model>> made = Model::Create(std::move(source), context_);
-  if (!made.ok()) {
-    return absl::Status(made.status().code(), entry.where + ": " + std::string(made.status().message()));
+  const absl::Status status = made.ok() ? CheckMessages(**made) : made.status();
+  if (!status.ok()) {
+    return absl::Status(status.code(), entry.where + ": " + std::string(status.message()));
   }
   return *std::move(made);
 }

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -20,8 +21,10 @@ namespace shoji::enclave {
 // Thread-safe, as far as one thread at a time loads.
 class ModelLoader {
  public:
-  ModelLoader(const ModelContext& context, ReleasedKeys& keys, telemetry::Logger& logger)
-      : context_(context), keys_(keys), logger_(logger) {}
+  // `max_message_bytes`: the largest message that reaches the enclave or leaves it. A model none of whose requests, or
+  // whose answers, could ever be one is refused.
+  ModelLoader(const ModelContext& context, ReleasedKeys& keys, telemetry::Logger& logger, size_t max_message_bytes)
+      : context_(context), keys_(keys), logger_(logger), max_message_bytes_(max_message_bytes) {}
   ModelLoader(const ModelLoader&) = delete;
   ModelLoader& operator=(const ModelLoader&) = delete;
 
@@ -34,6 +37,7 @@ class ModelLoader {
                                                           const digest::Sha256Digest& sealed_digest,
                                                           const sealed_model::FileKey& key) const;
   absl::StatusOr<std::unique_ptr<const Model>> Make(const ModelConfig& entry, ModelSource source) const;
+  absl::Status CheckMessages(const Model& model) const;
   // When an owner's key comes: opens what `awaited` describes, and logs what came of it.
   absl::StatusOr<std::unique_ptr<const Model>> OpenAwaited(const ModelConfig& entry, ModelSource beside,
                                                            const digest::Sha256Digest& sealed_digest,
@@ -42,6 +46,7 @@ class ModelLoader {
   const ModelContext& context_;
   ReleasedKeys& keys_;
   telemetry::Logger& logger_;
+  const size_t max_message_bytes_;
 };
 
 }  // namespace shoji::enclave

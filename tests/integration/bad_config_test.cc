@@ -13,6 +13,7 @@
 #include "lib/base/file.h"
 #include "tests/support/cluster.h"
 #include "tests/support/crafted_files.h"
+#include "tests/support/onnx_builder.h"
 
 namespace shoji {
 namespace {
@@ -195,6 +196,26 @@ TEST_F(BadConfigTest, APreprocessingThatDoesNotFitTheModelIsRefused) {
   Write("pre", "resize: 64\ncrop: 64\nchannels: rgb\nlayout: nchw\nmean: [0, 0, 0]\nstd: [1, 1, 1]\n");
   ExpectBad("shoji-enclave", Enclave("    preprocessing: pre\n"),
             {"its preprocessing makes a tensor of [1,3,64,64]", "is [`N`,3,32,32]"});
+}
+
+// Every request for it would be refused on its way.
+TEST_F(BadConfigTest, AModelWhoseMessagesAreTooLargeIsRefused) {
+  const auto with = [this](const Bytes& onnx, const std::string& limit) {
+    Write("large.onnx", ToString(onnx));
+    return Enclave("", "large.onnx") + "max_message: " + limit + "\n";
+  };
+  const Bytes large =
+      testing::OnnxBuilder().Input("x", {1, 3, 100, 100}).Node("Relu", {"x"}, {"y"}).Output("y").Build();
+  ExpectBad("shoji-enclave", with(large, "64KiB"),
+            {"key 'models[0]'", "its request has 1200", "'max_message: 65536'", "limits.max_message of the front end"});
+  ExpectGood("shoji-enclave", with(large, "128KiB"));
+  const Bytes large_answer = testing::OnnxBuilder()
+                                 .Input("x", {1, 3, 50, 50})
+                                 .Node("Concat", {"x", "x", "x"}, {"y"})
+                                 .Attribute("axis", int64_t{1})
+                                 .Output("y")
+                                 .Build();
+  ExpectBad("shoji-enclave", with(large_answer, "64KiB"), {"its answer has 900"});
 }
 
 TEST_F(BadConfigTest, PoliciesThatAreNotAvailableYetAreRefused) {
