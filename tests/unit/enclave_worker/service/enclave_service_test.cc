@@ -111,20 +111,20 @@ class EnclaveServiceTest : public ::testing::Test {
   }
   // The worker has something to do until the test says otherwise.
   void OccupyWorker() {
-    std::binary_semaphore begun(0);
     ASSERT_TRUE(workers_
-                    .Add([this, &begun] {
-                      begun.release();
+                    .Add([this] {
+                      has_begun_.release();
                       may_end_.acquire();
                     })
                     .ok());
-    begun.acquire();
+    has_begun_.acquire();
   }
 
   const NoWorkClock clock_;
   telemetry::Logger logger_{"test", {.level = telemetry::LogLevel::kError, .format = {}}, clock_};
   NoEvidence evidence_;
   ModelSurroundings surroundings_{clock_};
+  std::binary_semaphore has_begun_{0};
   std::binary_semaphore may_end_{0};
   std::unique_ptr<Enclave> enclave_;
   WorkerPool workers_{1, 10};
