@@ -17,6 +17,7 @@
 #include "lib/base/reason.h"
 #include "lib/base/status_macros.h"
 #include "lib/rpc/channel.h"
+#include "lib/rpc/coalescing.h"
 #include "lib/rpc/deadline.h"
 #include "lib/rpc/status.h"
 #include "shoji/v1/attestation.grpc.pb.h"
@@ -85,6 +86,9 @@ struct PendingInfer {
   std::function<void(const grpc::Status&, const v1::InferResponse&)> done;
 };
 
+// Where answers keep a tenth of a processor busy, a few thousand a second, one may wait so long until it is taken.
+constexpr rpc::Coalescing kAnswers = {.wait = std::chrono::microseconds(100), .from_busy = 0.1, .until_busy = 0.04};
+
 // One thread that takes the answers of every transport. Not gRPC's callbacks: after a second without an answer, theirs
 // look for one every 100 ms only, and whoever measures would measure that. Thread-safe.
 class AnswerLoop {
@@ -112,8 +116,9 @@ class AnswerLoop {
 
  private:
   void Run() {
+    rpc::CoalescingTaker taker(queue_, kAnswers);
     void* tag = nullptr;
-    for (bool ok = false; queue_.Next(&tag, &ok);) {
+    for (bool ok = false; taker.Next(tag, ok);) {
       const std::unique_ptr<PendingInfer> pending(static_cast<PendingInfer*>(tag));
       pending->done(pending->status, pending->response);
     }

@@ -294,6 +294,8 @@ absl::Status Run(const Flags& flags, rpc::SignalWaiter& signals, const std::vect
   server_options.max_message_bytes = config.max_message_bytes;
   rpc::AsyncCalls calls;
   calls.num_loops = rpc::NumEventLoops();
+  calls.coalescing.wait = config.coalesce;
+  calls.coalescing.events_per_call = 3;  // accepted, done, finished
   ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
                    rpc::Server::Start(server_options, {service.service()}, &calls));
   // Before the server's end, and after its shutdown: also where an error ends this early.

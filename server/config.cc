@@ -85,7 +85,7 @@ absl::Status ReadLimits(const config::Fields& top, Config& config) {
   ASSIGN_OR_RETURN(const config::Fields fields,
                    node->Map({"in_flight", "queue", "queue_wait", "max_message", "max_buffered", "max_deadline",
                               "drain_timeout", "per_token", "connection_idle", "connection_age", "connection_grace",
-                              "keepalive", "keepalive_timeout"}));
+                              "keepalive", "keepalive_timeout", "coalesce"}));
   ASSIGN_OR_RETURN(out.max_in_flight, fields.Uint64Or("in_flight", out.max_in_flight, 1, 100'000));
   ASSIGN_OR_RETURN(out.max_queue, fields.Uint64Or("queue", out.max_queue, 0, 100'000));
   ASSIGN_OR_RETURN(out.max_queue_wait, fields.DurationOr("queue_wait", out.max_queue_wait, milliseconds(1), hours(1)));
@@ -96,6 +96,8 @@ absl::Status ReadLimits(const config::Fields& top, Config& config) {
                                      4 * out.max_message_bytes, 1024 * 1024 * kMiB));
   ASSIGN_OR_RETURN(out.max_deadline, fields.DurationOr("max_deadline", out.max_deadline, milliseconds(1), hours(1)));
   ASSIGN_OR_RETURN(out.drain_timeout, fields.DurationOr("drain_timeout", out.drain_timeout, nanoseconds(0), hours(1)));
+  ASSIGN_OR_RETURN(config.coalesce,
+                   fields.DurationOr("coalesce", config.coalesce, nanoseconds(0), rpc::Coalescing::kMostWait));
   ASSIGN_OR_RETURN(out.per_token, ReadPerToken(fields));
   return ReadConnections(fields, config.connections);
 }
@@ -127,6 +129,7 @@ void ReadFixed(const config::Fields& top, Config& config) {
   fixed.Add(top, "limits.connection_grace", DurationText(config.connections.age_grace));
   fixed.Add(top, "limits.keepalive", DurationText(config.connections.keepalive));
   fixed.Add(top, "limits.keepalive_timeout", DurationText(config.connections.keepalive_timeout));
+  fixed.Add(top, "limits.coalesce", DurationText(config.coalesce));
 }
 
 }  // namespace

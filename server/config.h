@@ -13,6 +13,7 @@
 #include "lib/config/fixed_settings.h"
 #include "lib/config/node.h"
 #include "lib/metrics/exporter.h"
+#include "lib/rpc/coalescing.h"
 #include "lib/rpc/endpoint.h"
 #include "lib/telemetry/log.h"
 #include "server/account.h"
@@ -55,6 +56,7 @@ struct Config {
   std::string tokens_where;                // the place that names it, for errors about the file
   Limits limits;
   Connections connections;
+  std::chrono::nanoseconds coalesce = rpc::Coalescing().wait;
   metrics::Options metrics;
   telemetry::LogOptions log;
   config::FixedSettings fixed;

@@ -40,6 +40,9 @@ constexpr int kMaxStreams = 512;
 // Calls that a loop has asked gRPC for ahead of their coming.
 constexpr int kAcceptedAhead = 8;
 
+// On its loop: accepted, read, answered, written, finished, done, and its alarm.
+constexpr double kEventsPerCall = 7;
+
 // Bodies of calls that need no token and are read at a time. They are tiny and come with their heads: one that has not
 // come is cut off for the next call at once, or strangers who send none would keep out who asks for the server's
 // health. More than are accepted before the first of them is read.
@@ -173,6 +176,8 @@ absl::Status FrontEndImpl::StartServer() {
   options.keepalive_timeout = Millis(connections.keepalive_timeout);
   options.reflection = rpc::Reflection::kOn;
   async_.num_loops = rpc::NumEventLoops();
+  async_.coalescing.wait = config_.coalesce;
+  async_.coalescing.events_per_call = kEventsPerCall;
   async_.service_names = {v1::InferenceService::service_full_name(), v1::AttestationService::service_full_name(),
                           grpc::health::v1::Health::service_full_name()};
   ASSIGN_OR_RETURN(server_, rpc::Server::Start(options, {}, &async_));

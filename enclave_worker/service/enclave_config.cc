@@ -264,6 +264,7 @@ void ReadFixed(const config::Fields& top, EnclaveConfig& config) {
     accelerators += TextOf(accelerator) + "\n";
   }
   fixed.Add(top, "accelerators", accelerators);
+  fixed.Add(top, "coalesce", TextOf(config.coalesce));
   fixed.Add(top, "quarantine.first", TextOf(config.quarantine.first));
   fixed.Add(top, "quarantine.max", TextOf(config.quarantine.max));
   fixed.Add(top, "masking.filler_threads", std::to_string(config.filler_threads));
@@ -288,9 +289,10 @@ void ReadFixed(const config::Fields& top, EnclaveConfig& config) {
 
 absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
   ASSIGN_OR_RETURN(const config::Document document, config::Document::Load(path));
-  ASSIGN_OR_RETURN(const config::Fields top,
-                   document.root().Map({"listen", "evidence", "models", "accelerators", "quarantine", "masking",
-                                        "sessions", "work", "max_message", "drain_timeout", "metrics", "log"}));
+  ASSIGN_OR_RETURN(
+      const config::Fields top,
+      document.root().Map({"listen", "evidence", "models", "accelerators", "quarantine", "masking", "sessions", "work",
+                           "max_message", "drain_timeout", "coalesce", "metrics", "log"}));
   EnclaveConfig config;
   ASSIGN_OR_RETURN(const config::Node listen, top.Require("listen"));
   ASSIGN_OR_RETURN(const config::Fields listen_fields, listen.Map({"address", "tls", "insecure_plaintext"}));
@@ -332,6 +334,8 @@ absl::StatusOr<EnclaveConfig> LoadEnclaveConfig(const std::string& path) {
   ASSIGN_OR_RETURN(config.max_message_bytes, top.ByteSizeOr("max_message", rpc::kDefaultMaxMessageBytes, 65536,
                                                             std::numeric_limits<int32_t>::max()));
   ASSIGN_OR_RETURN(config.drain_timeout, top.DurationOr("drain_timeout", config.drain_timeout));
+  ASSIGN_OR_RETURN(config.coalesce, top.DurationOr("coalesce", config.coalesce, std::chrono::nanoseconds(0),
+                                                   rpc::Coalescing::kMostWait));
   ReadFixed(top, config);
   return config;
 }

@@ -20,6 +20,7 @@
 #include "lib/image/preprocessing.h"
 #include "lib/metrics/exporter.h"
 #include "lib/partition/plan.h"
+#include "lib/rpc/coalescing.h"
 #include "lib/rpc/endpoint.h"
 #include "lib/telemetry/log.h"
 #include "lib/tensor/shape.h"
@@ -75,6 +76,7 @@ struct EnclaveConfig {
   int filler_threads = 1;  // threads that prepare pads, for all models together
   size_t max_message_bytes = 0;
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
+  std::chrono::nanoseconds coalesce = rpc::Coalescing().wait;
   metrics::Options metrics;
   telemetry::LogOptions log;
   config::FixedSettings fixed;

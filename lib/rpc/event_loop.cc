@@ -10,11 +10,13 @@ namespace shoji::rpc {
 
 size_t NumEventLoops() { return std::clamp<size_t>(std::thread::hardware_concurrency() / 8, 1, 8); }
 
-EventLoop::EventLoop(std::unique_ptr<grpc::ServerCompletionQueue> queue) : queue_(std::move(queue)) {
-  thread_ = std::jthread([this] {
+EventLoop::EventLoop(std::unique_ptr<grpc::ServerCompletionQueue> queue, const Coalescing& coalescing)
+    : queue_(std::move(queue)) {
+  thread_ = std::jthread([this, coalescing] {
+    CoalescingTaker taker(*queue_, coalescing);
     void* tag = nullptr;
     bool ok = false;
-    while (queue_->Next(&tag, &ok)) {
+    while (taker.Next(tag, ok)) {
       static_cast<Event*>(tag)->OnEvent(ok);
     }
   });

@@ -16,6 +16,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "lib/rpc/coalescing.h"
 
 namespace shoji::rpc {
 
@@ -49,7 +50,7 @@ size_t NumEventLoops();
 // Every tag on its queue is an Event. Thread-safe.
 class EventLoop {
  public:
-  explicit EventLoop(std::unique_ptr<grpc::ServerCompletionQueue> queue);
+  EventLoop(std::unique_ptr<grpc::ServerCompletionQueue> queue, const Coalescing& coalescing);
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
   // As Stop.

@@ -142,7 +142,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   }
   out->server_ = builder.BuildAndStart();
   for (auto& queue : queues) {
-    async->loops.push_back(std::make_unique<EventLoop>(std::move(queue)));
+    async->loops.push_back(std::make_unique<EventLoop>(std::move(queue), async->coalescing));
   }
   if (out->server_ == nullptr) {
     return absl::UnavailableError("the server could not start; gRPC's log line above says why");

@@ -61,6 +61,7 @@ struct ServerOptions {
 // the server's end.
 struct AsyncCalls {
   size_t num_loops = 1;
+  Coalescing coalescing = {};
   // Takes the calls of every method that no service serves itself: `generic->RequestCall` on one of `loops` asks for
   // the next one, which is there before its body has been read. nullptr: such calls are UNIMPLEMENTED.
   grpc::AsyncGenericService* generic = nullptr;

@@ -55,7 +55,7 @@ TEST(ServerConfigTest, ReadsEveryKey) {
            "auth: {tokens_file: tokens.txt}\n"
            "limits: {in_flight: 3, queue: 0, queue_wait: 2s, max_message: 1MiB, max_buffered: 4MiB, max_deadline: 5s, "
            "drain_timeout: 0s, per_token: {rate: 2.5, burst: 9, in_flight: 7}, connection_idle: 1m, "
-           "connection_age: 0s, connection_grace: 3s, keepalive: 4s, keepalive_timeout: 6s}\n"
+           "connection_age: 0s, connection_grace: 3s, keepalive: 4s, keepalive_timeout: 6s, coalesce: 50us}\n"
            "metrics: {address: \"127.0.0.1:9100\"}\n"
            "log: {level: debug, format: json}\n");
   ASSERT_TRUE(config.ok()) << config.status();
@@ -72,6 +72,7 @@ TEST(ServerConfigTest, ReadsEveryKey) {
   EXPECT_EQ(config->connections.age_grace, std::chrono::seconds(3));
   EXPECT_EQ(config->connections.keepalive, std::chrono::seconds(4));
   EXPECT_EQ(config->connections.keepalive_timeout, std::chrono::seconds(6));
+  EXPECT_EQ(config->coalesce, std::chrono::microseconds(50));
   EXPECT_EQ(config->metrics.address->port, 9100);
   EXPECT_EQ(config->log.format, telemetry::LogFormat::kJson);
 }
@@ -89,10 +90,12 @@ TEST(ServerConfigTest, ErrorsNameFileLineAndKey) {
   EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "auth: {}\n"), HasSubstr("the key 'tokens_file' is missing"));
 }
 
-TEST(ServerConfigTest, ABurstNeedsARateAndAnAgeIsNotASplitSecond) {
+TEST(ServerConfigTest, ABurstNeedsARateAndTimesHaveTheirBounds) {
   EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "limits: {per_token: {burst: 5}}\n"), HasSubstr("give 'rate' too"));
   EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "limits: {connection_age: 5ms}\n"),
               HasSubstr("key 'limits.connection_age': must be at least 1s"));
+  EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "limits: {coalesce: 1s}\n"),
+              HasSubstr("key 'limits.coalesce': must be"));
   EXPECT_THAT(ErrorOfText(std::string(kMinimal) + "metrics: {address: \"10.0.0.1:1\"}\n"),
               HasSubstr("key 'metrics.address': the page is not encrypted"));
 }

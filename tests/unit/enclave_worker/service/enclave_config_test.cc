@@ -94,6 +94,7 @@ TEST_F(EnclaveConfigTest, AReloadRefusesByNameWhatOnlyARestartChanges) {
       {"work: {threads_per_run: 7}", "work.threads_per_run"},
       {"work: {offload_timeout: 7s}", "work.offload_timeout"},
       {"max_message: 7MiB", "max_message"},
+      {"coalesce: 70us", "coalesce"},
       {"metrics: {address: '127.0.0.1:1'}", "metrics.address"},
       {"log: {format: json}", "log.format"}};
   for (const auto& [yaml, key] : changes) {

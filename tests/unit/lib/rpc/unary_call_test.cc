@@ -73,6 +73,16 @@ class UnaryCallTest : public ::testing::Test {
   std::function<void(Call&)> handle_;  // set before the first call
 };
 
+constexpr std::chrono::milliseconds kWait(20);
+
+class CoalescingUnaryCallTest : public UnaryCallTest {
+ protected:
+  CoalescingUnaryCallTest() {
+    async_.coalescing = {
+        .wait = kWait, .from_busy = 0, .until_busy = 0, .from_calls_per_second = 0, .until_calls_per_second = 0};
+  }
+};
+
 TEST_F(UnaryCallTest, AnswersEachOfManyCallsWithItsOwnResponse) {
   handle_ = [](Call& call) {
     const bool is_serving = call.request().service() == "yes";
@@ -126,6 +136,32 @@ TEST_F(UnaryCallTest, OtherThreadsFinishCallsWhileTheLoopTakesMore) {
   for (std::future<bool>& caller : callers) {
     EXPECT_TRUE(caller.get());
   }
+}
+
+// Calls one after the other: each comes while the loop waits for more to come.
+TEST_F(CoalescingUnaryCallTest, ALoopThatCoalescesAnswersEveryCallAndWaitsBetweenThem) {
+  handle_ = [](Call& call) {
+    call.response().set_status(call.request().service() == "yes" ? HealthCheckResponse::SERVING
+                                                                 : HealthCheckResponse::NOT_SERVING);
+    call.Finish(absl::OkStatus());
+  };
+  const auto call = [&](const std::string& service) {
+    grpc::ClientContext context;
+    HealthCheckResponse response;
+    ASSERT_TRUE(Check(context, service, response).ok());
+    EXPECT_EQ(response.status() == HealthCheckResponse::SERVING, service == "yes");
+  };
+  auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 64 || std::chrono::steady_clock::now() < begin + 2 * kWait; ++i) {
+    call("no");  // until the loop has looked how busy it is
+  }
+  constexpr int kCalls = 10;
+  begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < kCalls; ++i) {
+    call(i % 2 == 0 ? "yes" : "no");
+  }
+  // One that comes before the loop looks for more does not wait.
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, kCalls / 2 * kWait);
 }
 
 TEST_F(UnaryCallTest, ACallWhoseCallerHasGoneKnowsAndLivesUntilItIsFinished) {
