@@ -10,7 +10,9 @@ project_forbid(shoji-accelerator TRUST secret
 project_forbid(enclave_core
   LIBS rpc config telemetry metrics transport proto_services gRPC::grpc++ gRPC::grpc yaml-cpp spdlog::spdlog spdlog fmt::fmt
        prometheus-cpp::core prometheus-cpp::pull)
-project_forbid(shoji-enclave TRUST untrusted LIBS cudart cuda)
+set(CUDA_LIBRARIES CUDA::cudart_static CUDA::cudart CUDA::cuda_driver cudart_static cudart cuda)
+project_forbid(shoji-enclave TRUST untrusted LIBS ${CUDA_LIBRARIES})
+project_forbid(enclave_core TRUST untrusted LIBS ${CUDA_LIBRARIES})
 project_forbid(shoji TRUST untrusted
   LIBS graph kernels execution partition enclave_core onnx DNNL::dnnl)
 project_forbid(shoji_collateral TRUST secret

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 preset=${1:?usage: deploy/build.sh PRESET [TARGET...]}
 shift
 if command -v ccache >/dev/null; then
-  export CMAKE_CXX_COMPILER_LAUNCHER=ccache CMAKE_C_COMPILER_LAUNCHER=ccache
+  export CMAKE_CXX_COMPILER_LAUNCHER=ccache CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CUDA_COMPILER_LAUNCHER=ccache
   export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1  # what one clone has compiled serves another
 fi
 log="build/$preset-configure.log"

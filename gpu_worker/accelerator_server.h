@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -35,6 +36,7 @@ class AcceleratorServer {
   ~AcceleratorServer() = default;
 
   const std::vector<rpc::Address>& addresses() const { return server_->addresses(); }
+  const std::string& backend_name() const { return backend_->name(); }
 
   // Returns once exactly `count` tenants are attached.
   void AwaitTenants(size_t count) const { tenants_.AwaitSize(count); }

@@ -4,12 +4,14 @@
 #include "gpu_worker/config.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
 
+#include "gpu_worker/cuda/cuda_backend.h"
 #include "lib/base/status_macros.h"
 
 namespace shoji::accelerator {
@@ -38,6 +40,25 @@ absl::Status ReadKernel(const config::Fields& compute, Config& config) {
   return absl::OkStatus();
 }
 
+constexpr std::pair<std::string_view, BackendChoice> kBackends[] = {
+    {"auto", BackendChoice::kAuto}, {"cpu", BackendChoice::kCpu}, {"cuda", BackendChoice::kCuda}};
+
+absl::Status ReadBackend(const config::Fields& compute, Config& config) {
+  ASSIGN_OR_RETURN(const uint64_t device, compute.Uint64Or("device", 0, 0, 1023));
+  config.device = static_cast<int>(device);
+  const std::optional<config::Node> node = compute.Find("backend");
+  if (!node.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(config.backend, node->Enum<BackendChoice>(kBackends));
+  if (config.backend == BackendChoice::kCuda && !BuiltWithCuda()) {
+    return node->Error(
+        "this shoji-accelerator was built without CUDA; build it where a CUDA toolkit is installed, or "
+        "say cpu");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadCompute(const config::Fields& top, Config& config) {
   config.kernel = kernels::ring::BestIsa();
   config.num_workers = std::max(1U, std::thread::hardware_concurrency());
@@ -45,7 +66,8 @@ absl::Status ReadCompute(const config::Fields& top, Config& config) {
   if (!node.has_value()) {
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"workers", "threads", "kernel"}));
+  ASSIGN_OR_RETURN(const config::Fields fields, node->Map({"backend", "device", "workers", "threads", "kernel"}));
+  RETURN_IF_ERROR(ReadBackend(fields, config));
   ASSIGN_OR_RETURN(const uint64_t workers, fields.Uint64Or("workers", 0, 0, 1024));
   if (workers != 0) {
     config.num_workers = workers;
@@ -93,6 +115,10 @@ absl::Status ReadQuotas(const config::Fields& top, Config& config) {
 void ReadFixed(const config::Fields& top, Config& config) {
   config::FixedSettings& fixed = config.fixed;
   fixed.Add(top, "listen", rpc::TextOf(config.listen));
+  const auto* const backend = std::find_if(std::begin(kBackends), std::end(kBackends),
+                                           [&config](const auto& named) { return named.second == config.backend; });
+  fixed.Add(top, "compute.backend", std::string(backend->first));
+  fixed.Add(top, "compute.device", std::to_string(config.device));
   fixed.Add(top, "compute.workers", std::to_string(config.num_workers));
   fixed.Add(top, "compute.threads", std::to_string(config.threads_per_run));
   fixed.Add(top, "compute.kernel", std::string(kernels::ring::NameOf(config.kernel)));

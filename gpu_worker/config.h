@@ -18,9 +18,17 @@
 
 namespace shoji::accelerator {
 
+enum class BackendChoice : uint8_t {
+  kAuto,  // CUDA where this program has it and the device works, else the CPU
+  kCpu,
+  kCuda,
+};
+
 // What config/accelerator.yaml says; that file documents each key.
 struct Config {
   rpc::Endpoint listen;
+  BackendChoice backend = BackendChoice::kAuto;
+  int device = 0;  // of CUDA
   size_t num_workers = 1;
   int threads_per_run = 1;
   kernels::ring::Isa kernel = kernels::ring::Isa::kPortable;  // of this CPU

@@ -2,8 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // shoji-accelerator: runs, for enclaves, the parts of networks that a policy lets it see.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -12,8 +16,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gpu_worker/accelerator_server.h"
+#include "gpu_worker/choose_backend.h"
 #include "gpu_worker/config.h"
-#include "gpu_worker/cpu/cpu_backend.h"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/node.h"
@@ -72,19 +76,24 @@ int Serve(const Config& config, const std::string& config_file, const std::strin
   if ((*exporter)->address().has_value()) {
     log.Info("metrics", {{"address", (*exporter)->address()->ToString()}});
   }
+  // A device that failed stays so for this process: it stops as if asked to, and says that it failed.
+  std::atomic<bool> lost = false;
+  absl::StatusOr<std::unique_ptr<Backend>> backend = ChooseBackend(config, log, clock, [&lost] {
+    lost = true;
+    static_cast<void>(::kill(::getpid(), SIGTERM));
+  });
+  if (!backend.ok()) {
+    return Fail(backend.status(), kCannotServe);
+  }
   absl::StatusOr<std::unique_ptr<AcceleratorServer>> server =
-      AcceleratorServer::Start(config,
-                               CreateCpuBackend({.num_threads = config.threads_per_run,
-                                                 .isa = config.kernel,
-                                                 .max_model_memory = config.max_model_memory,
-                                                 .max_model_macs = config.max_model_macs}),
-                               clock, log, **exporter);
+      AcceleratorServer::Start(config, *std::move(backend), clock, log, **exporter);
   if (!server.ok()) {
     return Fail(server.status(), kCannotServe);
   }
   for (const rpc::Address& address : (*server)->addresses()) {
     log.Info("listening", {{"address", address.ToString()},
                            {"version", SHOJI_VERSION},
+                           {"backend", (*server)->backend_name()},
                            {"workers", config.num_workers},
                            {"threads", config.threads_per_run},
                            {"kernel", kernels::ring::NameOf(config.kernel)}});
@@ -104,7 +113,7 @@ int Serve(const Config& config, const std::string& config_file, const std::strin
   } else {
     log.Warning("stopped", {{"because", "drain_timeout passed before everything was answered"}});
   }
-  return 0;
+  return lost ? kCannotServe : 0;
 }
 
 }  // namespace

@@ -195,25 +195,35 @@ class CpuLinearModel final : public LinearModel {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LinearModel>> CreateCpuLinearModel(const RingLayer& layer,
-                                                                  const CpuBackendOptions& options) {
+absl::Status CheckLinearWork(const RingLayer& layer, const CpuBackendOptions& limits) {
   const absl::StatusOr<uint64_t> macs = MacsOf(layer);
-  if (!macs.ok() || *macs > options.max_model_macs) {
+  if (!macs.ok() || *macs > limits.max_model_macs) {
     return absl::ResourceExhaustedError(
         "one run of the linear layer takes " + (macs.ok() ? std::to_string(*macs) : "more than 2^64") +
-        " operations; a model may take " + std::to_string(options.max_model_macs) + " (quotas.model_macs)");
+        " operations; a model may take " + std::to_string(limits.max_model_macs) + " (quotas.model_macs)");
   }
-  const auto limit = static_cast<uint64_t>(options.max_model_memory);
-  const absl::StatusOr<uint64_t> weights = MostWeightBytes(layer.geometry);
-  const absl::StatusOr<uint64_t> before =
-      weights.ok() ? Sum({*weights, layer.InputShape().num_elements(), layer.OutputShape().num_elements()}) : weights;
-  if (!before.ok() || *before > limit) {
-    return TooMuchMemory(before.ok() ? "up to " + std::to_string(*before) : "more than 2^64", options.max_model_memory);
+  return absl::OkStatus();
+}
+
+absl::Status CheckLinearMemory(const RingLayer& layer, const absl::StatusOr<uint64_t>& weight_bytes,
+                               const CpuBackendOptions& limits) {
+  const absl::StatusOr<uint64_t> sum =
+      weight_bytes.ok() ? Sum({*weight_bytes, layer.InputShape().num_elements(), layer.OutputShape().num_elements()})
+                        : weight_bytes;
+  if (!sum.ok() || *sum > static_cast<uint64_t>(limits.max_model_memory)) {
+    return TooMuchMemory(sum.ok() ? "up to " + std::to_string(*sum) : "more than 2^64", limits.max_model_memory);
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<LinearModel>> CreateCpuLinearModel(const RingLayer& layer,
+                                                                  const CpuBackendOptions& options) {
+  RETURN_IF_ERROR(CheckLinearWork(layer, options));
+  RETURN_IF_ERROR(CheckLinearMemory(layer, MostWeightBytes(layer.geometry), options));
   ASSIGN_OR_RETURN(std::unique_ptr<LinearKernel> kernel,
                    LinearKernel::Create(layer.geometry, layer.weights(), options.isa));
   auto model = std::make_unique<CpuLinearModel>(layer, std::move(kernel), options);
-  if (model->memory_bytes() > limit) {
+  if (model->memory_bytes() > static_cast<uint64_t>(options.max_model_memory)) {
     return TooMuchMemory(std::to_string(model->memory_bytes()), options.max_model_memory);
   }
   return model;
