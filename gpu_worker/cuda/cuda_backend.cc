@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
-#include "gpu_worker/cpu/linear_model.h"
 #include "gpu_worker/cpu/open_model.h"
 #include "gpu_worker/cuda/device.h"
+#include "gpu_worker/cuda/linear_model.h"
 #include "gpu_worker/cuda/open_model.h"
 #include "lib/base/status_macros.h"
 
@@ -36,7 +36,7 @@ class CudaBackend final : public Backend {
   }
 
   absl::StatusOr<std::unique_ptr<LinearModel>> LoadLinear(const RingLayer& layer) override {
-    return CreateCpuLinearModel(layer, options_.cpu);
+    return CreateCudaLinearModel(*device_, layer, options_.cpu);
   }
 
  private:
@@ -52,6 +52,7 @@ bool BuiltWithCuda() { return true; }
 absl::StatusOr<std::unique_ptr<Backend>> CreateCudaBackend(const CudaBackendOptions& options) {
   ASSIGN_OR_RETURN(std::unique_ptr<Device> device,
                    Device::Open({.ordinal = options.device, .on_lost = options.on_lost}));
+  RETURN_IF_ERROR(TestCudaLinearModels(*device));
   return std::make_unique<CudaBackend>(std::move(device), options);
 }
 

@@ -20,12 +20,12 @@ struct CudaBackendOptions {
   int device = 0;  // as CUDA counts those that CUDA_VISIBLE_DEVICES leaves
   // The bounds on one model, which hold for the device's memory too; and what runs the open segments that the device
   // cannot.
-  CpuBackendOptions cpu;
+  CpuBackendOptions cpu = {};
   // Told, on any thread, why the CPU runs an open segment.
-  std::function<void(const absl::Status& why)> on_cpu_model;
+  std::function<void(const absl::Status& why)> on_cpu_model = nullptr;
   // Told once, on any thread, when the device failed: every call from then on is UNAVAILABLE, and only a new process
   // can use it again.
-  std::function<void(const absl::Status& why)> on_lost;
+  std::function<void(const absl::Status& why)> on_lost = nullptr;
 };
 
 // Runs linear layers on a CUDA device. Its name is "cuda/" and the device's.

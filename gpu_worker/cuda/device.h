@@ -103,7 +103,7 @@ struct DeviceOptions {
   // need beside it.
   uint64_t max_memory = 0;
   // Told once, on any thread, when nothing works any more in this process.
-  std::function<void(const absl::Status&)> on_lost;
+  std::function<void(const absl::Status&)> on_lost = nullptr;
 };
 
 // Thread-safe. Outlives all that it allocates and lends.
