@@ -12,7 +12,7 @@ set_property(CACHE SHOJI_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(SHOJI_WITH_CUDA FALSE)
 
 # Machine code for each of these that the toolkit knows, and PTX of the newest of them, which drivers translate for later devices.
-# All of them multiply bytes with DP4A (6.1); 8.0 and later also with int8 tensor cores of the shapes that the kernels use.
+# 7.5 is the first with int8 matrix instructions.
 set(SHOJI_CUDA_REAL_ARCHITECTURES 75 80 86 90)
 
 # The reason why there is no CUDA backend, or an empty string.

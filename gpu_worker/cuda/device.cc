@@ -16,8 +16,8 @@ namespace {
 constexpr uint64_t kKept = uint64_t{1} << 30;
 // Left to the driver, to kernels' local memory and to page tables.
 constexpr uint64_t kReserve = uint64_t{512} << 20;
-// What the int8 kernels need: DP4A, and memory pools in the driver.
-constexpr int kLeastArchitecture = 61;
+// What the kernels need: int8 matrix instructions.
+constexpr int kLeastArchitecture = 75;
 
 std::string TextOf(cudaError_t error) {
   return std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
@@ -183,7 +183,7 @@ absl::Status Device::Prepare() {
   architecture_ = 10 * properties.major + properties.minor;
   if (architecture_ < kLeastArchitecture) {
     return absl::FailedPreconditionError("its compute capability " + std::to_string(properties.major) + "." +
-                                         std::to_string(properties.minor) + " is too old; 6.1 is the least");
+                                         std::to_string(properties.minor) + " is too old; 7.5 is the least");
   }
   int pools = 0;
   RETURN_IF_ERROR(Check(cudaDeviceGetAttribute(&pools, cudaDevAttrMemoryPoolsSupported, options_.ordinal), kDoing));

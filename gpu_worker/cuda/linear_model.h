@@ -13,16 +13,12 @@
 #include "gpu_worker/cuda/device.h"
 #include "gpu_worker/cuda/ring_kernels.h"
 #include "gpu_worker/ring_layer.h"
-#include "lib/kernels/geometry.h"
 
 namespace shoji::accelerator {
 
-// Whether `kernel` takes layers of this geometry.
-bool CudaKernelTakes(RingKernel kernel, const kernels::ConvGeometry& geometry);
-
 // As Backend::LoadLinear, within the bounds of `limits` on one model. `device` outlives it. A run holds a few requests'
-// input and output on the device at a time; RESOURCE_EXHAUSTED when they do not fit beside the other runs.
-// `kernel`, for tests, replaces the choice of the fastest; INVALID_ARGUMENT where it does not take the layer.
+// input and output on the device at a time; RESOURCE_EXHAUSTED when they do not fit beside the other runs. `kernel`: as
+// CudaLinearLayer::Create.
 absl::StatusOr<std::unique_ptr<LinearModel>> CreateCudaLinearModel(Device& device, const RingLayer& layer,
                                                                    const CpuBackendOptions& limits,
                                                                    std::optional<RingKernel> kernel = std::nullopt);

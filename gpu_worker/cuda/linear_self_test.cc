@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu_worker/cuda/linear_layer.h"
 #include "gpu_worker/cuda/linear_model.h"
 #include "lib/base/status_macros.h"
 #include "lib/kernels/ring/self_test.h"

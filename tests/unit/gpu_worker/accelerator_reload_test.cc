@@ -116,7 +116,9 @@ TEST_F(AcceleratorReloadTest, TakesLimitsQuotasAndTheLogsLevel) {
 
 TEST_F(AcceleratorReloadTest, RefusesByNameWhatOnlyARestartChangesAndTakesNothingElse) {
   Start("");
-  const std::pair<std::string, std::string> changes[] = {{"compute: {workers: 77}", "compute.workers"},
+  const std::pair<std::string, std::string> changes[] = {{"compute: {backend: cpu}", "compute.backend"},
+                                                         {"compute: {device: 1}", "compute.device"},
+                                                         {"compute: {workers: 77}", "compute.workers"},
                                                          {"compute: {threads: 7}", "compute.threads"},
                                                          {"compute: {kernel: portable}", "compute.kernel"},
                                                          {"limits: {max_message: 7MiB}", "limits.max_message"},

@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "gpu_worker/cuda/cuda_backend.h"
 #include "lib/base/status_macros.h"
 
 namespace shoji::accelerator {
@@ -29,6 +30,8 @@ TEST(AcceleratorConfigTest, TheShippedFileSaysWhatTheDefaultsAre) {
   const absl::StatusOr<Config> defaults = Read("listen: {address: 'unix:x'}");
   ASSERT_TRUE(defaults.ok()) << defaults.status();
   EXPECT_EQ(shipped->listen.address.path, SHOJI_SOURCE_DIR "/config/run/accelerator.sock");
+  EXPECT_EQ(shipped->backend, defaults->backend);
+  EXPECT_EQ(shipped->device, defaults->device);
   EXPECT_EQ(shipped->num_workers, defaults->num_workers);
   EXPECT_EQ(shipped->threads_per_run, defaults->threads_per_run);
   EXPECT_EQ(shipped->kernel, defaults->kernel);
@@ -48,11 +51,13 @@ TEST(AcceleratorConfigTest, TheShippedFileSaysWhatTheDefaultsAre) {
 TEST(AcceleratorConfigTest, TakesEveryValue) {
   const absl::StatusOr<Config> config = Read(
       "listen: {address: '127.0.0.1:0'}\n"
-      "compute: {workers: 3, threads: 2, kernel: portable}\n"
+      "compute: {backend: cpu, device: 6, workers: 3, threads: 2, kernel: portable}\n"
       "limits: {queue: 5, max_message: 8MiB, drain_timeout: 4s}\n"
       "quotas: {tenants: 1, models: 2, model_bytes: 3MiB, memory: 7MiB, model_memory: 4MiB, model_macs: 8,\n"
       "         executions: 5, execution_bytes: 6MiB}\n");
   ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->backend, BackendChoice::kCpu);
+  EXPECT_EQ(config->device, 6);
   EXPECT_EQ(config->num_workers, 3U);
   EXPECT_EQ(config->threads_per_run, 2);
   EXPECT_EQ(config->kernel, kernels::ring::Isa::kPortable);
@@ -113,6 +118,25 @@ TEST(AcceleratorConfigTest, TheKernelIsTheFastestOfThisCpuUnlessNamed) {
                                    HasSubstr("this CPU cannot run " + name)));
     }
   }
+}
+
+TEST(AcceleratorConfigTest, CudaIsRefusedByAProgramWithoutIt) {
+  const std::string yaml = "listen: {address: 'unix:x'}\ncompute:\n  backend: cuda\n";
+  const absl::StatusOr<Config> config = Read(yaml);
+  if (BuiltWithCuda()) {
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_EQ(config->backend, BackendChoice::kCuda);
+  } else {
+    EXPECT_THAT(ErrorOf(yaml), ::testing::AllOf(HasSubstr("accelerator.yaml:3"), HasSubstr("compute.backend"),
+                                                HasSubstr("was built without CUDA"), HasSubstr("say cpu")));
+  }
+}
+
+TEST(AcceleratorConfigTest, AnUnknownBackendOrDeviceIsNamedWithFileLineAndKey) {
+  EXPECT_THAT(ErrorOf("listen: {address: 'unix:x'}\ncompute:\n  backend: gpu\n"),
+              ::testing::AllOf(HasSubstr("accelerator.yaml:3"), HasSubstr("compute.backend"), HasSubstr("cuda")));
+  EXPECT_THAT(ErrorOf("listen: {address: 'unix:x'}\ncompute:\n  device: -1\n"),
+              ::testing::AllOf(HasSubstr("accelerator.yaml:3"), HasSubstr("compute.device")));
 }
 
 TEST(AcceleratorConfigTest, AnUnknownKernelIsNamedWithFileLineAndKey) {

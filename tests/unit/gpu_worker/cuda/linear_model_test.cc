@@ -13,6 +13,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "gpu_worker/cuda/linear_layer.h"
 #include "tests/unit/gpu_worker/cuda/device_fixture.h"
 #include "tests/unit/gpu_worker/linear_layers.h"
 
