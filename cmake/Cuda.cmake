@@ -62,7 +62,11 @@ function(_shoji_find_cuda reason)
                       OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
     endif()
     if(NOT result EQUAL 0)
-      file(WRITE ${CMAKE_BINARY_DIR}/cuda_probe.log "${output}")
+      set(said "")
+      if(EXISTS ${CMAKE_BINARY_DIR}/cuda_probe/CMakeFiles/CMakeError.log)
+        file(READ ${CMAKE_BINARY_DIR}/cuda_probe/CMakeFiles/CMakeError.log said)  # what nvcc itself said
+      endif()
+      file(WRITE ${CMAKE_BINARY_DIR}/cuda_probe.log "${output}\n${said}")
       set(${reason} "${CMAKE_CUDA_COMPILER} with ${CMAKE_CUDA_HOST_COMPILER} builds no program (${CMAKE_BINARY_DIR}/cuda_probe.log)"
           PARENT_SCOPE)
       return()

@@ -36,9 +36,12 @@ expect_not_needed "$bin/shoji-server" '^lib(onnx|dnnl|gomp)'
 expect_no_symbol "$bin/shoji" '\bshoji::(graph|kernels|execution|partition|enclave)::'
 expect_not_needed "$bin/shoji" '^lib(onnx|dnnl|gomp)'
 expect_symbol "$bin/shoji-enclave" "$secret"
-expect_not_needed "$bin/shoji-enclave" '^libcuda'
+for binary in shoji-enclave shoji-server shoji; do
+  expect_not_needed "$bin/$binary" '^libcuda'
+  expect_no_symbol "$bin/$binary" '\bcuda(Malloc|Stream|Launch|Get)'  # of the static runtime
+done
 expect_symbol "$core_alone" '\bshoji::enclave::Enclave::Infer'
-expect_no_symbol "$core_alone" '\b(grpc::|YAML::|spdlog::)'
+expect_no_symbol "$core_alone" '\b(grpc::|YAML::|spdlog::|cuda(Malloc|Stream|Launch|Get))'
 expect_not_needed "$core_alone" '^lib(grpc|yaml-cpp|spdlog|fmt|cuda)'
 [ $failed -eq 0 ] && echo "boundary holds"
 exit $failed
