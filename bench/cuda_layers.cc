@@ -92,7 +92,7 @@ RingLayer LayerOf(const kernels::ConvGeometry& geometry) {
 }
 
 // Kernels and cuBLASLt in turns.
-absl::Status MeasureKernels(Device& device, const RingLayer& layer, const CudaOptions& options, CudaTimes& times) {
+absl::Status MeasureKernels(Device& device, const RingLayer& layer, const CudaOptions& options, CudaLayerTimes& times) {
   ASSIGN_OR_RETURN(const Device::LentStream stream, device.Lend());
   ASSIGN_OR_RETURN(const auto on_device, accelerator::CudaLinearLayer::Create(device, layer, {}));
   const Bytes input = RandomBytes(options.requests * layer.InputShape().num_elements(), 5);
@@ -122,8 +122,8 @@ absl::Status MeasureKernels(Device& device, const RingLayer& layer, const CudaOp
       cublaslt.push_back(peer_millis);
     }
   }
-  times.kernels += Median(own) / static_cast<double>(options.requests);
-  times.cublaslt += Median(cublaslt) / static_cast<double>(options.requests);
+  times.kernels = Median(own) / static_cast<double>(options.requests);
+  times.cublaslt = Median(cublaslt) / static_cast<double>(options.requests);
   return absl::OkStatus();
 }
 
@@ -167,7 +167,12 @@ absl::StatusOr<CudaTimes> MeasureCudaLayers(const Network& network, const CudaOp
   CudaTimes times;
   for (const NetworkLayer& layer : network.layers) {
     const RingLayer ring = LayerOf(layer.geometry);
-    RETURN_IF_ERROR(MeasureKernels(*device, ring, options, times));
+    CudaLayerTimes own;
+    own.name = layer.name;
+    RETURN_IF_ERROR(MeasureKernels(*device, ring, options, own));
+    times.kernels += own.kernels;
+    times.cublaslt += own.cublaslt;
+    times.layers.push_back(std::move(own));
     if (options.hosts == CudaOptions::Hosts::kYes) {
       RETURN_IF_ERROR(MeasureHosts(*device, ring, options.rounds, times));
     }

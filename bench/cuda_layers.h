@@ -11,6 +11,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,11 +20,17 @@
 namespace shoji::bench {
 
 // Milliseconds.
+struct CudaLayerTimes {
+  std::string name;
+  double kernels = 0;
+  double cublaslt = 0;
+};
 struct CudaTimes {
   double kernels = 0;   // from device memory to device memory, per request
   double cublaslt = 0;  // as above
   double runs = 0;      // from host memory to host memory, wall clock, one request at a time
   double cpu = 0;       // LinearModel::Run of the CPU's backend on one thread, wall clock
+  std::vector<CudaLayerTimes> layers;
 };
 
 struct CudaOptions {
