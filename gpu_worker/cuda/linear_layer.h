@@ -37,7 +37,8 @@ class CudaLinearLayer {
   uint32_t positions() const { return conv_.positions.value; }
 
   // Has `stream` compute `num_requests` requests, which lie one after the other as lib/kernels/ring/layout.h says; all
-  // their positions together are below 2^31. Asks `stop` before each launch, about a millisecond of work.
+  // their positions together are below 2^31. Asks `stop` before each launch, about a millisecond of work,
+  // but for layers of millions of terms and few positions, whose one launch can take seconds.
   absl::Status Launch(Stream& stream, size_t num_requests, const uint8_t* limbs, uint8_t* words,
                       const StopCheck& stop) const;
 

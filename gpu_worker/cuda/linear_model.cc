@@ -60,6 +60,8 @@ class CudaLinearModel final : public LinearModel {
     ASSIGN_OR_RETURN(const Device::LentStream stream, device_.Lend());
     ASSIGN_OR_RETURN(const DeviceMemory limbs, stream->Allocate(runs.size() * input_bytes));
     ASSIGN_OR_RETURN(const DeviceMemory words, stream->Allocate(runs.size() * output_bytes));
+    // What another tenant left there never leaves, whatever a kernel forgets to write.
+    RETURN_IF_ERROR(device_.Check(cudaMemsetAsync(words.data(), 0, words.size(), stream->get()), "clearing memory"));
     for (size_t i = 0; i < runs.size(); ++i) {
       SHOJI_CHECK(runs[i].limbs.size() == input_bytes);
       SHOJI_CHECK(runs[i].words.size() == output_bytes);
