@@ -19,8 +19,8 @@ absl::StatusOr<std::unique_ptr<LinearModel>> CreateCpuLinearModel(const RingLaye
 
 // The bounds on one model, for any backend. RESOURCE_EXHAUSTED says both numbers and the key.
 absl::Status CheckLinearWork(const RingLayer& layer, const CpuBackendOptions& limits);
-// `weight_bytes`: of the layer's weights as the backend keeps them; an error: more than can be counted. Counts one run's
-// input and output too.
+// `weight_bytes`: of the layer's weights as the backend keeps them; an error: more than can be counted. Counts one
+// run's input and output too.
 absl::Status CheckLinearMemory(const RingLayer& layer, const absl::StatusOr<uint64_t>& weight_bytes,
                                const CpuBackendOptions& limits);
 
