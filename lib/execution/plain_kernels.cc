@@ -155,20 +155,6 @@ absl::StatusOr<PlainKernel> SoftmaxKernel(const Graph& graph, const Node& node) 
   return PlainKernel([view](Inputs in, std::span<float> out) { kernels::reference::Softmax(view, in[0], out); });
 }
 
-std::optional<kernels::BinaryKind> BinaryKindOf(Op op) {
-  static constexpr std::pair<Op, kernels::BinaryKind> kKinds[] = {
-      {Op::kAdd, kernels::BinaryKind::kAdd}, {Op::kSub, kernels::BinaryKind::kSub},
-      {Op::kMul, kernels::BinaryKind::kMul}, {Op::kDiv, kernels::BinaryKind::kDiv},
-      {Op::kMax, kernels::BinaryKind::kMax}, {Op::kMin, kernels::BinaryKind::kMin},
-      {Op::kPow, kernels::BinaryKind::kPow}, {Op::kPRelu, kernels::BinaryKind::kPRelu}};
-  for (const auto& [known, kind] : kKinds) {
-    if (known == op) {
-      return kind;
-    }
-  }
-  return std::nullopt;
-}
-
 absl::StatusOr<PlainKernel> BinaryKernel(const Graph& graph, const Node& node, kernels::BinaryKind kind) {
   ASSIGN_OR_RETURN(
       const kernels::LoopNest nest,
@@ -288,6 +274,20 @@ absl::Status CheckGraph(const Graph& graph) {
   return absl::OkStatus();
 }
 
+std::optional<kernels::BinaryKind> AnyBinaryKindOf(Op op) {
+  static constexpr std::pair<Op, kernels::BinaryKind> kKinds[] = {
+      {Op::kAdd, kernels::BinaryKind::kAdd}, {Op::kSub, kernels::BinaryKind::kSub},
+      {Op::kMul, kernels::BinaryKind::kMul}, {Op::kDiv, kernels::BinaryKind::kDiv},
+      {Op::kMax, kernels::BinaryKind::kMax}, {Op::kMin, kernels::BinaryKind::kMin},
+      {Op::kPow, kernels::BinaryKind::kPow}, {Op::kPRelu, kernels::BinaryKind::kPRelu}};
+  for (const auto& [known, kind] : kKinds) {
+    if (known == op) {
+      return kind;
+    }
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<kernels::ConvGeometry> ConvGeometryOf(const Graph& graph, const Node& node) {
   ASSIGN_OR_RETURN(const auto attributes, AttributesOf<graph::ConvAttributes>(node));
   const Shape& w = InputShape(graph, node, 1);
@@ -345,7 +345,7 @@ absl::StatusOr<PlainKernel> MakePlainKernel(const Graph& graph, const Node& node
   if (ActivationOf(node).has_value()) {
     return ActivationKernel(graph, node);
   }
-  if (const std::optional<kernels::BinaryKind> kind = BinaryKindOf(node.op)) {
+  if (const std::optional<kernels::BinaryKind> kind = AnyBinaryKindOf(node.op)) {
     return BinaryKernel(graph, node, *kind);
   }
   switch (node.op) {

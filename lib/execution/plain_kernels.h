@@ -2,13 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // From nodes to geometries and reference kernels: the one place where the shapes and attributes of a node are checked
-// against each other. For this folder and lib/quantization.
+// against each other. For this folder, lib/quantization and gpu_worker/cuda.
 #pragma once
+
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lib/execution/steps.h"
 #include "lib/graph/graph.h"
+#include "lib/kernels/activation.h"
 #include "lib/kernels/geometry.h"
 
 namespace shoji::execution {
@@ -20,6 +23,9 @@ absl::Status CheckGraph(const graph::Graph& graph);
 
 // `status` with the node's name and operator before its message.
 absl::Status AtNode(const graph::Node& node, const absl::Status& status);
+
+// What an operator does with pairs of elements; none for other operators.
+std::optional<kernels::BinaryKind> AnyBinaryKindOf(graph::Op op);
 
 // Geometries of a node of the operator that each is named after. Errors are INVALID_ARGUMENT and do not name the node.
 absl::StatusOr<kernels::ConvGeometry> ConvGeometryOf(const graph::Graph& graph, const graph::Node& node);

@@ -35,8 +35,6 @@ class CompiledProgram : public Program {
   absl::Status RunBatch(std::span<BatchRun> runs, const StopCheck& stop) const override;
 
  private:
-  absl::Status CheckInputs(std::span<const Tensor* const> inputs) const;
-
   // Shared with the workspaces, which may outlive the program.
   const std::shared_ptr<const CompiledGraph> compiled_;
 };
@@ -58,24 +56,6 @@ std::unique_ptr<Workspace> CompiledProgram::NewWorkspace() const {
   return *std::move(workspace);
 }
 
-absl::Status CompiledProgram::CheckInputs(std::span<const Tensor* const> inputs) const {
-  if (inputs.size() != compiled_->inputs.size()) {
-    return absl::InvalidArgumentError("the program takes " + std::to_string(compiled_->inputs.size()) +
-                                      " inputs, not " + std::to_string(inputs.size()));
-  }
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const TensorType& expected = compiled_->inputs[i];
-    const Tensor* input = inputs[i];
-    if (input == nullptr || input->type() != expected.type || !(input->shape() == expected.shape) ||
-        input->bytes().size() != input->size_bytes()) {
-      return absl::InvalidArgumentError(
-          "input " + std::to_string(i) + " must be " + std::string(NameOf(expected.type)) + expected.shape.ToString() +
-          (input == nullptr ? "" : ", not " + std::string(NameOf(input->type())) + input->shape().ToString()));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::vector<Tensor>> CompiledProgram::Run(std::span<const Tensor* const> inputs, Workspace& workspace,
                                                          const StopCheck& stop) const {
   BatchRun run = {inputs, &workspace};
@@ -87,7 +67,7 @@ absl::Status CompiledProgram::RunBatch(std::span<BatchRun> runs, const StopCheck
   std::vector<BoundWorkspace*> workspaces;
   workspaces.reserve(runs.size());
   for (BatchRun& run : runs) {
-    RETURN_IF_ERROR(CheckInputs(run.inputs));
+    RETURN_IF_ERROR(CheckTensors(run.inputs, compiled_->inputs));
     auto* bound = dynamic_cast<BoundWorkspace*>(run.workspace);
     if (bound == nullptr || &bound->compiled() != compiled_.get()) {
       return absl::InvalidArgumentError("the workspace is one of another program");
@@ -115,6 +95,24 @@ absl::Status LowerNode(Builder& builder, size_t node, Backend backend) {
 }
 
 }  // namespace
+
+absl::Status CheckTensors(std::span<const Tensor* const> inputs, std::span<const TensorType> expected) {
+  if (inputs.size() != expected.size()) {
+    return absl::InvalidArgumentError("the program takes " + std::to_string(expected.size()) + " inputs, not " +
+                                      std::to_string(inputs.size()));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor* input = inputs[i];
+    if (input == nullptr || input->type() != expected[i].type || !(input->shape() == expected[i].shape) ||
+        input->bytes().size() != input->size_bytes()) {
+      return absl::InvalidArgumentError(
+          "input " + std::to_string(i) + " must be " + std::string(NameOf(expected[i].type)) +
+          expected[i].shape.ToString() +
+          (input == nullptr ? "" : ", not " + std::string(NameOf(input->type())) + input->shape().ToString()));
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<std::unique_ptr<Program>> Program::Compile(graph::Graph graph, const CompileOptions& options) {
   if (options.num_threads < 1 || options.num_threads > kMaxThreads) {

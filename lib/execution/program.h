@@ -49,6 +49,9 @@ struct TensorType {
   Shape shape;
 };
 
+// INVALID_ARGUMENT says what of `inputs` is not of the number, types and shapes of `expected`.
+absl::Status CheckTensors(std::span<const Tensor* const> inputs, std::span<const TensorType> expected);
+
 // Asked between the steps of a run: OK to go on, anything else ends the run with that status. Called on the thread that
 // runs. An empty one never stops.
 using StopCheck = std::function<absl::Status()>;
