@@ -185,9 +185,21 @@ SHOJI_DEVICE uint32_t ChannelOf(uint32_t i, uint32_t inner, uint32_t channels) {
 }
 
 SHOJI_DEVICE void Element(const SumArgs& args, uint32_t i) {
+  constexpr uint32_t kAtOnce = 8;  // on the way from memory
+  const float* from = args.parts + i;
   float sum = 0;
-  for (uint32_t part = 0; part < args.num_parts; ++part) {
-    sum += args.parts[static_cast<int64_t>(part) * args.count + i];
+  uint32_t part = 0;
+  for (; part + kAtOnce <= args.num_parts; part += kAtOnce) {
+    float parts[kAtOnce];
+    for (uint32_t j = 0; j < kAtOnce; ++j) {
+      parts[j] = from[static_cast<int64_t>(part + j) * args.count];
+    }
+    for (uint32_t j = 0; j < kAtOnce; ++j) {
+      sum += parts[j];
+    }
+  }
+  for (; part < args.num_parts; ++part) {
+    sum += from[static_cast<int64_t>(part) * args.count];
   }
   args.y[i] = Finished(args.epilogue, ChannelOf(i, args.inner, args.channels), i, args.factor * sum);
 }

@@ -158,6 +158,18 @@ void LaunchOne(const MapArgs& args, cudaStream_t stream) {
   }
 }
 
+template <int kRows, int kColumns, int kThreadColumns>
+void LaunchTile(const MultiplyArgs& args, cudaStream_t stream) {
+  const uint32_t tiles = ((args.m + kRows - 1) / kRows) * ((args.n + kColumns - 1) / kColumns);
+  const dim3 grid(tiles, args.splits, args.count);
+  constexpr int kThreads = TileShape<kRows, kColumns, kThreadColumns>::kThreads;
+  if (args.taps != nullptr) {
+    MultiplyTile<kRows, kColumns, kThreadColumns, true><<<grid, kThreads, 0, stream>>>(args);
+  } else {
+    MultiplyTile<kRows, kColumns, kThreadColumns, false><<<grid, kThreads, 0, stream>>>(args);
+  }
+}
+
 void LaunchOne(const MultiplyArgs& args, cudaStream_t stream) {
   switch (args.tile) {
     case MultiplyArgs::Tile::k128x128:

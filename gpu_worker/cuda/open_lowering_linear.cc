@@ -111,7 +111,8 @@ absl::Status AddProduct(Lowering& lowering, MultiplyArgs args, const Operand& a,
   if (args.count > kMostCount) {
     return absl::UnimplementedError("more than " + std::to_string(kMostCount) + " matrix products at a time");
   }
-  const Tiling tiling = ChooseTiling(args.m, args.n, args.k, args.count, lowering.options().num_multiprocessors);
+  const Tiling tiling =
+      ChooseTiling({args.m, args.n, args.k, args.count, taps.has_value()}, lowering.options().num_multiprocessors);
   args.tile = tiling.tile;
   args.splits = tiling.splits;
   args.k_per_split = tiling.k_per_split;

@@ -12,26 +12,57 @@
 
 #include "gpu_worker/cuda/open_elements.h"
 
+#ifdef __CUDACC__
+#define SHOJI_UNROLL _Pragma("unroll")
+#else
+#define SHOJI_UNROLL
+#endif
+
 namespace shoji::accelerator::open_segment {
 
-// Up to four neighbours of a row of y from `index`. Not inlined: each thread ends with 8 or 16 of these.
-__device__ __noinline__ inline void FinishFour(const Epilogue& epilogue, uint32_t channel, uint32_t channel_step,
-                                               uint32_t index, float* v) {
-  if (epilogue.bias != nullptr) {
-    for (uint32_t j = 0; j < 4; ++j) {
-      v[j] += epilogue.bias[channel + j * channel_step];
-    }
-  }
-  if (epilogue.residual != nullptr) {
-    for (uint32_t j = 0; j < 4; ++j) {
-      v[j] += epilogue.residual[index + j];
-    }
-  }
+// Not inlined: each thread ends with 8 or 16 of these.
+__device__ __noinline__ inline float4 ActivatedFour(const Epilogue& epilogue, float4 v) {
   for (uint32_t i = 0; i < epilogue.num_activations; ++i) {
-    for (uint32_t j = 0; j < 4; ++j) {
-      v[j] = Activated(epilogue.activations[i], v[j]);
-    }
+    const kernels::Activation& activation = epilogue.activations[i];
+    v.x = Activated(activation, v.x);
+    v.y = Activated(activation, v.y);
+    v.z = Activated(activation, v.z);
+    v.w = Activated(activation, v.w);
   }
+  return v;
+}
+
+__device__ inline bool IsAlignedToFour(const float* p) { return reinterpret_cast<uintptr_t>(p) % sizeof(float4) == 0; }
+
+// Four neighbours, of which the first `valid` exist.
+__device__ inline float4 LoadFour(const float* from, uint32_t valid) {
+  if (valid == 4 && IsAlignedToFour(from)) {
+    return *reinterpret_cast<const float4*>(from);
+  }
+  float4 v = make_float4(from[0], 0, 0, 0);
+  v.y = valid > 1 ? from[1] : 0;
+  v.z = valid > 2 ? from[2] : 0;
+  v.w = valid > 3 ? from[3] : 0;
+  return v;
+}
+__device__ inline void StoreFour(float* to, uint32_t valid, const float4& v) {
+  if (valid == 4 && IsAlignedToFour(to)) {
+    *reinterpret_cast<float4*>(to) = v;
+    return;
+  }
+  to[0] = v.x;
+  if (valid > 1) {
+    to[1] = v.y;
+  }
+  if (valid > 2) {
+    to[2] = v.z;
+  }
+  if (valid > 3) {
+    to[3] = v.w;
+  }
+}
+__device__ inline float4 SumOf(const float4& a, const float4& b) {
+  return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
 }
 
 template <int kRows, int kColumns, int kThreadColumns>
@@ -50,7 +81,7 @@ class TileProduct {
   static constexpr int kThreads = Form::kThreads;
   static constexpr int kThreadRows = Form::kThreadRows;
 
-  struct Shared {
+  struct alignas(sizeof(float4)) Shared {
     float a[2][kDepth][kRows];
     float b[2][kDepth][kColumns];
   };
@@ -97,17 +128,17 @@ class TileProduct {
   static constexpr int kBRowsOfK = kThreads / kColumns;
   static constexpr int kRowFours = kThreadRows / 4;
   static constexpr int kColumnFours = kThreadColumns / 4;
-  static constexpr int kAcross = kColumns / kThreadColumns;  // threads
+  static constexpr int kWarpsAcross = kColumns / kThreadColumns / 8;
 
   __device__ void Fetch(uint32_t k, uint32_t end) {
     const bool in_rows = a_row_ < args_.m;
     const bool in_columns = b_column_ < args_.n;
-#pragma unroll
+SHOJI_UNROLL
     for (int i = 0; i < kALoads; ++i) {
       const uint32_t at = k + threadIdx.x / kRows + i * kARowsOfK;
       fetched_a_[i] = in_rows && at < end ? a_[static_cast<size_t>(at) * args_.m + a_row_] : 0.0F;
     }
-#pragma unroll
+SHOJI_UNROLL
     for (int i = 0; i < kBLoads; ++i) {
       const uint32_t at = k + threadIdx.x / kColumns + i * kBRowsOfK;
       float v = 0;
@@ -120,37 +151,44 @@ class TileProduct {
   }
 
   __device__ void Store(int half) {
-#pragma unroll
+SHOJI_UNROLL
     for (int i = 0; i < kALoads; ++i) {
       shared_.a[half][threadIdx.x / kRows + i * kARowsOfK][threadIdx.x % kRows] = fetched_a_[i];
     }
-#pragma unroll
+SHOJI_UNROLL
     for (int i = 0; i < kBLoads; ++i) {
       shared_.b[half][threadIdx.x / kColumns + i * kBRowsOfK][threadIdx.x % kColumns] = fetched_b_[i];
     }
   }
 
-  // The first row of a thread's fours of rows in the tile, and the first column.
-  __device__ static int RowOf(int four) { return threadIdx.x / kAcross * 4 + four * (kRows / kRowFours); }
-  __device__ static int ColumnOf(int four) { return threadIdx.x % kAcross * 4 + four * (kColumns / kColumnFours); }
+  // The first row of a thread's fours of rows in the tile, and the first column. A warp is 4 threads high and 8 wide, so
+  // that a quarter of it reads 128 bytes of b and 16 of a at a time.
+  __device__ static int RowOf(int four) {
+    const int down = threadIdx.x / 32 / kWarpsAcross * 4 + threadIdx.x % 32 / 8;
+    return down * 4 + four * (kRows / kRowFours);
+  }
+  __device__ static int ColumnOf(int four) {
+    const int across = threadIdx.x / 32 % kWarpsAcross * 8 + threadIdx.x % 8;
+    return across * 4 + four * (kColumns / kColumnFours);
+  }
 
   __device__ void Multiply(int half) {
-#pragma unroll
+SHOJI_UNROLL
     for (int k = 0; k < kDepth; ++k) {
       float a[kThreadRows];
       float b[kThreadColumns];
-#pragma unroll
+SHOJI_UNROLL
       for (int four = 0; four < kRowFours; ++four) {
         *reinterpret_cast<float4*>(a + 4 * four) = *reinterpret_cast<const float4*>(&shared_.a[half][k][RowOf(four)]);
       }
-#pragma unroll
+SHOJI_UNROLL
       for (int four = 0; four < kColumnFours; ++four) {
         *reinterpret_cast<float4*>(b + 4 * four) =
             *reinterpret_cast<const float4*>(&shared_.b[half][k][ColumnOf(four)]);
       }
-#pragma unroll
+SHOJI_UNROLL
       for (int row = 0; row < kThreadRows; ++row) {
-#pragma unroll
+SHOJI_UNROLL
         for (int column = 0; column < kThreadColumns; ++column) {
           sums_[row][column] += a[row] * b[column];
         }
@@ -159,57 +197,56 @@ class TileProduct {
   }
 
   __device__ void Finish() {
-#pragma unroll
+SHOJI_UNROLL
     for (int row = 0; row < kThreadRows; ++row) {
-      const uint32_t y_row = first_row_ + RowOf(row / 4) + row % 4;
-#pragma unroll
+      const uint32_t tile_row = first_row_ + RowOf(row / 4) + row % 4;
+      if (tile_row >= args_.m) {
+        continue;
+      }
+      const uint32_t y_row = blockIdx.z * args_.m + tile_row;
+SHOJI_UNROLL
       for (int four = 0; four < kColumnFours; ++four) {
-        float v[4];
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          v[j] = sums_[row][4 * four + j];
-        }
-        const uint32_t y_column = first_column_ + ColumnOf(four);
-        if (y_row < args_.m && y_column < args_.n) {
-          Put(y_row, y_column, v);
+        const uint32_t column = first_column_ + ColumnOf(four);
+        if (column < args_.n) {
+          const float* sums = sums_[row] + 4 * four;
+          Put(y_row, column, make_float4(sums[0], sums[1], sums[2], sums[3]));
         }
       }
     }
   }
 
-  __device__ void Put(uint32_t row, uint32_t column, float (&v)[4]) {
-    const uint32_t y_row = blockIdx.z * args_.m + row;
+  __device__ void Put(uint32_t y_row, uint32_t column, float4 v) {
     const uint32_t index = y_row * args_.n + column;
     const uint32_t valid = min(4U, args_.n - column);
     if (args_.splits > 1) {
       const size_t part = static_cast<size_t>(blockIdx.y) * args_.count * args_.m * args_.n;
-      Write(args_.y + part + index, valid, v);
+      StoreFour(args_.y + part + index, valid, v);
       return;
     }
-    const bool by_row = args_.inner == args_.n;
-    const uint32_t channel = by_row ? y_row % args_.channels : ChannelOf(index, args_.inner, args_.channels);
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      v[j] *= args_.factor;
+    const Epilogue& epilogue = args_.epilogue;
+    v = make_float4(v.x * args_.factor, v.y * args_.factor, v.z * args_.factor, v.w * args_.factor);
+    if (epilogue.bias != nullptr) {
+      v = SumOf(v, BiasAt(y_row, index, valid));
     }
-    if (valid == 4) {
-      FinishFour(args_.epilogue, channel, by_row || args_.channels == 1 ? 0 : 1, index, v);
-    } else {
-      for (uint32_t j = 0; j < valid; ++j) {
-        v[j] = Finished(args_.epilogue, by_row || args_.channels == 1 ? channel : channel + j, index + j, v[j]);
-      }
+    if (epilogue.residual != nullptr) {
+      v = SumOf(v, LoadFour(epilogue.residual + index, valid));
     }
-    Write(args_.y + index, valid, v);
+    if (epilogue.num_activations == 1 && epilogue.activations[0].kind == kernels::Activation::Kind::kRelu) {
+      v = make_float4(v.x < 0 ? 0 : v.x, v.y < 0 ? 0 : v.y, v.z < 0 ? 0 : v.z, v.w < 0 ? 0 : v.w);
+    } else if (epilogue.num_activations > 0) {
+      v = ActivatedFour(epilogue, v);
+    }
+    StoreFour(args_.y + index, valid, v);
   }
 
-  __device__ static void Write(float* to, uint32_t valid, const float (&v)[4]) {
-    if (valid == 4 && reinterpret_cast<uintptr_t>(to) % sizeof(float4) == 0) {
-      *reinterpret_cast<float4*>(to) = make_float4(v[0], v[1], v[2], v[3]);
-      return;
+  // Channels change from row to row, or else from column to column, of which a row has no more than there are channels.
+  __device__ float4 BiasAt(uint32_t y_row, uint32_t index, uint32_t valid) const {
+    const float* const bias = args_.epilogue.bias;
+    if (args_.inner == args_.n || args_.channels == 1) {
+      const float v = bias[y_row < args_.channels ? y_row : y_row % args_.channels];
+      return make_float4(v, v, v, v);
     }
-    for (uint32_t j = 0; j < valid; ++j) {
-      to[j] = v[j];
-    }
+    return LoadFour(bias + ChannelOf(index, args_.inner, args_.channels), valid);
   }
 
   const MultiplyArgs& args_;
@@ -231,20 +268,8 @@ __global__ void __launch_bounds__(TileShape<kRows, kColumns, kThreadColumns>::kT
                                   TileShape<kRows, kColumns, kThreadColumns>::kBlocksWanted)
     MultiplyTile(const __grid_constant__ MultiplyArgs args) {
   using Product = TileProduct<kRows, kColumns, kThreadColumns, kGathers>;
-  __shared__ __align__(16) typename Product::Shared shared;
+  __shared__ typename Product::Shared shared;
   Product(args, shared).Run();
-}
-
-template <int kRows, int kColumns, int kThreadColumns>
-void LaunchTile(const MultiplyArgs& args, cudaStream_t stream) {
-  const uint32_t tiles = ((args.m + kRows - 1) / kRows) * ((args.n + kColumns - 1) / kColumns);
-  const dim3 grid(tiles, args.splits, args.count);
-  constexpr int kThreads = TileShape<kRows, kColumns, kThreadColumns>::kThreads;
-  if (args.taps != nullptr) {
-    MultiplyTile<kRows, kColumns, kThreadColumns, true><<<grid, kThreads, 0, stream>>>(args);
-  } else {
-    MultiplyTile<kRows, kColumns, kThreadColumns, false><<<grid, kThreads, 0, stream>>>(args);
-  }
 }
 
 }  // namespace shoji::accelerator::open_segment

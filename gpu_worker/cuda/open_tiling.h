@@ -16,8 +16,17 @@ struct Tiling {
   uint32_t k_per_split = 1;
 };
 
+// All at least 1.
+struct Product {
+  int64_t m = 1;
+  int64_t n = 1;
+  int64_t k = 1;
+  int64_t count = 1;
+  bool gathers = false;  // a convolution by its windows
+};
+
 // The tiling that takes least time by a model of a device of `num_multiprocessors`. Depends on nothing else, so a
-// product has the same roundings in every run on such a device. All arguments are at least 1.
-Tiling ChooseTiling(int64_t m, int64_t n, int64_t k, int64_t count, int num_multiprocessors);
+// product has the same roundings in every run on such a device.
+Tiling ChooseTiling(const Product& product, int num_multiprocessors);
 
 }  // namespace shoji::accelerator::open_segment

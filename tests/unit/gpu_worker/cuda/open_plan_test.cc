@@ -177,12 +177,12 @@ TEST(OpenPlanTest, RefusesWhatIsNoGraph) {
 }
 
 TEST(OpenTilingTest, CutsSmallProductsAlongKAndCoversItAll) {
-  const Tiling small = ChooseTiling(512, 49, 4608, 1, 132);
+  const Tiling small = ChooseTiling({.m = 512, .n = 49, .k = 4608, .count = 1, .gathers = true}, 132);
   EXPECT_GT(small.splits, 4U);
   EXPECT_GE(small.splits * small.k_per_split, 4608U);
   EXPECT_LT((small.splits - 1) * small.k_per_split, 4608U);
-  EXPECT_EQ(ChooseTiling(512, 50176, 576, 1, 132).splits, 1U);
-  EXPECT_EQ(ChooseTiling(1, 1, 1, 1, 132).splits, 1U);
+  EXPECT_EQ(ChooseTiling({.m = 512, .n = 501760, .k = 64}, 132).splits, 1U);
+  EXPECT_EQ(ChooseTiling({}, 132).splits, 1U);
 }
 
 }  // namespace
