@@ -24,6 +24,8 @@ constexpr size_t kAlignment = 64;
 // The passes that follow count elements in 32 bits, and step by less than this beyond the last.
 constexpr size_t kMaxElements = (size_t{1} << 31) - 1 - (size_t{1} << 24);
 
+size_t AlignedSize(size_t size_bytes) { return (size_bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
 size_t SizeOf(const graph::Value& value) { return value.shape.num_elements() * shoji::SizeOf(value.type); }
 
 absl::Status CheckSizes(const graph::Graph& graph) {
@@ -145,19 +147,24 @@ void Lowering::SetPlace(ValueId id, const Place& place) {
 
 Place Lowering::Scratch(size_t num_elements) { return NewBuffer(num_elements * sizeof(float)); }
 
+absl::Status Lowering::CheckRoom(size_t size_bytes) const {
+  const size_t room = options_.max_constant_bytes - std::min(plan_.constant_bytes, options_.max_constant_bytes);
+  if (AlignedSize(size_bytes) > room) {
+    return absl::ResourceExhaustedError("the constants need more than the allowed " +
+                                        std::to_string(options_.max_constant_bytes) + " bytes");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Place> Lowering::Constant(const std::shared_ptr<const Tensor>& tensor) {
   if (const auto known = constants_.find(tensor.get()); known != constants_.end()) {
     return known->second;
   }
-  const size_t size = (tensor->size_bytes() + kAlignment - 1) / kAlignment * kAlignment;
-  if (size > options_.max_constant_bytes - std::min(plan_.constant_bytes, options_.max_constant_bytes)) {
-    return absl::ResourceExhaustedError("the constants need more than the allowed " +
-                                        std::to_string(options_.max_constant_bytes) + " bytes");
-  }
+  RETURN_IF_ERROR(CheckRoom(tensor->size_bytes()));
   plan_.buffers.push_back({OpenBuffer::Memory::kConstants, plan_.constant_bytes});
   lifetimes_.push_back({});
   plan_.constants.push_back({tensor, plan_.constant_bytes});
-  plan_.constant_bytes += size;
+  plan_.constant_bytes += AlignedSize(tensor->size_bytes());
   const Place place = {plan_.buffers.size() - 1, 0};
   constants_[tensor.get()] = place;
   return place;

@@ -48,6 +48,8 @@ class Lowering {
   // Memory during this node alone.
   Place Scratch(size_t num_elements);
   absl::StatusOr<Place> Constant(const std::shared_ptr<const Tensor>& tensor);
+  // RESOURCE_EXHAUSTED when there is no room for a constant of that size: to be asked before a large one is made.
+  absl::Status CheckRoom(size_t size_bytes) const;
   // The kernels of this node; `num_kernels` is how many `bind` adds, none of which runs if it is 0.
   void AddStep(size_t num_kernels, Bind bind);
   void MarkDone(size_t node) { done_[node] = true; }

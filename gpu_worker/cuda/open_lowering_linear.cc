@@ -32,14 +32,17 @@ constexpr int64_t kFewOutputs = 8;
 
 bool HasInput(const Node& node, size_t i) { return i < node.inputs.size() && node.inputs[i] != graph::kNoValue; }
 
-absl::StatusOr<std::shared_ptr<Tensor>> NewTensor(int64_t num_elements) {
+// Of floats, to be a constant.
+absl::StatusOr<std::shared_ptr<Tensor>> NewTensor(const Lowering& lowering, int64_t num_elements) {
+  RETURN_IF_ERROR(lowering.CheckRoom(static_cast<size_t>(num_elements) * sizeof(float)));
   ASSIGN_OR_RETURN(Shape shape, Shape::Create({num_elements}));
   return std::make_shared<Tensor>(Tensor::Uninitialized(DataType::kFloat32, std::move(shape)));
 }
 
 // Each of the matrices [rows, columns] that `tensor` holds, transposed.
-absl::StatusOr<std::shared_ptr<const Tensor>> Transposed(const Tensor& tensor, int64_t rows, int64_t columns) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<Tensor> out, NewTensor(static_cast<int64_t>(tensor.num_elements())));
+absl::StatusOr<std::shared_ptr<const Tensor>> Transposed(const Lowering& lowering, const Tensor& tensor, int64_t rows,
+                                                         int64_t columns) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<Tensor> out, NewTensor(lowering, static_cast<int64_t>(tensor.num_elements())));
   const float* from = tensor.values<float>().data();
   float* to = out->mutable_values<float>().data();
   const int64_t matrix = rows * columns;
@@ -69,7 +72,7 @@ absl::StatusOr<Operand> TransposedOperand(Lowering& lowering, ValueId id, int64_
   }
   if (lowering.value(id).constant != nullptr) {
     ASSIGN_OR_RETURN(const std::shared_ptr<const Tensor> tensor,
-                     Transposed(*lowering.value(id).constant, rows, columns));
+                     Transposed(lowering, *lowering.value(id).constant, rows, columns));
     ASSIGN_OR_RETURN(out.place, lowering.Constant(tensor));
     return out;
   }
@@ -174,7 +177,8 @@ absl::StatusOr<Place> TapsOf(Lowering& lowering, const ConvGeometry& g, int64_t 
   if (std::max(window.Span(0), window.Span(1)) > kMostTap) {
     return absl::UnimplementedError("a window that covers more than " + std::to_string(kMostTap) + " cells");
   }
-  ASSIGN_OR_RETURN(const std::shared_ptr<Tensor> out, NewTensor(2 * channels * window.kernel[0] * window.kernel[1]));
+  ASSIGN_OR_RETURN(const std::shared_ptr<Tensor> out,
+                   NewTensor(lowering, 2 * channels * window.kernel[0] * window.kernel[1]));
   static_assert(sizeof(Tap) == 2 * sizeof(float));
   uint8_t* to = out->mutable_bytes().data();
   for (int64_t channel = 0; channel < channels; ++channel) {
@@ -300,7 +304,7 @@ absl::StatusOr<GemmBias> GemmBiasOf(Lowering& lowering, const Node& node, const 
     ASSIGN_OR_RETURN(out.place, lowering.Constant(c));
     return out;
   }
-  ASSIGN_OR_RETURN(const std::shared_ptr<Tensor> scaled, NewTensor(out.channels));
+  ASSIGN_OR_RETURN(const std::shared_ptr<Tensor> scaled, NewTensor(lowering, out.channels));
   const std::span<const float> from = c->values<float>();
   std::span<float> to = scaled->mutable_values<float>();
   for (size_t i = 0; i < to.size(); ++i) {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+// NOLINTBEGIN(readability-identifier-naming, bugprone-reserved-identifier): the names are CUDA's
 #define __device__
 #define __global__
 #define __noinline__
@@ -18,7 +19,6 @@
 #define __launch_bounds__(...)
 #define __shared__ static
 
-// NOLINTBEGIN(readability-identifier-naming): the names are CUDA's
 struct alignas(16) float4 {
   float x, y, z, w;
 };
@@ -31,7 +31,7 @@ inline HostIndex blockIdx;
 inline std::barrier<>* host_barrier = nullptr;
 inline void __syncthreads() { host_barrier->arrive_and_wait(); }
 using std::min;
-// NOLINTEND(readability-identifier-naming)
+// NOLINTEND(readability-identifier-naming, bugprone-reserved-identifier)
 
 namespace shoji::accelerator::open_segment {
 
