@@ -5,7 +5,7 @@
 // the same index arithmetic. The semantics are those of lib/kernels/reference, not-a-numbers included.
 #pragma once
 
-#include <math.h>
+#include <math.h>  // NOLINT(modernize-deprecated-headers): the device has its functions by their global names
 
 #include <cstdint>
 #include <cstring>
@@ -17,6 +17,8 @@
 #else
 #define SHOJI_DEVICE inline
 #endif
+
+// NOLINTBEGIN(bugprone-implicit-widening-of-multiplication-result): positions in one plane, which 32 bits count
 
 namespace shoji::accelerator::open_segment {
 
@@ -194,8 +196,8 @@ SHOJI_DEVICE void Element(const SumArgs& args, uint32_t i) {
     for (uint32_t j = 0; j < kAtOnce; ++j) {
       parts[j] = from[static_cast<int64_t>(part + j) * args.count];
     }
-    for (uint32_t j = 0; j < kAtOnce; ++j) {
-      sum += parts[j];
+    for (const float v : parts) {
+      sum += v;
     }
   }
   for (; part < args.num_parts; ++part) {
@@ -327,3 +329,5 @@ SHOJI_DEVICE void FinishReduction(const ReduceArgs& args, uint32_t i, float v) {
 }
 
 }  // namespace shoji::accelerator::open_segment
+
+// NOLINTEND(bugprone-implicit-widening-of-multiplication-result)

@@ -108,14 +108,21 @@ void AddTranspose(const Operand& operand, const Addresses& at, std::vector<Kerne
   }
 }
 
+// What a product reads.
+struct Factors {
+  Operand a;
+  Operand b;
+  std::optional<Place> taps;
+  std::optional<Place> bias;
+};
+
 // The step of the product that `args` describes but for its addresses and its cut.
-absl::Status AddProduct(Lowering& lowering, MultiplyArgs args, const Operand& a, const Operand& b,
-                        const std::optional<Place>& taps, const std::optional<Place>& bias, const Tail& tail) {
+absl::Status AddProduct(Lowering& lowering, MultiplyArgs args, const Factors& factors, const Tail& tail) {
   if (args.count > kMostCount) {
     return absl::UnimplementedError("more than " + std::to_string(kMostCount) + " matrix products at a time");
   }
-  const Tiling tiling =
-      ChooseTiling({args.m, args.n, args.k, args.count, taps.has_value()}, lowering.options().num_multiprocessors);
+  const Tiling tiling = ChooseTiling({args.m, args.n, args.k, args.count, factors.taps.has_value()},
+                                     lowering.options().num_multiprocessors);
   args.tile = tiling.tile;
   args.splits = tiling.splits;
   args.k_per_split = tiling.k_per_split;
@@ -124,16 +131,16 @@ absl::Status AddProduct(Lowering& lowering, MultiplyArgs args, const Operand& a,
   if (args.splits > 1) {
     parts = lowering.Scratch(size_t{args.splits} * num_outputs);
   }
-  const size_t num_kernels = size_t{1} + (args.splits > 1 ? 1U : 0U) + (a.transpose.has_value() ? 1U : 0U) +
-                             (b.transpose.has_value() ? 1U : 0U);
+  const size_t num_kernels = size_t{1} + (args.splits > 1 ? 1U : 0U) + (factors.a.transpose.has_value() ? 1U : 0U) +
+                             (factors.b.transpose.has_value() ? 1U : 0U);
   lowering.AddStep(num_kernels, [=](const Addresses& at, std::vector<Kernel>& out) {
-    AddTranspose(a, at, out);
-    AddTranspose(b, at, out);
+    AddTranspose(factors.a, at, out);
+    AddTranspose(factors.b, at, out);
     MultiplyArgs bound = args;
-    bound.a = at.In(a.place);
-    bound.b = at.In(b.place);
-    bound.taps = taps.has_value() ? reinterpret_cast<const Tap*>(at.In(*taps)) : nullptr;
-    const Epilogue epilogue = EpilogueOf(tail, bias, at);
+    bound.a = at.In(factors.a.place);
+    bound.b = at.In(factors.b.place);
+    bound.taps = factors.taps.has_value() ? reinterpret_cast<const Tap*>(at.In(*factors.taps)) : nullptr;
+    const Epilogue epilogue = EpilogueOf(tail, factors.bias, at);
     if (!parts.has_value()) {
       bound.y = at.Out(tail.y);
       bound.epilogue = epilogue;
@@ -148,14 +155,22 @@ absl::Status AddProduct(Lowering& lowering, MultiplyArgs args, const Operand& a,
   return absl::OkStatus();
 }
 
-void AddDense(Lowering& lowering, DenseArgs args, const Place& x, const Place& w, const std::optional<Place>& bias,
-              const Tail& tail) {
+// What the kernels that make a layer's sums one output at a time read.
+struct LayerPlaces {
+  Place x;
+  Place w;
+  std::optional<Place> bias;
+};
+
+// The step of `args` but for its addresses, which may be DenseArgs and GroupedArgs.
+template <typename Args>
+void AddLayer(Lowering& lowering, const Args& args, const LayerPlaces& places, const Tail& tail) {
   lowering.AddStep(1, [=](const Addresses& at, std::vector<Kernel>& out) {
-    DenseArgs bound = args;
-    bound.x = at.In(x);
-    bound.w = at.In(w);
+    Args bound = args;
+    bound.x = at.In(places.x);
+    bound.w = at.In(places.w);
     bound.y = at.Out(tail.y);
-    bound.epilogue = EpilogueOf(tail, bias, at);
+    bound.epilogue = EpilogueOf(tail, places.bias, at);
     out.emplace_back(bound);
   });
 }
@@ -206,23 +221,14 @@ absl::StatusOr<std::optional<Place>> BiasOf(Lowering& lowering, const Node& node
   return std::optional<Place>(place);
 }
 
-absl::Status LowerGrouped(Lowering& lowering, const ConvGeometry& g, const Place& x, const Place& w,
-                          const std::optional<Place>& bias, const Tail& tail) {
+absl::StatusOr<GroupedArgs> GroupedArgsOf(const ConvGeometry& g) {
   GroupedArgs args;
-  args.count = NumElements(lowering, tail.chain.output);
+  args.count = Narrow(g.batch * g.out_channels * g.output[0] * g.output[1]);
   args.group = Narrow(g.group);
   args.in_per_group = Narrow(g.in_channels / g.group);
   args.out_per_group = Narrow(g.out_channels / g.group);
   ASSIGN_OR_RETURN(args.window, SlidingOf(g.window, g.input, g.output));
-  lowering.AddStep(1, [=](const Addresses& at, std::vector<Kernel>& out) {
-    GroupedArgs bound = args;
-    bound.x = at.In(x);
-    bound.w = at.In(w);
-    bound.y = at.Out(tail.y);
-    bound.epilogue = EpilogueOf(tail, bias, at);
-    out.emplace_back(bound);
-  });
-  return absl::OkStatus();
+  return args;
 }
 
 // Both loops of the images and of their groups.
@@ -256,7 +262,7 @@ absl::Status LowerConvProduct(Lowering& lowering, const Node& node, const ConvGe
   }
   ASSIGN_OR_RETURN(const Operand a, TransposedOperand(lowering, node.inputs[1], args.m, args.k));
   ASSIGN_OR_RETURN(const Operand b, PlainOperand(lowering, node.inputs[0]));
-  return AddProduct(lowering, args, a, b, taps, bias, tail);
+  return AddProduct(lowering, args, {a, b, taps, bias}, tail);
 }
 
 absl::Status LowerConv(Lowering& lowering, size_t node_index) {
@@ -271,12 +277,14 @@ absl::Status LowerConv(Lowering& lowering, size_t node_index) {
   ASSIGN_OR_RETURN(const Place x, lowering.In(node.inputs[0]));
   ASSIGN_OR_RETURN(const Place w, lowering.In(node.inputs[1]));
   if (is_grouped) {
-    return LowerGrouped(lowering, g, x, w, bias, tail);
+    ASSIGN_OR_RETURN(const GroupedArgs args, GroupedArgsOf(g));
+    AddLayer(lowering, args, {x, w, bias}, tail);
+    return absl::OkStatus();
   }
   DenseArgs args;
   args.inputs = NumElements(lowering, node.inputs[0]);
   args.outputs = Narrow(g.out_channels);
-  AddDense(lowering, args, x, w, bias, tail);
+  AddLayer(lowering, args, {x, w, bias}, tail);
   return absl::OkStatus();
 }
 
@@ -314,14 +322,6 @@ absl::StatusOr<GemmBias> GemmBiasOf(Lowering& lowering, const Node& node, const 
   return out;
 }
 
-// One row: y = B^T x, with B stored as [n, k].
-absl::Status LowerRow(Lowering& lowering, const Node& node, DenseArgs args, const Operand& w,
-                      const std::optional<Place>& bias, const Tail& tail) {
-  ASSIGN_OR_RETURN(const Place x, lowering.In(node.inputs[0]));
-  AddDense(lowering, args, x, w.place, bias, tail);
-  return absl::OkStatus();
-}
-
 absl::Status LowerGemm(Lowering& lowering, size_t node_index) {
   const Node& node = lowering.graph().nodes[node_index];
   using Form = kernels::GemmGeometry::Operand;
@@ -334,7 +334,9 @@ absl::Status LowerGemm(Lowering& lowering, size_t node_index) {
     const DenseArgs args = {nullptr, nullptr, nullptr, Narrow(g.k), Narrow(g.n), g.alpha, {}};
     ASSIGN_OR_RETURN(const Operand w, g.b == Form::kTransposed ? PlainOperand(lowering, b_id)
                                                                : TransposedOperand(lowering, b_id, g.k, g.n));
-    return LowerRow(lowering, node, args, w, bias.place, tail);
+    ASSIGN_OR_RETURN(const Place x, lowering.In(a_id));
+    AddLayer(lowering, args, {x, w.place, bias.place}, tail);
+    return absl::OkStatus();
   }
   MultiplyArgs args;
   args.m = Narrow(g.m);
@@ -348,7 +350,7 @@ absl::Status LowerGemm(Lowering& lowering, size_t node_index) {
                                                              : TransposedOperand(lowering, a_id, g.m, g.k));
   ASSIGN_OR_RETURN(const Operand b, g.b == Form::kTransposed ? TransposedOperand(lowering, b_id, g.n, g.k)
                                                              : PlainOperand(lowering, b_id));
-  return AddProduct(lowering, args, a, b, std::nullopt, bias.place, tail);
+  return AddProduct(lowering, args, {a, b, std::nullopt, bias.place}, tail);
 }
 
 absl::Status LowerMatMul(Lowering& lowering, size_t node_index) {
@@ -359,7 +361,9 @@ absl::Status LowerMatMul(Lowering& lowering, size_t node_index) {
   if (g.m == 1 && count == 1 && lowering.value(node.inputs[1]).constant != nullptr) {
     const DenseArgs args = {nullptr, nullptr, nullptr, Narrow(g.k), Narrow(g.n), 1, {}};
     ASSIGN_OR_RETURN(const Operand w, TransposedOperand(lowering, node.inputs[1], g.k, g.n));
-    return LowerRow(lowering, node, args, w, std::nullopt, tail);
+    ASSIGN_OR_RETURN(const Place x, lowering.In(node.inputs[0]));
+    AddLayer(lowering, args, {x, w.place, std::nullopt}, tail);
+    return absl::OkStatus();
   }
   MultiplyArgs args;
   args.m = Narrow(g.m);
@@ -375,7 +379,7 @@ absl::Status LowerMatMul(Lowering& lowering, size_t node_index) {
   }
   ASSIGN_OR_RETURN(const Operand a, TransposedOperand(lowering, node.inputs[0], g.m, g.k));
   ASSIGN_OR_RETURN(const Operand b, PlainOperand(lowering, node.inputs[1]));
-  return AddProduct(lowering, args, a, b, std::nullopt, std::nullopt, tail);
+  return AddProduct(lowering, args, {a, b, std::nullopt, std::nullopt}, tail);
 }
 
 }  // namespace

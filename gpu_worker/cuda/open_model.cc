@@ -237,7 +237,7 @@ class CudaOpenModel final : public Model {
 
   // Makes graphs of a workspace that has run once.
   absl::Status Capture(const Lane& lane) {
-    const cudaStream_t stream = lane.stream->get();
+    cudaStream_t stream = lane.stream->get();
     std::vector<LegGraph> graphs;
     for (size_t leg = 0; leg < lane.workspace->legs.size(); ++leg) {
       RETURN_IF_ERROR(device_.Check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), kCapturing));

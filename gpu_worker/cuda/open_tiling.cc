@@ -45,7 +45,7 @@ int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Of `blocks` that a multiprocessor runs at a time.
 double TimeOfWave(const Candidate& candidate, int64_t blocks, int64_t depth, bool gathers) {
-  const double area = static_cast<double>(blocks * candidate.rows * candidate.columns);
+  const auto area = static_cast<double>(blocks * candidate.rows * candidate.columns);
   const double row = std::max(candidate.per_row * (gathers ? kGatherPerRow : 1),
                               area / (candidate.products * (gathers ? kGatherProducts : 1)));
   return row * static_cast<double>(depth) + kBegin;
@@ -54,7 +54,8 @@ double TimeOfWave(const Candidate& candidate, int64_t blocks, int64_t depth, boo
 double TimeOf(const Candidate& candidate, int64_t blocks, int64_t depth, bool gathers, int num_multiprocessors) {
   const int64_t each = DivideUp(blocks, num_multiprocessors);
   const int64_t rest = each % candidate.resident;
-  return static_cast<double>(each / candidate.resident) * TimeOfWave(candidate, candidate.resident, depth, gathers) +
+  const int64_t full = each / candidate.resident;
+  return static_cast<double>(full) * TimeOfWave(candidate, candidate.resident, depth, gathers) +
          (rest > 0 ? TimeOfWave(candidate, rest, depth, gathers) : 0);
 }
 

@@ -30,7 +30,7 @@ inline thread_local HostIndex threadIdx;
 inline HostIndex blockIdx;
 inline std::barrier<>* host_barrier = nullptr;
 inline void __syncthreads() { host_barrier->arrive_and_wait(); }
-using std::min;
+using std::min;  // NOLINT(google-global-names-in-headers): likewise
 // NOLINTEND(readability-identifier-naming, bugprone-reserved-identifier)
 
 namespace shoji::accelerator::open_segment {
@@ -51,10 +51,14 @@ void RunBlocks(const HostIndex& grid, uint32_t num_threads, const Kernel& kernel
       barrier.arrive_and_wait();
     }
   };
-  std::vector<std::jthread> threads;
-  for (uint32_t thread = 0; thread < num_threads; ++thread) {
-    threads.emplace_back(run, thread);
+  {
+    std::vector<std::jthread> threads;
+    threads.reserve(num_threads);
+    for (uint32_t thread = 0; thread < num_threads; ++thread) {
+      threads.emplace_back(run, thread);
+    }
   }
+  host_barrier = nullptr;
 }
 
 }  // namespace shoji::accelerator::open_segment

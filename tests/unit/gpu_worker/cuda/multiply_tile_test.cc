@@ -153,7 +153,7 @@ TEST(MultiplyTileTest, EveryTileGathersWhatWindowsRead) {
   constexpr int32_t kWidth = 11;
   Operands operands;
   MultiplyArgs args = PlainArgs(operands, 20, 5 * 12, 3 * 6, 1);
-  operands.b = Numbers(3 * kHeight * kWidth, 5);
+  operands.b = Numbers(size_t{3} * kHeight * kWidth, 5);
   args.b = operands.b.data();
   for (int32_t channel = 0; channel < 3; ++channel) {
     for (int16_t row = 0; row < 3; ++row) {
