@@ -122,6 +122,8 @@ class CudaOpenModel final : public Model {
   absl::StatusOr<std::unique_ptr<Workspace>> NewWorkspace(Stream& stream) const {
     auto out = std::make_unique<Workspace>();
     ASSIGN_OR_RETURN(out->arena, stream.Allocate(plan_.arena_bytes));
+    // It may have been another tenant's. Every kernel writes all that is read after it; should one not, zeros show.
+    RETURN_IF_ERROR(device_.Check(cudaMemsetAsync(out->arena.data(), 0, plan_.arena_bytes, stream.get()), kLaunching));
     const Addresses at(plan_.buffers, out->arena.data(), constants_.data());
     uint64_t operations = 0;
     for (const open_segment::OpenStep& step : plan_.steps) {
