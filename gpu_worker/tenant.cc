@@ -297,9 +297,10 @@ absl::Status Tenant::Execute(uint64_t id, pb::Execute execute, SteadyTime receiv
     return absl::ResourceExhaustedError("over the quota of " + std::to_string(quotas_.execution_bytes) +
                                         " bytes of inputs in flight a tenant (quotas.execution_bytes)");
   }
+  // Under the quotas that it was taken under, whatever these are when its turn comes.
   RETURN_IF_ERROR(environment_.queue.Submit(
-      id_, [self = shared_from_this(), id, model = entry->second.model, received,
-            message = std::move(execute)]() mutable { self->Run(id, *model, std::move(message), received); }));
+      id_, [self = shared_from_this(), id, model = entry->second.model, received, quotas = quotas_,
+            message = std::move(execute)]() mutable { self->Run(id, *model, std::move(message), received, quotas); }));
   executions_[id] = {bytes, batch};
   execution_bytes_ += bytes;
   num_executed_ += batch;
@@ -316,14 +317,13 @@ absl::Status Tenant::CheckWanted(SteadyTime deadline) const {
   return absl::OkStatus();
 }
 
-void Tenant::Run(uint64_t id, Executable& model, pb::Execute execute, SteadyTime received) {
+void Tenant::Run(uint64_t id, Executable& model, pb::Execute execute, SteadyTime received, const TenantQuotas& quotas) {
   const SteadyTime started = environment_.clock.SteadyNow();
   const SteadyTime deadline = DeadlineOf(execute.timeout_micros(), received);
   const std::string traceparent = telemetry::ParseTraceParent(execute.traceparent()).value_or("");
   AcceleratorMetrics::Execution record;
   record.queued = started - received;
   record.received_bytes = execute.ByteSizeLong();
-  const TenantQuotas quotas = this->quotas();
   pb::AttachResponse answer;
   answer.set_id(id);
   absl::Status status = absl::DeadlineExceededError("the request's timeout passed in the queue");
@@ -369,11 +369,6 @@ void Tenant::AddTo(AcceleratorState& state) const {
 void Tenant::SetQuotas(const TenantQuotas& quotas) {
   const absl::MutexLock lock(&mu_);
   quotas_ = quotas;
-}
-
-TenantQuotas Tenant::quotas() const {
-  const absl::MutexLock lock(&mu_);
-  return quotas_;
 }
 
 void Tenant::Drain() {

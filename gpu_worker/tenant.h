@@ -133,9 +133,9 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
 
   // Run on the queue's threads.
   void Load(uint64_t id, Upload upload);
-  void Run(uint64_t id, Executable& model, internal::v1::Execute execute, SteadyTime received);
+  void Run(uint64_t id, Executable& model, internal::v1::Execute execute, SteadyTime received,
+           const TenantQuotas& quotas);
   void Report(const std::string& traceparent, const AcceleratorMetrics::Execution& execution) const;
-  TenantQuotas quotas() const;
   // Whether an execution may go on.
   absl::Status CheckWanted(SteadyTime deadline) const;
 

@@ -133,6 +133,26 @@ TEST_F(TenantTest, AQuotaThatIsRaisedHoldsForWhoIsAttached) {
   EXPECT_EQ(table.quotas().model_bytes, 200U);
 }
 
+// Both threads of the queue are busy: the third waits for its turn.
+TEST_F(TenantTest, WhatWasTakenIsRunUnderTheQuotasOfThen) {
+  TenantQuotas quotas = SmallQuotas();
+  quotas.num_executions = 3;
+  Answers answers;
+  const auto tenant = Attach(answers, quotas);
+  Upload(*tenant, 1, "add 1");
+  ExpectUploaded(answers, 1);
+  backend_.run_gate.Close();
+  for (uint64_t id = 2; id <= 4; ++id) {
+    ASSERT_TRUE(tenant->Handle(Execute(id, "add 1")).ok());
+  }
+  tenant->SetQuotas({.num_executions = 1, .execution_bytes = 1, .message_bytes = 1});
+  backend_.run_gate.Open();
+  for (int i = 0; i < 3; ++i) {
+    const internal::v1::AttachResponse answer = answers.Next();
+    EXPECT_TRUE(answer.has_execute_reply()) << answer.DebugString();
+  }
+}
+
 // Below what is used, the rest of a quota is nothing; as a difference it would be nearly 2^64.
 TEST_F(TenantTest, AQuotaLoweredBelowWhatIsUsedTakesNothingAwayAndGivesNoMore) {
   Answers answers;
