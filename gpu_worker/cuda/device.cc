@@ -253,7 +253,8 @@ absl::Status Device::Check(cudaError_t error, const char* doing) {
   if (error == cudaErrorMemoryAllocation) {
     return absl::ResourceExhaustedError("the CUDA device's memory does not suffice, " + what);
   }
-  // An error that stays with the process is reported by whatever is called next.
+  // An error that stays with the process is reported by whatever is called next; that of a launch which was refused
+  // (too many resources, no code for this device) is not.
   if (cudaFree(nullptr) == cudaSuccess) {
     return absl::InternalError("CUDA refused a call, " + what);
   }

@@ -132,7 +132,8 @@ class Device {
   using LentStream = std::unique_ptr<Stream, Return>;
   absl::StatusOr<LentStream> Lend();
 
-  // OK, or what `error` means; `doing` completes "while". The error of a launch is cudaGetLastError().
+  // OK, or what `error` means; `doing` completes "while". The error of a launch is cudaGetLastError(). Not while this
+  // thread records a graph, where the call that asks whether the device goes on is refused.
   absl::Status Check(cudaError_t error, const char* doing);
 
  private:

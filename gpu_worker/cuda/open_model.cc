@@ -32,6 +32,7 @@ constexpr absl::Duration kBetweenQuestions = absl::Milliseconds(2);
 // What launches a leg's kernels at once.
 struct DestroyGraph {
   void operator()(cudaGraphExec_t graph) const { static_cast<void>(cudaGraphExecDestroy(graph)); }
+  void operator()(cudaGraph_t graph) const { static_cast<void>(cudaGraphDestroy(graph)); }
 };
 using LegGraph = std::unique_ptr<CUgraphExec_st, DestroyGraph>;
 
@@ -210,7 +211,7 @@ class CudaOpenModel final : public Model {
     for (size_t leg = 0; leg < lanes.front().workspace->legs.size(); ++leg) {
       for (const Lane& lane : lanes) {
         RETURN_IF_ERROR(lane.stream->Pace(stop));
-        RETURN_IF_ERROR(LaunchLeg(lane, leg));
+        RETURN_IF_ERROR(device_.Check(LaunchLeg(lane, leg), kLaunching));
       }
     }
     for (const Lane& lane : lanes) {
@@ -225,16 +226,16 @@ class CudaOpenModel final : public Model {
     return absl::OkStatus();
   }
 
-  absl::Status LaunchLeg(const Lane& lane, size_t leg) {
+  static cudaError_t LaunchLeg(const Lane& lane, size_t leg) {
     const Workspace& workspace = *lane.workspace;
     if (!workspace.graphs.empty()) {
-      return device_.Check(cudaGraphLaunch(workspace.graphs[leg].get(), lane.stream->get()), kLaunching);
+      return cudaGraphLaunch(workspace.graphs[leg].get(), lane.stream->get());
     }
     const size_t begin = leg == 0 ? 0 : workspace.legs[leg - 1];
     for (size_t i = begin; i < workspace.legs[leg]; ++i) {
       open_segment::Launch(workspace.kernels[i], lane.stream->get());
     }
-    return device_.Check(cudaGetLastError(), kLaunching);
+    return cudaGetLastError();
   }
 
   // Makes graphs of a workspace that has run once.
@@ -243,15 +244,14 @@ class CudaOpenModel final : public Model {
     std::vector<LegGraph> graphs;
     for (size_t leg = 0; leg < lane.workspace->legs.size(); ++leg) {
       RETURN_IF_ERROR(device_.Check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), kCapturing));
-      const absl::Status launched = LaunchLeg(lane, leg);
-      cudaGraph_t graph = nullptr;
-      const absl::Status ended = device_.Check(cudaStreamEndCapture(stream, &graph), kCapturing);
-      RETURN_IF_ERROR(launched);
-      RETURN_IF_ERROR(ended);
+      const cudaError_t launched = LaunchLeg(lane, leg);
+      cudaGraph_t recorded = nullptr;
+      const cudaError_t ended = cudaStreamEndCapture(stream, &recorded);  // before errors are looked into
+      const std::unique_ptr<CUgraph_st, DestroyGraph> graph(recorded);
+      RETURN_IF_ERROR(device_.Check(launched, kLaunching));
+      RETURN_IF_ERROR(device_.Check(ended, kCapturing));
       cudaGraphExec_t executable = nullptr;
-      const absl::Status made = device_.Check(cudaGraphInstantiateWithFlags(&executable, graph, 0), kCapturing);
-      static_cast<void>(cudaGraphDestroy(graph));
-      RETURN_IF_ERROR(made);
+      RETURN_IF_ERROR(device_.Check(cudaGraphInstantiateWithFlags(&executable, graph.get(), 0), kCapturing));
       graphs.emplace_back(executable);
     }
     lane.workspace->graphs = std::move(graphs);

@@ -96,6 +96,19 @@ TEST_F(DeviceTest, ACallThatWasRefusedIsAnInternalErrorAndTheDeviceGoesOn) {
   EXPECT_TRUE(device().Lend().ok());
 }
 
+TEST_F(DeviceTest, ALaunchThatWasRefusedIsAnInternalErrorAndTheDeviceGoesOn) {
+  const auto stream = device().Lend();
+  ASSERT_TRUE(stream.ok()) << stream.status();
+  const absl::Status status = device().Check(testing::LaunchRefusedKernel((*stream)->get()), "launching");
+  EXPECT_TRUE(absl::IsInternal(status)) << status;
+  for (const cudaError_t error : {cudaErrorLaunchOutOfResources, cudaErrorNoKernelImageForDevice,
+                                  cudaErrorInvalidConfiguration, cudaErrorInvalidDeviceFunction}) {
+    EXPECT_TRUE(absl::IsInternal(device().Check(error, "launching"))) << cudaGetErrorName(error);
+  }
+  EXPECT_TRUE((*stream)->Synchronize().ok());
+  EXPECT_TRUE(device().Lend().ok());
+}
+
 TEST_F(DeviceTest, PaceAsksEachTimeAndKeepsWhatItIsTold) {
   const auto stream = device().Lend();
   ASSERT_TRUE(stream.ok()) << stream.status();

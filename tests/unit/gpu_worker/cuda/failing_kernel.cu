@@ -13,4 +13,9 @@ cudaError_t LaunchFailingKernel(cudaStream_t stream) {
   return cudaGetLastError();
 }
 
+cudaError_t LaunchRefusedKernel(cudaStream_t stream) {
+  FailingKernel<<<1, 1, size_t{1} << 24, stream>>>(nullptr);
+  return cudaGetLastError();
+}
+
 }  // namespace shoji::accelerator::testing
