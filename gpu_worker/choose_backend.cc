@@ -35,6 +35,10 @@ absl::StatusOr<std::unique_ptr<Backend>> MakeCudaBackend(const Config& config, t
                log.Info("open_segment_on_cpu", {{"cause", std::string(why.message())}, {"held_back", *held_back}});
              }
            },
+       .on_open_segments_on_cpu =
+           [&log](const absl::Status& why) {
+             log.Warning("open_segments_on_cpu", {{"cause", std::string(why.message())}});
+           },
        .on_lost =
            [&log, on_lost = std::move(on_lost)](const absl::Status& why) {
              log.Error("device_lost", {{"cause", std::string(why.message())}});

@@ -274,12 +274,12 @@ class CudaOpenModel final : public Model {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Model>> CreateCudaOpenModel(Device& device, const graph::Graph& graph,
-                                                           const CudaBackendOptions& options) {
+                                                           const CudaBackendOptions& options, int num_multiprocessors) {
   const auto memory = static_cast<size_t>(options.cpu.max_model_memory);
   open_segment::OpenPlanOptions plan_options;
   plan_options.max_arena_bytes = memory;
   plan_options.max_constant_bytes = memory;
-  plan_options.num_multiprocessors = device.num_multiprocessors();
+  plan_options.num_multiprocessors = num_multiprocessors > 0 ? num_multiprocessors : device.num_multiprocessors();
   ASSIGN_OR_RETURN(OpenPlan plan, open_segment::PlanOpenModel(graph, plan_options));
   return CudaOpenModel::Create(device, std::move(plan));
 }

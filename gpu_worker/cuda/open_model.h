@@ -15,7 +15,9 @@ namespace shoji::accelerator {
 
 // Makes the model of an open segment on `device`, which outlives it. `graph` is within the bounds of `options` on
 // values and work; what it takes of the device's memory is bounded here. UNIMPLEMENTED says why the CPU has to run it.
+// Products are cut for a device of `num_multiprocessors`; 0: as many as this one has.
 absl::StatusOr<std::unique_ptr<Model>> CreateCudaOpenModel(Device& device, const graph::Graph& graph,
-                                                           const CudaBackendOptions& options);
+                                                           const CudaBackendOptions& options,
+                                                           int num_multiprocessors = 0);
 
 }  // namespace shoji::accelerator

@@ -36,6 +36,16 @@ TEST(CudaBackendTest, RunsLinearLayersOrSaysWhatIsMissing) {
   EXPECT_EQ(words, testing::ReferenceWords(*layer, limbs));
 }
 
+TEST(CudaBackendTest, RunsOpenSegmentsOnItsDevice) {
+  absl::Status why;
+  const auto backend = CreateCudaBackend({.on_open_segments_on_cpu = [&why](const absl::Status& told) { why = told; }});
+  if (!backend.ok()) {
+    GTEST_SKIP() << "no CUDA device: " << backend.status().message();
+  }
+  EXPECT_TRUE(why.ok()) << why;
+  EXPECT_THAT((*backend)->name(), ::testing::Not(HasSubstr("on the CPU")));
+}
+
 TEST(CudaBackendTest, RefusesADeviceThatIsNotThere) { EXPECT_FALSE(CreateCudaBackend({.device = 1000}).ok()); }
 
 }  // namespace
