@@ -4,8 +4,9 @@
 // Coalescing, as network cards moderate their interrupts (`rx-usecs` of ethtool): a thread with much to do that finds
 // its queue empty waits a moment, and handles what has come then in one go. A wake-up costs more than the handling of a
 // small message (a switch of processes, cold caches, a signal to an idle processor), and what is handled together is
-// mostly also sent and read together by the next process. On two processors that answer 9,000 requests a second it
-// takes away a third of what they are busy, and with that the tail of latency; docs/architecture.md has the figures.
+// mostly also sent and read together by the next process. On two processors that answer 5,000 to 7,000 requests a
+// second it takes away a quarter of what they are busy; near saturation also of the tail of latency. bench/README.md
+// has figures.
 #pragma once
 
 #include <chrono>
@@ -19,7 +20,8 @@ namespace shoji::rpc {
 struct Coalescing {
   static constexpr std::chrono::milliseconds kMostWait{10};
 
-  std::chrono::nanoseconds wait = std::chrono::microseconds(300);  // at most so much is added to an event; 0: none
+  std::chrono::nanoseconds wait =
+      std::chrono::microseconds(300);  // about so much is added to an event at most; 0: none
   // A thread coalesces when it is busy, so much of one processor, and has many calls a second: one caller who sends
   // when he has his answer is served at once. It stops when either falls, by more than coalescing itself makes it fall.
   double from_busy = 0.35;
