@@ -6,29 +6,41 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 
 namespace shoji::enclave {
 
-// Whether what is done again and again is short, judged by what it has taken of a processor lately: nearly all of it
-// less than `limit`. A few may take longer. Thread-safe.
+// Whether what is done again and again is short, judged by the mean of what it took of a processor, in which the last
+// few count most. Short is what takes less than `limit`, until it takes twice that: near the limit neither is better
+// than changing from one to the other. Thread-safe.
+//
+// A guest counts the time in which its host let it stand as time that the thread took. So no single one counts as more
+// than some limits: one that stood for milliseconds says nothing about the others.
 class ServiceTime {
  public:
-  explicit ServiceTime(std::chrono::nanoseconds limit) : limit_(limit) {}
+  explicit ServiceTime(std::chrono::nanoseconds limit) : limit_(limit.count()), mean_(2 * limit.count()) {}
 
   void Record(std::chrono::nanoseconds took) {
-    // Two threads at once may lose one of their counts, which does not matter.
-    const int doubts = doubts_.load(std::memory_order_relaxed);
-    doubts_.store(took < limit_ ? std::max(doubts - 1, 0) : std::min(doubts + kLong, kMax), std::memory_order_relaxed);
+    // Two threads at once may lose what one of them adds, which does not matter.
+    const int64_t before = mean_.load(std::memory_order_relaxed);
+    const int64_t mean = before + (std::min<int64_t>(took.count(), kMost * limit_) - before) / kLastFew;
+    mean_.store(mean, std::memory_order_relaxed);
+    if (mean < limit_) {
+      is_short_.store(true, std::memory_order_relaxed);
+    } else if (mean > 2 * limit_) {
+      is_short_.store(false, std::memory_order_relaxed);
+    }
   }
   // False until enough is known.
-  bool IsShort() const { return doubts_.load(std::memory_order_relaxed) == 0; }
+  bool IsShort() const { return is_short_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr int kLong = 16;  // so many short ones outweigh a long one
-  static constexpr int kMax = 256;
+  static constexpr int64_t kLastFew = 32;
+  static constexpr int64_t kMost = 8;
 
-  const std::chrono::nanoseconds limit_;
-  std::atomic<int> doubts_ = kLong;
+  const int64_t limit_;  // nanoseconds
+  std::atomic<int64_t> mean_;
+  std::atomic<bool> is_short_ = false;
 };
 
 }  // namespace shoji::enclave

@@ -31,8 +31,8 @@ namespace {
 using std::chrono::seconds;
 
 constexpr char kModel[] = "m";
-// So many short requests make a model known as short (ServiceTime).
-constexpr int kUntilKnown = 16;
+// So many requests that take nothing make a model known as short (ServiceTime): 2 limits * (31/32)^22 < 1 limit.
+constexpr int kUntilKnown = 22;
 
 // Time as it is, but that no request takes any of a processor.
 class NoWorkClock final : public Clock {
