@@ -106,24 +106,28 @@ TEST_F(EnclavePhasesTest, OpeningAndComputingHaveTheirTimes) {
   EXPECT_EQ(phases[Phase::kOffloadWait].count(), 0);
 }
 
-TEST_F(EnclavePhasesTest, AModelIsShortWhenNearlyAllItsRequestsHaveBeen) {
+TEST_F(EnclavePhasesTest, AModelIsShortByWhatItsRequestsTakeOfAProcessor) {
   const auto client = Connect();
+  const auto ask = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      Ask(*client);
+    }
+  };
   EXPECT_FALSE(IsShort(kModel));                // nobody knows yet
   clock_.RunFor(std::chrono::microseconds(1));  // and waits for a processor, which is not its fault
-  for (int i = 0; i < 15; ++i) {
-    Ask(*client);
-  }
+  ask(15);
   EXPECT_FALSE(IsShort(kModel));
-  Ask(*client);
+  ask(25);
   EXPECT_TRUE(IsShort(kModel));
   clock_.RunFor(milliseconds(1));
-  Ask(*client);
+  ask(1);
+  EXPECT_TRUE(IsShort(kModel)) << "the machine may have paused";
+  ask(20);
   EXPECT_FALSE(IsShort(kModel));
   clock_.RunFor(std::chrono::microseconds(1));
-  for (int i = 0; i < 16; ++i) {
-    EXPECT_FALSE(IsShort(kModel));
-    Ask(*client);
-  }
+  ask(20);
+  EXPECT_FALSE(IsShort(kModel));
+  ask(180);
   EXPECT_TRUE(IsShort(kModel));
   EXPECT_FALSE(IsShort("another"));
   // Decrypting takes its time too.
