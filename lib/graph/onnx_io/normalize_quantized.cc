@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "lib/base/status_macros.h"
@@ -69,6 +70,15 @@ absl::StatusOr<Parameters> ParametersOf(const NodeScope& node, size_t scale, siz
   return out;
 }
 
+// A zero point is of the type of the values.
+absl::Status CheckZeroPoint(const NodeScope& node, const Parameters& parameters, DataType values) {
+  if (parameters.zero_point == nullptr || parameters.zero_point->type() == values) {
+    return absl::OkStatus();
+  }
+  return node.Invalid("its values are " + std::string(NameOf(values)) + ", and their zero point is " +
+                      std::string(NameOf(parameters.zero_point->type())));
+}
+
 // Which of `count` parameters element `i` of a tensor goes by.
 struct ParameterIndex {
   size_t inner = 1;
@@ -99,6 +109,7 @@ absl::StatusOr<Tensor> Dequantized(const NodeScope& node, const Tensor& tensor, 
   if (tensor.type() == DataType::kFloat32 || tensor.type() == DataType::kInt64) {
     return node.Unimplemented("only 8-bit values and 32-bit constants are supported");
   }
+  RETURN_IF_ERROR(CheckZeroPoint(node, parameters, tensor.type()));
   RETURN_IF_ERROR(node.CheckFoldable(tensor.shape(), DataType::kFloat32));
   ASSIGN_OR_RETURN(const ParameterIndex index, IndexAlong(node, tensor.shape(), axis, parameters));
   Tensor out(DataType::kFloat32, tensor.shape());
@@ -230,6 +241,7 @@ absl::Status NormalizeDequantizeLinear(NodeScope& node) {
   if (x.quantized == nullptr) {
     return node.Unimplemented("reads " + Quoted(x.name) + ", which is not quantized");
   }
+  RETURN_IF_ERROR(CheckZeroPoint(node, parameters, x.quantized->step.low < 0 ? DataType::kInt8 : DataType::kUint8));
   ASSIGN_OR_RETURN(const FakeQuantizeAttributes step, StepOf(node, parameters));
   if (step == x.quantized->step) {
     return node.EmitReals(x);

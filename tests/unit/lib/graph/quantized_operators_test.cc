@@ -163,5 +163,19 @@ TEST(QuantizedOperatorsTest, WhatCannotBeReadIsRefusedByName) {
   EXPECT_EQ(Import(weights).status().message(), "node `d` (DequantizeLinear): 3 scales do not fit axis 0 of shape [2]");
 }
 
+TEST(QuantizedOperatorsTest, AZeroPointOfAnotherTypeThanTheValuesIsRefused) {
+  OnnxBuilder activation(13);
+  AddParameters(activation).Integers("other", TensorProto::INT8, {}, {100}).Input("x", {1, 2});
+  activation.Node("QuantizeLinear", {"x", "scale", "zero"}, {"q"});
+  activation.Node("DequantizeLinear", {"q", "scale", "other"}, {"y"}).Output("y");
+  EXPECT_EQ(Import(activation).status().message(),
+            "node `y` (DequantizeLinear): its values are uint8, and their zero point is int8");
+  OnnxBuilder weights(13);
+  AddParameters(weights).Input("x", {1, 2}).Integers("w", TensorProto::INT8, {2}, {1, 2});
+  weights.Node("DequantizeLinear", {"w", "scale", "zero"}, {"d"}).Node("Mul", {"x", "d"}, {"y"}).Output("y");
+  EXPECT_EQ(Import(weights).status().message(),
+            "node `d` (DequantizeLinear): its values are int8, and their zero point is uint8");
+}
+
 }  // namespace
 }  // namespace shoji::graph
