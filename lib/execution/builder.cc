@@ -4,7 +4,10 @@
 #include "lib/execution/builder.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "lib/base/check.h"
 #include "lib/base/status_macros.h"
@@ -16,6 +19,25 @@
 #include "lib/kernels/onednn/movement.h"
 
 namespace shoji::execution {
+namespace {
+
+// Where most memory is in use at a time: "node conv_1, 1048576 bytes".
+std::string FullestStep(const CompiledGraph& compiled, const std::vector<Lifetime>& lifetimes) {
+  std::vector<size_t> in_use(compiled.steps.size());
+  for (const Lifetime& lifetime : lifetimes) {
+    for (size_t step = lifetime.first; step <= lifetime.last && step < in_use.size(); ++step) {
+      in_use[step] += std::min(lifetime.size_bytes, SIZE_MAX - in_use[step]);
+    }
+  }
+  const auto fullest = std::max_element(in_use.begin(), in_use.end());
+  if (fullest == in_use.end()) {
+    return "no node";
+  }
+  const Step& step = compiled.steps[static_cast<size_t>(fullest - in_use.begin())];
+  return "node " + step.name + ", " + std::to_string(*fullest) + " bytes";
+}
+
+}  // namespace
 
 using graph::ValueId;
 using kernels::onednn::Layout;
@@ -350,11 +372,15 @@ absl::StatusOr<std::shared_ptr<const CompiledGraph>> Builder::Finish() {
   if (scratch > options_.max_workspace_bytes) {
     return absl::ResourceExhaustedError("a kernel needs " + std::to_string(scratch) + " bytes of scratch memory");
   }
-  ASSIGN_OR_RETURN(const MemoryPlan plan, PlanMemory(lifetimes, options_.max_workspace_bytes - scratch));
-  for (size_t i = 0; i < arena.size(); ++i) {
-    arena[i]->offset = plan.offsets[i];
+  const absl::StatusOr<MemoryPlan> plan = PlanMemory(lifetimes, options_.max_workspace_bytes - scratch);
+  if (!plan.ok()) {
+    return absl::Status(plan.status().code(), std::string(plan.status().message()) + "; most are in use at " +
+                                                  FullestStep(*compiled_, lifetimes));
   }
-  compiled_->arena_bytes = plan.size_bytes;
+  for (size_t i = 0; i < arena.size(); ++i) {
+    arena[i]->offset = plan->offsets[i];
+  }
+  compiled_->arena_bytes = plan->size_bytes;
   return std::shared_ptr<const CompiledGraph>(std::move(compiled_));
 }
 

@@ -439,6 +439,22 @@ TEST(ProgramTest, CompileRefusesGraphsOverTheWorkspaceLimit) {
   }
 }
 
+TEST(ProgramTest, CompileSaysWhereTheWorkspaceWouldBeFullest) {
+  GraphBuilder b;
+  const ValueId x = b.Input(Shape({1, 1, 32, 32}));
+  const ValueId first = b.Node(Op::kSigmoid, {x}, Shape({1, 1, 32, 32}));
+  const ValueId second = b.Node(Op::kTanh, {first}, Shape({1, 1, 32, 32}));
+  b.Output(b.Node(Op::kAdd, {first, second}, Shape({1, 1, 32, 32})));
+  CompileOptions options;
+  options.backend = Backend::kReference;
+  options.max_workspace_bytes = 8191;
+  EXPECT_EQ(Program::Compile(b.graph(), options).status().message(),
+            "the graph's intermediate values need more than the allowed 8191 bytes; most are in use at node n1, "
+            "8192 bytes");
+  options.max_workspace_bytes = 8192;
+  EXPECT_TRUE(Program::Compile(b.graph(), options).ok());
+}
+
 TEST(ProgramTest, CompileRefusesAnIntermediateValueOfTerabytesWithoutAllocatingIt) {
   for (const Backend backend : {Backend::kOneDnn, Backend::kReference}) {
     GraphBuilder b;
