@@ -4,9 +4,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "client/attempts.h"
 #include "client/commands/commands.h"
 #include "client/commands/verify_report.h"
 #include "client/evidence_file.h"
+#include "client/printable.h"
+#include "client/retry.h"
 #include "lib/base/file.h"
 #include "lib/base/private_file.h"
 #include "lib/base/status_macros.h"
@@ -25,6 +30,7 @@ struct Setup {
   AppraisalPolicy policy;
   Expectations expectations;
   std::chrono::milliseconds timeout = {};
+  std::optional<std::chrono::milliseconds> wait;
   std::optional<SystemTime> time;  // unset: now
 };
 
@@ -61,6 +67,7 @@ absl::StatusOr<Setup> ReadSetup(const Arguments& arguments) {
   ASSIGN_OR_RETURN(out.policy, MakeAppraisalPolicy(arguments));
   ASSIGN_OR_RETURN(out.expectations, MakeExpectations(arguments));
   ASSIGN_OR_RETURN(out.timeout, ParseDuration(arguments.deadline));
+  ASSIGN_OR_RETURN(out.wait, ParseWait(arguments));
   if (!arguments.verification_time.empty()) {
     ASSIGN_OR_RETURN(out.time, ParseTime(arguments.verification_time));
     out.policy.network = Network::kNone;  // services know only what holds now
@@ -138,11 +145,22 @@ void AppraiseModels(const Arguments& arguments, const Appraiser& appraiser, cons
 }
 
 absl::StatusOr<VerifyReport> AppraiseServer(const Arguments& arguments, const Setup& setup, Transport& transport,
-                                            const Appraiser& appraiser, const Clock& clock) {
-  const SteadyTime deadline = clock.SteadyNow() + setup.timeout;
+                                            const Appraiser& appraiser, const Clock& clock, std::ostream& err) {
   SavedEvidence saved;
-  saved.nonce = crypto::RandomArray<sizeof(attest::Nonce)>();
-  ASSIGN_OR_RETURN(saved.reply, FetchEvidence(transport, saved.nonce, arguments.model, deadline));
+  const WaitFunction wait = [](std::chrono::milliseconds time) { absl::SleepFor(absl::FromChrono(time)); };
+  const WarnFunction warn = [&err](const std::string& warning) { err << Printable(warning) << "\n"; };
+  RETURN_IF_ERROR(Attempts(transport, clock, wait, warn)
+                      .Repeat(
+                          [&](SteadyTime until) -> absl::Status {
+                            saved.nonce = crypto::RandomArray<sizeof(attest::Nonce)>();
+                            ASSIGN_OR_RETURN(saved.reply,
+                                             FetchEvidence(transport, saved.nonce, arguments.model, until));
+                            return absl::OkStatus();
+                          },
+                          {.deadline = clock.SteadyNow() + std::max(setup.timeout, setup.wait.value_or(setup.timeout)),
+                           .each = setup.timeout,
+                           .patience = setup.wait.value_or(std::min(kFirstPatience, setup.timeout))}));
+  const SteadyTime deadline = clock.SteadyNow() + setup.timeout;
   saved.saved_at = clock.SystemNow();
   if (!arguments.save_evidence_file.empty()) {
     RETURN_IF_ERROR(WritePrivateFileAtomically(arguments.save_evidence_file, AsBytes(EncodeSavedEvidence(saved))));
@@ -224,7 +242,7 @@ int RunVerify(const Arguments& arguments, std::ostream& out, std::ostream& err) 
     if (!transport.ok()) {
       return Fail(transport.status(), err, kExitUsage);
     }
-    report = AppraiseServer(arguments, *setup, **transport, **appraiser, clock);
+    report = AppraiseServer(arguments, *setup, **transport, **appraiser, clock, err);
   } else if (!arguments.evidence_file.empty()) {
     report = AppraiseSaved(arguments, *setup, **appraiser, clock);
   } else {

@@ -5,6 +5,8 @@
 // names the step that failed and sends nothing.
 #include <sys/stat.h>
 
+#include <chrono>
+#include <future>
 #include <nlohmann/json.hpp>
 
 #include <gmock/gmock.h>
@@ -219,6 +221,20 @@ TEST_F(AttestationTest, SavedEvidenceIsReplayedWithoutTheServer) {
   EXPECT_EQ(later.exit_code, 7);
   EXPECT_THAT(later.out, AllOf(HasSubstr("time      2100-01-01T00:00:00Z, as given"), HasSubstr("FAIL  expiry")));
   EXPECT_EQ(Shoji({"verify", "--evidence", saved}, {}).exit_code, 3);
+}
+
+TEST_F(AttestationTest, VerifyWaitsForAServerThatIsNotThereYet) {
+  front_end_ = nullptr;
+  cluster_->server().Kill();
+  auto verify = std::async(std::launch::async, [this] {
+    return Shoji({"verify", "--server", cluster_->address(), "--plaintext", "--wait", "60s"}, Simulated());
+  });
+  EXPECT_EQ(Shoji({"verify", "--server", cluster_->address(), "--plaintext", "--wait", "0s"}, Simulated()).exit_code,
+            9);
+  EXPECT_EQ(verify.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  cluster_->StartServer();
+  const CommandResult result = verify.get();
+  EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
 }
 
 }  // namespace
