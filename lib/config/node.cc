@@ -196,7 +196,8 @@ absl::StatusOr<std::chrono::nanoseconds> Node::Duration(std::chrono::nanoseconds
       return std::chrono::nanoseconds(*value);
     }
   }
-  std::string expected = "a duration such as 500ms, 10s, 2m or 1h";
+  const bool is_brief = max < std::chrono::milliseconds(500);
+  std::string expected = is_brief ? "a duration such as 0s, 300us or 5ms" : "a duration such as 500ms, 10s, 2m or 1h";
   if (min.count() > 0) {
     expected += ", at least " + WithUnit<int64_t>(min.count(), kDurationUnits);
   }
