@@ -106,6 +106,9 @@ absl::StatusOr<Json> Load(const Cluster& cluster, const std::vector<std::string>
   if (result.exit_code != 0 || json.is_discarded()) {
     return absl::InternalError("shoji load failed: " + result.err);
   }
+  if (json.at("levels").at(0).at("answered") == 0) {
+    return absl::InternalError("shoji load got no answer: " + json.at("levels").at(0).at("errors").dump());
+  }
   return json.at("levels").at(0);
 }
 
@@ -364,7 +367,7 @@ absl::Status MeasureOverload(const Flags& flags, std::vector<Figure>& figures) {
   const double normal = 2 * before.at("latency").at("p99").get<double>();
   double recovered = 0;
   for (const Json& slice : after.at("slices")) {
-    if (slice.at("p99").get<double>() > normal) {
+    if (slice.at("answered") != 0 && slice.at("p99").get<double>() > normal) {
       recovered = slice.at("begin").get<double>() + after.at("slice_seconds").get<double>();
     }
   }

@@ -78,6 +78,7 @@ void AddWait(CLI::App& command, Arguments& arguments) {
 
 void AddVerify(CLI::App& command, Arguments& arguments) {
   AddServer(command, arguments);
+  AddWait(command, arguments);
   AddAppraisal(command, arguments);
   command.add_flag("--explain", arguments.explain,
                    "say for every failed step what would make it pass, and print all that the evidence says");
@@ -107,7 +108,8 @@ void AddLoad(CLI::App& command, Arguments& arguments, LoadArguments& load) {
       ->capture_default_str();
   command.add_option("--seed", load.seed, "of poisson arrivals and generated pictures")->capture_default_str();
   command.add_option("--duration", load.duration, "of each level, after its warm-up")->capture_default_str();
-  command.add_option("--requests", load.requests, "end each level after so many instead")->check(CLI::PositiveNumber);
+  command.add_option("--requests", load.requests, "end each level after so many instead")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 53U));
   command.add_option("--warmup", load.warmup, "before each level, not counted")->capture_default_str();
   command.add_option("--connections", load.connections, "HTTP/2 connections, each with a session of its own")
       ->check(CLI::Range(1, 10'000))
@@ -126,7 +128,8 @@ void AddLoad(CLI::App& command, Arguments& arguments, LoadArguments& load) {
   command.add_option("--slo", load.slos, "an objective: p99=50ms, max=2s, errors=0.1%, rate=1000; may be repeated");
   command.footer(
       "Exit codes: 0 done, 1 error or nothing was answered, 2 wrong arguments, 3 refused by this client,\n"
-      "10 an objective was not kept");
+      "10 an objective was not kept. Stopped by a signal it reports what it has, and cannot say that objectives were "
+      "kept: 1");
 }
 
 constexpr char kExitCodes[] =
@@ -153,7 +156,7 @@ int Run(int argc, char** argv) {
       .add_option(
           "--enclaves", arguments.enclaves,
           "to how many enclaves that await the key it goes at most; each may answer all the queries of a release")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   for (CLI::App* const command : {&infer, &models, &release}) {
     AddServer(*command, arguments)->required();

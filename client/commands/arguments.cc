@@ -49,7 +49,8 @@ absl::StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text) {
   }
   constexpr int64_t kDay = 86'400'000;
   if (error != std::errc() || millis == 0 || number <= 0 || number > kDay / millis) {
-    return absl::InvalidArgumentError("'" + std::string(text) + "' is not a time such as 500ms, 10s, 2m or 1h");
+    return absl::InvalidArgumentError("'" + std::string(text) +
+                                      "' is not a time such as 500ms, 10s, 2m or 1h: a whole number, a day at most");
   }
   return std::chrono::milliseconds(number * millis);
 }

@@ -67,6 +67,17 @@ class StopsAtSignal {
   struct sigaction term_before_ = {};
 };
 
+// `status` with the option that it is about before it.
+absl::Status Of(std::string_view option, const absl::Status& status) {
+  return status.ok() ? status : absl::Status(status.code(), std::string(option) + ": " + std::string(status.message()));
+}
+
+absl::StatusOr<std::chrono::milliseconds> TimeOf(std::string_view option, const std::string& text) {
+  const absl::StatusOr<std::chrono::milliseconds> time = ParseDuration(text);
+  RETURN_IF_ERROR(Of(option, time.status()));
+  return time;
+}
+
 absl::StatusOr<load::Options> MakeLoadOptions(const LoadArguments& arguments) {
   load::Options options;
   if (!arguments.concurrency.empty() && !arguments.rate.empty()) {
@@ -74,19 +85,21 @@ absl::StatusOr<load::Options> MakeLoadOptions(const LoadArguments& arguments) {
   }
   options.mode = arguments.rate.empty() ? load::Mode::kConcurrency : load::Mode::kRate;
   const std::string levels = arguments.concurrency.empty() ? "1" : arguments.concurrency;
-  ASSIGN_OR_RETURN(options.levels,
-                   arguments.rate.empty() ? load::ParseSweep(levels, true) : load::ParseSweep(arguments.rate, false));
+  absl::StatusOr<std::vector<double>> sweep =
+      arguments.rate.empty() ? load::ParseSweep(levels, true) : load::ParseSweep(arguments.rate, false);
+  RETURN_IF_ERROR(Of(arguments.rate.empty() ? "--concurrency" : "--rate", sweep.status()));
+  options.levels = *std::move(sweep);
   if (arguments.arrival != "constant" && arguments.rate.empty()) {
     return absl::InvalidArgumentError("--arrival goes with --rate");
   }
   options.arrival = arguments.arrival == "poisson" ? load::Arrival::kPoisson : load::Arrival::kConstant;
   options.seed = arguments.seed;
-  ASSIGN_OR_RETURN(options.duration, ParseDuration(arguments.duration));
+  ASSIGN_OR_RETURN(options.duration, TimeOf("--duration", arguments.duration));
   options.warmup = std::chrono::nanoseconds(0);
   if (!IsNoTime(arguments.warmup)) {
-    ASSIGN_OR_RETURN(options.warmup, ParseDuration(arguments.warmup));
+    ASSIGN_OR_RETURN(options.warmup, TimeOf("--warmup", arguments.warmup));
   }
-  ASSIGN_OR_RETURN(options.timeout, ParseDuration(arguments.timeout));
+  ASSIGN_OR_RETURN(options.timeout, TimeOf("--timeout", arguments.timeout));
   options.requests = arguments.requests;
   options.connections = arguments.connections;
   options.max_in_flight = arguments.max_in_flight;
@@ -156,12 +169,13 @@ absl::Status WriteText(const std::string& path, const std::string& text) {
 // That what the run is for can be written at its end; and no file is asked for twice.
 absl::Status CheckFiles(const LoadArguments& arguments) {
   std::map<std::string, std::string> options;  // by the file that they name
+  std::error_code ignored;                     // then CheckCanWrite says what is wrong
   for (const auto& [option, file] : {std::pair("--raw", &arguments.raw_file), std::pair("--hgrm", &arguments.hgrm_file),
                                      std::pair("--report", &arguments.report_file)}) {
     if (file->empty()) {
       continue;
     }
-    const auto [other, is_new] = options.emplace(*file, option);
+    const auto [other, is_new] = options.emplace(std::filesystem::weakly_canonical(*file, ignored).string(), option);
     if (!is_new) {
       return absl::InvalidArgumentError(*file + ": " + other->second + " and " + option + " would write the same file");
     }
@@ -227,6 +241,8 @@ std::string Hgrm(const std::vector<Measurement>& measurements) {
   return out;
 }
 
+double SecondsOf(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+
 int Fail(const absl::Status& status, std::ostream& err, int code) {
   err << "shoji: " << Describe(status) << "\n";
   return code;
@@ -234,7 +250,7 @@ int Fail(const absl::Status& status, std::ostream& err, int code) {
 
 // Where it was said to, and what came of the objectives.
 int Report(const Arguments& arguments, const LoadArguments& load_arguments, const load::RunInfo& run,
-           const std::vector<Measurement>& measurements, std::ostream& out, std::ostream& err) {
+           const std::vector<Measurement>& measurements, bool stopped, std::ostream& out, std::ostream& err) {
   switch (arguments.output) {
     case OutputFormat::kJson:
       out << load::JsonReport(run, measurements);
@@ -254,7 +270,8 @@ int Report(const Arguments& arguments, const LoadArguments& load_arguments, cons
   if (const absl::Status written = WriteText(load_arguments.report_file, page); !written.ok()) {
     return Fail(written, err, kExitFailure);
   }
-  int code = kExitOk;
+  // An objective that holds in a part of the time says nothing of the whole.
+  int code = stopped && !run.options.slos.empty() ? kExitFailure : kExitOk;
   for (const Measurement& m : measurements) {
     for (const load::Slo& slo : run.options.slos) {
       if (!m.Keeps(slo)) {
@@ -265,6 +282,13 @@ int Report(const Arguments& arguments, const LoadArguments& load_arguments, cons
   }
   const bool any =
       std::any_of(measurements.begin(), measurements.end(), [](const Measurement& m) { return m.answered > 0; });
+  if (stopped) {
+    const size_t num_left = run.options.levels.size() - measurements.size();
+    err << "shoji: stopped by a signal after " << static_cast<int64_t>(SecondsOf(measurements.back().took)) << " s of "
+        << load::LevelText(measurements.back())
+        << (num_left > 0 ? ", with " + std::to_string(num_left) + " more levels to go" : "") << "\n";
+    return any ? code : kExitFailure;
+  }
   return any ? code : Fail(absl::UnavailableError("no request was answered"), err, kExitFailure);
 }
 
@@ -317,7 +341,7 @@ int RunLoad(const Arguments& arguments, const LoadArguments& load_arguments, std
     return Fail(absl::DataLossError("--raw " + load_arguments.raw_file + ": could not be written in full"), err,
                 kExitFailure);
   }
-  return Report(arguments, load_arguments, run, measurements, out, err);
+  return Report(arguments, load_arguments, run, measurements, generator.stopped(), out, err);
 }
 
 }  // namespace shoji::client

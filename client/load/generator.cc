@@ -192,7 +192,7 @@ void Generator::SendWaiting(size_t& num_dropped) {
       const SteadyTime now = clock_.SteadyNow();
       while (!waiting_.empty() && waiting_.front() + options_.timeout <= now) {
         if (waiting_.front() >= counted_from_) {
-          recorder_->Dropped(waiting_.front());
+          recorder_->Dropped(waiting_.front(), now);
         }
         waiting_.pop_front();
         ++num_dropped;
@@ -347,16 +347,19 @@ void Generator::Finish(const Sample& sample) {
   }
 }
 
-// Offers each request at its time. Sleeps in steps short enough to see a stop.
+// Offers each request at its time, however late it is: what should have been sent before the end is sent, or dropped
+// and counted. Sleeps in steps short enough to see a stop.
 void Generator::Pace(double rate) {
   prctl(PR_SET_TIMERSLACK, 1);
   Schedule schedule(options_.arrival, rate, options_.seed);
   const SteadyTime begin = counted_from_ - options_.warmup;
   while (true) {
     const SteadyTime intended = begin + schedule.Next();
-    for (SteadyTime now = clock_.SteadyNow(); now < intended && !stop_; now = clock_.SteadyNow()) {
-      std::this_thread::sleep_until(std::min(intended, now + kGlance));
+    const SteadyTime until = options_.requests == 0 ? std::min(intended, end_) : intended;
+    for (SteadyTime now = clock_.SteadyNow(); now < until && !stop_; now = clock_.SteadyNow()) {
+      std::this_thread::sleep_until(std::min(until, now + kGlance));
     }
+    paced_until_ = until;
     Offer(intended);
     const std::scoped_lock lock(mu_);
     if (!issuing_) {
@@ -379,7 +382,8 @@ void Generator::AwaitEnd() {
         return;
       }
       changed_.wait_for(lock, kGlance);
-      if (options_.requests == 0 && clock_.SteadyNow() >= end_) {
+      // At a rate it is Pace that ends: it may be late, and then has requests left whose time was before the end.
+      if (options_.mode == Mode::kConcurrency && options_.requests == 0 && clock_.SteadyNow() >= end_) {
         issuing_ = false;
       }
     }
@@ -402,6 +406,7 @@ absl::StatusOr<Measurement> Generator::Run(double level) {
     recorder_->Begin(counted_from_);
     end_ = counted_from_ + options_.duration;
     last_done_ = counted_from_;
+    paced_until_ = counted_from_;
     cap_ = by_rate ? options_.max_in_flight : static_cast<size_t>(level);
     num_counted_ = 0;
     issuing_ = true;
@@ -429,8 +434,8 @@ absl::StatusOr<Measurement> Generator::Run(double level) {
   threads.clear();
   const SteadyTime now = clock_.SteadyNow();
   SteadyTime end = last_done_;
-  if (by_rate && options_.requests == 0) {
-    end = std::max(end, std::min(end_, now));
+  if (by_rate) {
+    end = std::max(end, std::min(paced_until_, now));  // the time in which so many were to be sent
   }
   const auto total = static_cast<double>((end - (counted_from_ - options_.warmup)).count());
   const auto counted = static_cast<double>((end - counted_from_).count());

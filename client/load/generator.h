@@ -115,6 +115,7 @@ class Generator {
   SteadyTime counted_from_;
   SteadyTime end_;
   SteadyTime last_done_;
+  SteadyTime paced_until_;  // the next request's time, or the end; written by Pace, read when it has ended
   std::unique_ptr<Recorder> recorder_;
 };
 

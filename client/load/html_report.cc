@@ -77,10 +77,9 @@ std::string Levels(const std::vector<Measurement>& measurements) {
   std::vector<std::vector<std::string>> rows;
   for (const Measurement& m : measurements) {
     rows.push_back({LevelText(m), Short(m.achieved_rate()), std::to_string(m.answered), std::to_string(m.failed),
-                    std::to_string(m.late), std::to_string(m.dropped), TimeText(m.latency.Quantile(0.5)),
-                    TimeText(m.latency.Quantile(0.9)), TimeText(m.latency.Quantile(0.95)),
-                    TimeText(m.latency.Quantile(0.99)), TimeText(m.latency.Quantile(0.999)),
-                    TimeText(m.latency.max())});
+                    std::to_string(m.late), std::to_string(m.dropped), QuantileText(m.latency, 0.5),
+                    QuantileText(m.latency, 0.9), QuantileText(m.latency, 0.95), QuantileText(m.latency, 0.99),
+                    QuantileText(m.latency, 0.999), MaxText(m.latency)});
   }
   return "<h2>Latency of answers, from the intended sending time</h2>\n" +
          Table(
@@ -91,8 +90,8 @@ std::string Levels(const std::vector<Measurement>& measurements) {
 std::string Costs(const RunInfo& run, const std::vector<Measurement>& measurements) {
   std::vector<std::vector<std::string>> rows;
   const auto add = [&](const Measurement& m, const std::string& name, const Histogram& times) {
-    rows.push_back({LevelText(m), name, std::to_string(times.count()), TimeText(times.Quantile(0.5)),
-                    TimeText(times.Quantile(0.99)), TimeText(times.max())});
+    rows.push_back({LevelText(m), name, std::to_string(times.count()), QuantileText(times, 0.5),
+                    QuantileText(times, 0.99), MaxText(times)});
   };
   for (const Measurement& m : measurements) {
     add(m, "service time", m.service);

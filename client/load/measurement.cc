@@ -4,6 +4,8 @@
 #include "client/load/measurement.h"
 
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 #include <utility>
 
 #include "lib/base/reason.h"
@@ -45,6 +47,12 @@ bool Measurement::Keeps(const Slo& slo) const {
       return achieved_rate() >= slo.bound;
   }
   return false;
+}
+
+std::string LevelNumber(double level) {
+  char digits[64];
+  const std::to_chars_result end = std::to_chars(std::begin(digits), std::end(digits), level, std::chars_format::fixed);
+  return {std::begin(digits), end.ptr};
 }
 
 std::string ErrorKey(const absl::Status& status) {
@@ -116,18 +124,19 @@ void Recorder::Record(const Sample& sample) {
   }
   if (raw_ != nullptr) {
     const auto micros = [](std::chrono::nanoseconds time) { return time.count() / 1000; };
-    *raw_ << measured_.level << ',' << micros(sample.intended - begin_) << ',' << micros(sample.sent - begin_) << ','
-          << micros(sample.done - begin_) << ',' << micros(sample.handshake) << ','
-          << (sample.status.ok() ? "OK" : ErrorKey(sample.status)) << '\n';
+    *raw_ << LevelNumber(measured_.level) << ',' << micros(sample.intended - begin_) << ','
+          << micros(sample.sent - begin_) << ',' << micros(sample.done - begin_) << ',' << micros(sample.handshake)
+          << ',' << (sample.status.ok() ? "OK" : ErrorKey(sample.status)) << '\n';
   }
 }
 
-void Recorder::Dropped(SteadyTime intended) {
+void Recorder::Dropped(SteadyTime intended, SteadyTime now) {
   const absl::MutexLock lock(&mu_);
+  AdvanceTo(now);
   ++measured_.dropped;
   ++slice_.errors;
   if (raw_ != nullptr) {
-    *raw_ << measured_.level << ',' << (intended - begin_).count() / 1000 << ",,,,DROPPED\n";
+    *raw_ << LevelNumber(measured_.level) << ',' << (intended - begin_).count() / 1000 << ",,,,DROPPED\n";
   }
 }
 

@@ -75,6 +75,9 @@ struct Measurement {
 // "RESOURCE_EXHAUSTED (OVERLOADED)".
 std::string ErrorKey(const absl::Status& status);
 
+// All its digits: "1234567", "0.5".
+std::string LevelNumber(double level);
+
 // Records the samples of one level. Memory does not grow with their number. Thread-safe.
 class Recorder {
  public:
@@ -86,7 +89,8 @@ class Recorder {
   // What counts begins at `begin`; before any sample.
   void Begin(SteadyTime begin);
   void Record(const Sample& sample);
-  void Dropped(SteadyTime intended);
+  // `now`: when it was given up.
+  void Dropped(SteadyTime intended, SteadyTime now);
   void Attested(std::chrono::nanoseconds took);
   void Opened(std::chrono::nanoseconds took, bool again);
 

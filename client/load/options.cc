@@ -29,7 +29,7 @@ std::optional<double> Number(std::string_view text) {
 absl::Status WrongSweep(std::string_view text, bool whole) {
   return absl::InvalidArgumentError("'" + std::string(text) + "' is neither " +
                                     (whole ? "a positive whole number" : "a positive number") +
-                                    " nor a sweep first:last:step of such, first <= last");
+                                    ", ten million at most, nor a sweep first:last:step of such, first <= last");
 }
 
 // Seconds: "50ms", "1.5s", "200us".

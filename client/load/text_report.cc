@@ -30,17 +30,28 @@ double Millis(std::chrono::nanoseconds time) { return 1000 * Seconds(time); }
 
 std::string TimesLine(const std::string& name, const Histogram& times) {
   return Format("  %-34s %8llu  %10s %10s %10s %10s\n", name.c_str(), static_cast<unsigned long long>(times.count()),
-                TimeText(times.Quantile(0.5)).c_str(), TimeText(times.Quantile(0.9)).c_str(),
-                TimeText(times.Quantile(0.99)).c_str(), TimeText(times.max()).c_str());
+                QuantileText(times, 0.5).c_str(), QuantileText(times, 0.9).c_str(), QuantileText(times, 0.99).c_str(),
+                MaxText(times).c_str());
+}
+
+// Null where nothing was measured: 0 would be the best of all.
+Json SecondsJson(const Histogram& times, std::chrono::nanoseconds value) {
+  return times.count() == 0 ? Json(nullptr) : Json(Seconds(value));
 }
 
 Json TimesJson(const Histogram& times) {
-  Json out = {{"count", times.count()}, {"min", Seconds(times.min())}, {"mean", Seconds(times.Mean())}};
+  Json out = {
+      {"count", times.count()}, {"min", SecondsJson(times, times.min())}, {"mean", SecondsJson(times, times.Mean())}};
   for (const auto& [name, q] : kQuantiles) {
-    out[name] = Seconds(times.Quantile(q));
+    out[name] = SecondsJson(times, times.Quantile(q));
   }
-  out["max"] = Seconds(times.max());
+  out["max"] = SecondsJson(times, times.max());
   return out;
+}
+
+// A field of a table of comma-separated values, in milliseconds; empty where nothing was measured.
+std::string MillisField(const Histogram& times, std::chrono::nanoseconds value) {
+  return times.count() == 0 ? "," : Format(",%.4f", Millis(value));
 }
 
 // Of one processor.
@@ -63,9 +74,14 @@ std::string TimeText(std::chrono::nanoseconds time) {
   return seconds >= 0.001 ? Format("%.3g ms", seconds * 1e3) : Format("%.3g us", seconds * 1e6);
 }
 
+std::string QuantileText(const Histogram& times, double q) {
+  return times.count() == 0 ? "-" : TimeText(times.Quantile(q));
+}
+
+std::string MaxText(const Histogram& times) { return times.count() == 0 ? "-" : TimeText(times.max()); }
+
 std::string LevelText(const Measurement& measurement) {
-  return measurement.mode == Mode::kRate ? Format("%g/s", measurement.level)
-                                         : Format("%g in flight", measurement.level);
+  return LevelNumber(measurement.level) + (measurement.mode == Mode::kRate ? "/s" : " in flight");
 }
 
 std::vector<std::string> DoubtsAbout(const Measurement& measurement) {
@@ -81,7 +97,7 @@ std::vector<std::string> DoubtsAbout(const Measurement& measurement) {
   }
   if (measurement.mode == Mode::kRate && measurement.lag.Quantile(0.99) > kMaxLag) {
     doubts.push_back(level + ": requests went out late (p99 " + TimeText(measurement.lag.Quantile(0.99)) +
-                     "): the server, or --max-in-flight and --connections, did not keep up");
+                     "): the server, this machine, or --max-in-flight and --connections, did not keep up");
   }
   if (measurement.mode == Mode::kRate && measurement.achieved_rate() < 0.95 * measurement.level) {
     doubts.push_back(level + Format(": only %.1f answers a second were achieved", measurement.achieved_rate()));
@@ -97,9 +113,9 @@ std::string TextReport(const RunInfo& run, const std::vector<Measurement>& measu
                   static_cast<unsigned long long>(m.answered), static_cast<unsigned long long>(m.failed),
                   static_cast<unsigned long long>(m.late), static_cast<unsigned long long>(m.dropped));
     for (const auto& [name, q] : kQuantiles) {
-      out += Format(" %9s", TimeText(m.latency.Quantile(q)).c_str());
+      out += Format(" %9s", QuantileText(m.latency, q).c_str());
     }
-    out += Format(" %9s\n", TimeText(m.latency.max()).c_str());
+    out += Format(" %9s\n", MaxText(m.latency).c_str());
   }
   out += Format("\n  %-34s %8s  %10s %10s %10s %10s\n", "", "count", "p50", "p90", "p99", "max");
   for (const Measurement& m : measurements) {
@@ -162,12 +178,15 @@ std::string JsonReport(const RunInfo& run, const std::vector<Measurement>& measu
     level["generator"] = {{"cpu_share", CpuShare(m)}, {"cpu_us_per_request", CpuMicrosPerRequest(m)}};
     Json slices = Json::array();
     for (const Slice& slice : m.slices) {
+      const auto seconds = [&slice](std::chrono::nanoseconds value) {
+        return slice.answered == 0 ? Json(nullptr) : Json(Seconds(value));
+      };
       slices.push_back({{"begin", Seconds(slice.begin)},
                         {"answered", slice.answered},
                         {"errors", slice.errors},
-                        {"p50", Seconds(slice.p50)},
-                        {"p99", Seconds(slice.p99)},
-                        {"max", Seconds(slice.max)}});
+                        {"p50", seconds(slice.p50)},
+                        {"p99", seconds(slice.p99)},
+                        {"max", seconds(slice.max)}});
     }
     level["slice_seconds"] = Seconds(m.slice_length);
     level["slices"] = std::move(slices);
@@ -187,6 +206,12 @@ std::string JsonReport(const RunInfo& run, const std::vector<Measurement>& measu
                          {"evidence", run.evidence},
                          {"version", run.version},
                          {"started", run.started},
+                         {"duration", Seconds(run.options.duration)},
+                         {"warmup", Seconds(run.options.warmup)},
+                         {"requests", run.options.requests == 0 ? Json(nullptr) : Json(run.options.requests)},
+                         {"arrival", run.options.arrival == Arrival::kPoisson ? "poisson" : "constant"},
+                         {"seed", run.options.seed},
+                         {"max_in_flight", run.options.max_in_flight},
                          {"connections", run.options.connections},
                          {"timeout", Seconds(run.options.timeout)},
                          {"session_per_request", run.options.session_per_request},
@@ -201,15 +226,16 @@ std::string CsvReport(const std::vector<Measurement>& measurements) {
       "mode,level,achieved_rate,answered,failed,late,dropped,p50_ms,p90_ms,p95_ms,p99_ms,p99.9_ms,max_ms,"
       "service_p50_ms,service_p99_ms,handshake_p50_ms,generator_cpu_share\n";
   for (const Measurement& m : measurements) {
-    out += Format("%s,%g,%.3f,%llu,%llu,%llu,%llu", m.mode == Mode::kRate ? "rate" : "concurrency", m.level,
-                  m.achieved_rate(), static_cast<unsigned long long>(m.answered),
+    out += Format("%s,%s,%.3f,%llu,%llu,%llu,%llu", m.mode == Mode::kRate ? "rate" : "concurrency",
+                  LevelNumber(m.level).c_str(), m.achieved_rate(), static_cast<unsigned long long>(m.answered),
                   static_cast<unsigned long long>(m.failed), static_cast<unsigned long long>(m.late),
                   static_cast<unsigned long long>(m.dropped));
     for (const auto& [name, q] : kQuantiles) {
-      out += Format(",%.4f", Millis(m.latency.Quantile(q)));
+      out += MillisField(m.latency, m.latency.Quantile(q));
     }
-    out += Format(",%.4f,%.4f,%.4f,%.4f,%.4f\n", Millis(m.latency.max()), Millis(m.service.Quantile(0.5)),
-                  Millis(m.service.Quantile(0.99)), Millis(m.handshake.Quantile(0.5)), CpuShare(m));
+    out += MillisField(m.latency, m.latency.max()) + MillisField(m.service, m.service.Quantile(0.5)) +
+           MillisField(m.service, m.service.Quantile(0.99)) + MillisField(m.handshake, m.handshake.Quantile(0.5)) +
+           Format(",%.4f\n", CpuShare(m));
   }
   return out;
 }

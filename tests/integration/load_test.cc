@@ -253,6 +253,72 @@ TEST(LoadTest, WhoseTimeIsOverBeforeItsTurnIsDroppedAndCounted) {
   EXPECT_EQ(level["answered"].get<int>() + level["failed"].get<int>() + level["dropped"].get<int>(), 100);
 }
 
+// A generator that cannot keep up would lose those that it has not come to by the end of the level, which are the
+// latest.
+TEST(LoadTest, NoRequestIsForgottenWhereTheGeneratorIsLate) {
+  PausingServer server(std::chrono::hours(1), seconds(0));
+  const testing::TempDir folder;
+  std::ofstream(folder.File("key.pem")) << server.PublicKey();
+  const CommandResult result = Load(server.address(), folder.File("key.pem"),
+                                    {"--rate", "60000", "--duration", "1s", "--warmup", "0s", "--timeout", "1s",
+                                     "--output", "json", "--raw", folder.File("raw.csv")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  auto json = nlohmann::json::parse(result.out);
+  auto& level = json["levels"][0];
+  EXPECT_EQ(level["answered"].get<int>() + level["failed"].get<int>() + level["dropped"].get<int>(), 60'000);
+  std::ifstream raw(folder.File("raw.csv"));
+  EXPECT_EQ(std::count(std::istreambuf_iterator<char>(raw), {}, '\n'), 60'001) << "a line for each, and their names";
+}
+
+TEST(LoadTest, ALevelEndsWithItsTimeHoweverLateTheNextRequestWouldBe) {
+  PausingServer server(std::chrono::hours(1), seconds(0));
+  const testing::TempDir folder;
+  std::ofstream(folder.File("key.pem")) << server.PublicKey();
+  const CommandResult result =
+      Load(server.address(), folder.File("key.pem"),
+           {"--rate", "0.01", "--duration", "1s", "--warmup", "0s", "--output", "json"}, seconds(60));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  auto json = nlohmann::json::parse(result.out);
+  EXPECT_EQ(json["levels"][0]["answered"], 1);
+  EXPECT_NEAR(json["levels"][0]["seconds"].get<double>(), 1, 0.001);
+}
+
+TEST(LoadTest, ACountedLevelAchievesNoMoreThanItsRate) {
+  PausingServer server(std::chrono::hours(1), seconds(0));
+  const testing::TempDir folder;
+  std::ofstream(folder.File("key.pem")) << server.PublicKey();
+  const CommandResult result = Load(server.address(), folder.File("key.pem"),
+                                    {"--rate", "2", "--requests", "2", "--warmup", "0s", "--timeout", "30s", "--output",
+                                     "json", "--slo", "rate=2.1"});
+  EXPECT_EQ(result.exit_code, 10) << result.err;
+  auto json = nlohmann::json::parse(result.out);
+  EXPECT_EQ(json["levels"][0]["answered"], 2);
+  EXPECT_LE(json["levels"][0]["achieved_rate"].get<double>(), 2.001);
+}
+
+// What holds in a part of the time must not pass for the whole.
+TEST(LoadTest, AStoppedRunSaysSoAndKeepsNoObjective) {
+  PausingServer server(std::chrono::hours(1), seconds(0));
+  const testing::TempDir folder;
+  std::ofstream(folder.File("key.pem")) << server.PublicKey();
+  const int before = server.num_infers();
+  std::vector<std::string> argv = {testing::BinDir() + "/shoji", "load", "--server", server.address()};
+  for (const char* more : {"--plaintext", "--allow-simulated", "--rate", "50:70:10", "--duration", "1h", "--warmup",
+                           "0s", "--slo", "errors=0%"}) {
+    argv.emplace_back(more);
+  }
+  argv.insert(argv.end(), {"--simulated-key", folder.File("key.pem")});
+  const auto process =
+      *testing::Process::Start({.argv = argv, .log_file = folder.File("log"), .environment = {}, .uid = {}});
+  ASSERT_TRUE(testing::WaitFor([&] { return server.num_infers() > before + 20; }));
+  process->Signal(SIGINT);
+  const std::optional<int> status = process->Wait(seconds(30));
+  ASSERT_TRUE(status.has_value() && WIFEXITED(*status));
+  EXPECT_EQ(WEXITSTATUS(*status), 1);
+  EXPECT_THAT(process->Log(), HasSubstr("stopped by a signal after"));
+  EXPECT_THAT(process->Log(), HasSubstr("of 50/s, with 2 more levels to go"));
+}
+
 // A call to nobody fails in no time: sent one after the other, they would be counted by the hundred thousand.
 TEST(LoadTest, AClosedLoopWaitsWhereTheServerIsGone) {
   for (const std::vector<std::string>& sessions : {std::vector<std::string>{}, {"--session-per-request"}}) {
@@ -282,15 +348,20 @@ TEST(LoadTest, WrongArgumentsSayWhatIsWrong) {
     EXPECT_EQ(result.exit_code, 2) << says;
     EXPECT_THAT(result.err, HasSubstr(says));
   };
-  expect({"--concurrency", "many"}, "'many' is neither a positive whole number nor a sweep");
+  expect({"--concurrency", "many"},
+         "--concurrency: 'many' is neither a positive whole number, ten million at most, nor a sweep");
   expect({"--rate", "1:2"}, "sweep first:last:step");
   expect({"--rate", "1", "--concurrency", "1"}, "--concurrency");
   expect({"--arrival", "poisson"}, "--arrival goes with --rate");
-  expect({"--duration", "soon"}, "'soon' is not a time");
+  expect({"--duration", "soon"}, "--duration: 'soon' is not a time");
+  expect({"--rate", "1", "--timeout", "25h"}, "--timeout: '25h' is not a time");
+  expect({"--requests", "0"}, "--requests: Value 0 not in range 1 to 9007199254740992");
   expect({"--slo", "p99"}, "'p99' is no bound");
   expect({"--connections", "0"}, "--connections");
   expect({"--slo", "p97=1s"}, "the report states p50, p90, p95, p99, p99.9 and max");
   expect({"--wait", "soon"}, "/nonexistent.pem");
+  const testing::TempDir folder;
+  expect({"--raw", folder.File("x"), "--report", folder.File("./x")}, "--raw and --report would write the same file");
   for (const char* option : {"--raw", "--hgrm", "--report"}) {
     expect({option, "/nonexistent/file"}, std::string(option) + ": cannot create /nonexistent/file");
   }

@@ -144,7 +144,7 @@ TEST_F(RecorderTest, LatencyCountsFromTheIntendedTimeAndServiceFromTheSending) {
   recorder.Begin(begin_);
   recorder.Record(At(milliseconds(0), milliseconds(0), milliseconds(10)));
   recorder.Record(At(milliseconds(10), milliseconds(500), milliseconds(510)));
-  recorder.Dropped(begin_ + milliseconds(20));
+  recorder.Dropped(begin_ + milliseconds(20), begin_ + milliseconds(20));
   recorder.Record(At(milliseconds(30), milliseconds(30), milliseconds(35), ErrorOf(Reason::kOverloaded)));
   const Measurement m = recorder.Finish(begin_ + seconds(1), milliseconds(100));
   EXPECT_EQ(m.answered, 2U);
@@ -187,7 +187,7 @@ TEST_F(RecorderTest, EverySampleGoesToTheRawFile) {
   Recorder recorder(Mode::kRate, 100, &raw);
   recorder.Begin(begin_);
   recorder.Record(At(milliseconds(1), milliseconds(2), milliseconds(3)));
-  recorder.Dropped(begin_ + milliseconds(4));
+  recorder.Dropped(begin_ + milliseconds(4), begin_ + milliseconds(4));
   raw.close();
   std::stringstream text;
   text << std::ifstream(path).rdbuf();
@@ -261,6 +261,43 @@ TEST(ReportTest, TextSaysRequestedAndAchievedAndWhatToDoubt) {
   EXPECT_THAT(text, HasSubstr("error UNAVAILABLE"));
   EXPECT_THAT(text, HasSubstr("WARNING: 200/s: only 99.0 answers a second were achieved"));
   EXPECT_THAT(text, HasSubstr("phase compute"));
+}
+
+// 0 would be the best latency of all.
+TEST(ReportTest, WhereNothingWasAnsweredThereIsNoLatency) {
+  Recorder recorder(Mode::kRate, 1'234'567, nullptr);
+  const SteadyTime begin(std::chrono::hours(1));
+  recorder.Begin(begin);
+  recorder.Dropped(begin, begin + milliseconds(600));
+  const std::vector<Measurement> levels = {recorder.Finish(begin + seconds(1), milliseconds(0))};
+  auto json = nlohmann::json::parse(JsonReport(SomeRun(), levels));
+  auto& level = json["levels"][0];
+  EXPECT_TRUE(level["latency"]["p99"].is_null()) << level["latency"];
+  EXPECT_TRUE(level["latency"]["max"].is_null());
+  EXPECT_EQ(level["latency"]["count"], 0);
+  ASSERT_GT(level["slices"].size(), 2U);
+  EXPECT_EQ(level["slices"][2]["errors"], 1) << "where it was given up";
+  EXPECT_TRUE(level["slices"][2]["p99"].is_null());
+  EXPECT_THAT(CsvReport(levels), HasSubstr("\nrate,1234567,0.000,0,0,0,1,,,,,,,,,,0.0000\n"));
+  EXPECT_THAT(TextReport(SomeRun(), levels),
+              HasSubstr("1          -         -         -         -         -         -\n"));
+  EXPECT_THAT(HtmlReport(SomeRun(), levels), HasSubstr("<td>-</td>"));
+}
+
+TEST(ReportTest, JsonSaysHowTheRunCanBeRepeated) {
+  RunInfo run = SomeRun();
+  run.options.arrival = Arrival::kPoisson;
+  run.options.seed = 7;
+  run.options.duration = seconds(3);
+  run.options.warmup = milliseconds(500);
+  run.options.max_in_flight = 11;
+  auto json = nlohmann::json::parse(JsonReport(run, TwoLevels()));
+  EXPECT_EQ(json["arrival"], "poisson");
+  EXPECT_EQ(json["seed"], 7);
+  EXPECT_EQ(json["duration"], 3.0);
+  EXPECT_EQ(json["warmup"], 0.5);
+  EXPECT_EQ(json["max_in_flight"], 11);
+  EXPECT_TRUE(json["requests"].is_null());
 }
 
 TEST(ReportTest, TextCountsSessionsThatEnded) {
