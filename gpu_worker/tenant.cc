@@ -5,7 +5,8 @@
 //   begin -> uploads_ -> (end) loads_ -> (answer) gone
 //   begin -> refused_uploads_ -> (end) gone
 //   execute -> executions_ -> (answer) gone
-// A digest's bytes count from its begin, first in uploads_ and then in models_, until unload or failure.
+// A digest's bytes count from its begin, first in uploads_ and then in models_, until failure, or until it is unloaded
+// and no execution of it is left.
 #include "gpu_worker/tenant.h"
 
 #include <algorithm>
@@ -122,9 +123,10 @@ absl::Status Tenant::CheckUpload(const pb::UploadBegin& begin) const {
     return absl::ResourceExhaustedError("over the quota of " + std::to_string(quotas_.num_models) +
                                         " sub-models a tenant (quotas.models)");
   }
-  if (begin.size() > LeftOf(quotas_.model_bytes, model_bytes_)) {
+  const uint64_t used = *model_bytes_;
+  if (begin.size() > LeftOf(quotas_.model_bytes, used)) {
     return absl::ResourceExhaustedError("an upload of " + std::to_string(begin.size()) + " bytes beside " +
-                                        std::to_string(model_bytes_) + " is over the quota of " +
+                                        std::to_string(used) + " is over the quota of " +
                                         std::to_string(quotas_.model_bytes) + " a tenant (quotas.model_bytes)");
   }
   return absl::OkStatus();
@@ -140,8 +142,8 @@ absl::Status Tenant::BeginUpload(uint64_t id, const pb::UploadBegin& begin) {
   Upload& upload = uploads_[id];
   upload.digest = *ParseDigest(begin.digest());
   upload.size = begin.size();
+  upload.size_charge = Charge(model_bytes_, begin.size());
   upload.format = begin.format();
-  model_bytes_ += begin.size();
   return absl::OkStatus();
 }
 
@@ -165,7 +167,6 @@ absl::Status Tenant::AddChunk(uint64_t id, const pb::UploadChunk& chunk) {
   }
   Upload& upload = found->second;
   if (chunk.data().size() > upload.size - upload.data.size()) {
-    model_bytes_ -= upload.size;
     uploads_.erase(found);
     return RefuseUpload(id, absl::InvalidArgumentError("more bytes than the upload declared"));
   }
@@ -184,10 +185,8 @@ void Tenant::EndUpload(uint64_t id) {
   }
   Upload upload = std::move(found->second);
   uploads_.erase(found);
-  const uint64_t size = upload.size;
   const digest::Sha256Digest digest = upload.digest;
   if (absl::Status status = StartLoading(id, std::move(upload)); !status.ok()) {
-    model_bytes_ -= size;
     models_.erase(digest);
     LogFailedUpload(digest, status);
     SendFailure(id, status);
@@ -201,7 +200,7 @@ absl::Status Tenant::StartLoading(uint64_t id, Upload upload) {
   if (upload.data.size() != upload.size) {
     return absl::InvalidArgumentError("fewer bytes than the upload declared");
   }
-  models_[upload.digest] = Entry{.size = upload.size, .model = nullptr};
+  models_[upload.digest] = Entry{.size = std::move(upload.size_charge), .model = nullptr};
   RETURN_IF_ERROR(environment_.queue.Submit(id_, [self = shared_from_this(), id, upload = std::move(upload)]() mutable {
     self->Load(id, std::move(upload));
   }));
@@ -210,9 +209,10 @@ absl::Status Tenant::StartLoading(uint64_t id, Upload upload) {
 }
 
 absl::Status Tenant::CheckMemory(const Executable& model) const {
-  if (model.memory_bytes() > LeftOf(quotas_.memory, memory_)) {
+  const uint64_t used = *memory_;
+  if (model.memory_bytes() > LeftOf(quotas_.memory, used)) {
     return absl::ResourceExhaustedError("the sub-model takes " + std::to_string(model.memory_bytes()) +
-                                        " bytes of memory beside " + std::to_string(memory_) + ", over the quota of " +
+                                        " bytes of memory beside " + std::to_string(used) + ", over the quota of " +
                                         std::to_string(quotas_.memory) + " a tenant (quotas.memory)");
   }
   return absl::OkStatus();
@@ -235,21 +235,20 @@ void Tenant::Load(uint64_t id, Upload upload) {
     environment_.metrics->Uploaded(status);
   }
   if (!status.ok()) {
-    model_bytes_ -= entry->second.size;
     models_.erase(entry);
     LogFailedUpload(digest, status);
     SendFailure(id, status);
     return;
   }
-  entry->second.memory = (*model)->memory_bytes();
-  memory_ += entry->second.memory;
-  entry->second.model = *std::move(model);
+  Charge memory(memory_, (*model)->memory_bytes());
+  entry->second.model =
+      std::make_shared<LoadedModel>(LoadedModel{std::move(entry->second.size), std::move(memory), *std::move(model)});
   environment_.log.Info("model_loaded", {{"tenant", id_},
                                          {"digest", ShortName(digest)},
                                          {"bytes", upload.size},
                                          {"models", models_.size()},
-                                         {"tenant_bytes", model_bytes_},
-                                         {"tenant_memory", memory_}});
+                                         {"tenant_bytes", model_bytes_->load()},
+                                         {"tenant_memory", memory_->load()}});
   pb::AttachResponse answer;
   answer.set_id(id);
   answer.mutable_upload_reply();
@@ -265,12 +264,11 @@ absl::Status Tenant::Unload(uint64_t id, const pb::Unload& unload) {
   if (entry->second.model == nullptr) {
     return absl::FailedPreconditionError("the sub-model is still loading");
   }
-  model_bytes_ -= entry->second.size;
-  memory_ -= entry->second.memory;
   models_.erase(entry);
-  environment_.log.Info(
-      "model_unloaded",
-      {{"tenant", id_}, {"digest", ShortName(digest)}, {"models", models_.size()}, {"tenant_bytes", model_bytes_}});
+  environment_.log.Info("model_unloaded", {{"tenant", id_},
+                                           {"digest", ShortName(digest)},
+                                           {"models", models_.size()},
+                                           {"tenant_bytes", model_bytes_->load()}});
   pb::AttachResponse answer;
   answer.set_id(id);
   answer.mutable_unload_reply();
@@ -298,9 +296,10 @@ absl::Status Tenant::Execute(uint64_t id, pb::Execute execute, SteadyTime receiv
                                         " bytes of inputs in flight a tenant (quotas.execution_bytes)");
   }
   // Under the quotas that it was taken under, whatever these are when its turn comes.
-  RETURN_IF_ERROR(environment_.queue.Submit(
-      id_, [self = shared_from_this(), id, model = entry->second.model, received, quotas = quotas_,
-            message = std::move(execute)]() mutable { self->Run(id, *model, std::move(message), received, quotas); }));
+  RETURN_IF_ERROR(environment_.queue.Submit(id_, [self = shared_from_this(), id, model = entry->second.model, received,
+                                                  quotas = quotas_, message = std::move(execute)]() mutable {
+    self->Run(id, std::move(model), std::move(message), received, quotas);
+  }));
   executions_[id] = {bytes, batch};
   execution_bytes_ += bytes;
   num_executed_ += batch;
@@ -317,7 +316,8 @@ absl::Status Tenant::CheckWanted(SteadyTime deadline) const {
   return absl::OkStatus();
 }
 
-void Tenant::Run(uint64_t id, Executable& model, pb::Execute execute, SteadyTime received, const TenantQuotas& quotas) {
+void Tenant::Run(uint64_t id, std::shared_ptr<LoadedModel> model, pb::Execute execute, SteadyTime received,
+                 const TenantQuotas& quotas) {
   const SteadyTime started = environment_.clock.SteadyNow();
   const SteadyTime deadline = DeadlineOf(execute.timeout_micros(), received);
   const std::string traceparent = telemetry::ParseTraceParent(execute.traceparent()).value_or("");
@@ -329,7 +329,7 @@ void Tenant::Run(uint64_t id, Executable& model, pb::Execute execute, SteadyTime
   absl::Status status = absl::DeadlineExceededError("the request's timeout passed in the queue");
   if (started < deadline) {
     const auto stop = [this, deadline] { return CheckWanted(deadline); };
-    status = model.Run(std::move(execute), quotas.execution_bytes, stop, *answer.mutable_execute_reply());
+    status = model->executable->Run(std::move(execute), quotas.execution_bytes, stop, *answer.mutable_execute_reply());
   }
   if (status.ok() && answer.ByteSizeLong() > quotas.message_bytes) {
     status = absl::ResourceExhaustedError("the outputs are larger than a message may be (max_message)");
@@ -338,6 +338,7 @@ void Tenant::Run(uint64_t id, Executable& model, pb::Execute execute, SteadyTime
   record.sent_bytes = status.ok() ? answer.ByteSizeLong() : 0;
   record.status = status;
   Report(traceparent, record);
+  model.reset();  // before the answer: whoever has that may unload the model and count on its memory
   const absl::MutexLock lock(&mu_);
   if (status.ok()) {
     Send(std::move(answer));
@@ -363,7 +364,7 @@ void Tenant::Report(const std::string& traceparent, const AcceleratorMetrics::Ex
 void Tenant::AddTo(AcceleratorState& state) const {
   const absl::MutexLock lock(&mu_);
   state.models += models_.size();
-  state.memory_bytes += memory_;
+  state.memory_bytes += *memory_;
 }
 
 void Tenant::SetQuotas(const TenantQuotas& quotas) {
@@ -391,8 +392,6 @@ void Tenant::Close() {
     models.swap(models_);
     uploads.swap(uploads_);
     refused_uploads_.clear();
-    model_bytes_ = 0;
-    memory_ = 0;
     loads_.clear();
     executions_.clear();
     execution_bytes_ = 0;

@@ -20,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "gpu_worker/accelerator_metrics.h"
 #include "gpu_worker/backend.h"
+#include "gpu_worker/charge.h"
 #include "gpu_worker/executable.h"
 #include "gpu_worker/upload_pieces.h"
 #include "gpu_worker/work_queue.h"
@@ -30,7 +31,8 @@
 
 namespace shoji::accelerator {
 
-// What one tenant may have at a time.
+// What one tenant may have at a time. A sub-model that is unloaded counts as bytes and as memory until the last of its
+// executions has ended.
 struct TenantQuotas {
   uint64_t model_bytes = uint64_t{1} << 30;  // of all its sub-models, as declared at upload, uploads under way included
   uint64_t memory = uint64_t{8} << 30;       // of all its sub-models, as Executable::memory_bytes says
@@ -95,6 +97,7 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   struct Upload {
     digest::Sha256Digest digest = {};
     uint64_t size = 0;
+    Charge size_charge;
     internal::v1::SubModelFormat format = internal::v1::ONNX;
     UploadPieces data;
   };
@@ -103,10 +106,15 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
     uint64_t bytes = 0;  // of its message
     size_t batch = 1;
   };
+  // A sub-model and what it counts for, as long as anything refers to it.
+  struct LoadedModel {
+    Charge size;
+    Charge memory;
+    std::unique_ptr<Executable> executable;  // last: gone before its charges are
+  };
   struct Entry {
-    uint64_t size = 0;
-    uint64_t memory = 0;
-    std::shared_ptr<Executable> model;  // null while it loads; shared with the executions in flight
+    Charge size;                         // while it loads
+    std::shared_ptr<LoadedModel> model;  // null while it loads; shared with the executions in flight
   };
   // Beyond this many refused uploads whose end has not come yet, the stream is abused.
   static constexpr size_t kMaxRefusedUploads = 64;
@@ -133,7 +141,7 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
 
   // Run on the queue's threads.
   void Load(uint64_t id, Upload upload);
-  void Run(uint64_t id, Executable& model, internal::v1::Execute execute, SteadyTime received,
+  void Run(uint64_t id, std::shared_ptr<LoadedModel> model, internal::v1::Execute execute, SteadyTime received,
            const TenantQuotas& quotas);
   void Report(const std::string& traceparent, const AcceleratorMetrics::Execution& execution) const;
   // Whether an execution may go on.
@@ -141,6 +149,10 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
 
   const TenantId id_;
   const Environment environment_;
+  // Of uploads_, models_ and models that are unloaded but still run. Charged under mu_, so that what is left of a quota
+  // only grows meanwhile.
+  const std::shared_ptr<Charge::Counter> model_bytes_ = std::make_shared<Charge::Counter>(0);
+  const std::shared_ptr<Charge::Counter> memory_ = std::make_shared<Charge::Counter>(0);
   std::atomic<bool> closed_ = false;  // for runs, which do not wait for mu_
   mutable absl::Mutex mu_;
   TenantQuotas quotas_ ABSL_GUARDED_BY(mu_);
@@ -149,8 +161,6 @@ class Tenant : public std::enable_shared_from_this<Tenant> {
   std::map<uint64_t, Upload> uploads_ ABSL_GUARDED_BY(mu_);
   std::set<uint64_t> refused_uploads_ ABSL_GUARDED_BY(mu_);  // their chunks are still to come, and are dropped
   std::map<digest::Sha256Digest, Entry> models_ ABSL_GUARDED_BY(mu_);
-  uint64_t model_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of uploads_ and models_
-  uint64_t memory_ ABSL_GUARDED_BY(mu_) = 0;       // of models_
   std::set<uint64_t> loads_ ABSL_GUARDED_BY(mu_);
   std::map<uint64_t, InFlight> executions_ ABSL_GUARDED_BY(mu_);
   uint64_t execution_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of their messages together

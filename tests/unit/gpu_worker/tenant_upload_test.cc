@@ -61,6 +61,47 @@ TEST_F(TenantUploadTest, UnloadFreesTheQuota) {
   ExpectUploaded(answers, 4);
 }
 
+// An upload, a slow execution and an unload, again and again, would otherwise hold far more than the quotas.
+TEST_F(TenantUploadTest, AnUnloadedModelCountsUntilItsLastExecutionHasEnded) {
+  Answers answers;
+  const auto tenant = Attach(answers, {.model_bytes = 8, .memory = 15});
+  Upload(*tenant, 1, "add 1");
+  ExpectUploaded(answers, 1);
+  backend_.run_gate.Close();
+  ASSERT_TRUE(tenant->Handle(Execute(2, "add 1")).ok());
+  backend_.run_gate.AwaitWaiting(1);
+  ASSERT_TRUE(tenant->Handle(Unload(3, "add 1")).ok());
+  EXPECT_TRUE(answers.Next().has_unload_reply());
+  Upload(*tenant, 4, "add 2");
+  ExpectFailure(answers, 4, absl::StatusCode::kResourceExhausted, "5 bytes beside 5");
+  tenant->SetQuotas({.memory = 15});
+  Upload(*tenant, 5, "add 2");
+  ExpectFailure(answers, 5, absl::StatusCode::kResourceExhausted, "10 bytes of memory beside 10");
+  backend_.run_gate.Open();
+  EXPECT_TRUE(answers.Next().has_execute_reply());
+  EXPECT_EQ(backend_.num_models, 0);
+  tenant->SetQuotas({.model_bytes = 8, .memory = 15});
+  Upload(*tenant, 6, "add 2");
+  ExpectUploaded(answers, 6);
+}
+
+TEST_F(TenantUploadTest, AModelThatStillRunsCountsAfterTheStreamHasEnded) {
+  Answers answers;
+  auto tenant = Tenant::Create(++last_tenant_, SmallQuotas(), environment_, answers);
+  Upload(*tenant, 1, "add 1");
+  ExpectUploaded(answers, 1);
+  backend_.run_gate.Close();
+  ASSERT_TRUE(tenant->Handle(Execute(2, "add 1")).ok());
+  backend_.run_gate.AwaitWaiting(1);
+  tenant->Close();
+  AcceleratorState state;
+  tenant->AddTo(state);
+  EXPECT_EQ(state.models, 0U);
+  EXPECT_EQ(state.memory_bytes, 10U);
+  tenant.reset();  // the run gives up the last reference to both
+  backend_.run_gate.Open();
+}
+
 TEST_F(TenantUploadTest, RefusesBytesThatDoNotHaveTheDeclaredDigest) {
   Answers answers;
   const auto tenant = Attach(answers);
