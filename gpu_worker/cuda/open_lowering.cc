@@ -171,7 +171,7 @@ absl::StatusOr<Place> Lowering::Constant(const std::shared_ptr<const Tensor>& te
 }
 
 void Lowering::AddStep(size_t num_kernels, Bind bind) {
-  num_kernels_ += num_kernels;
+  plan_.num_kernels += num_kernels;
   if (num_kernels > 0) {
     plan_.steps.push_back(
         {graph_.nodes[node_].name, graph::CostOf(graph_, node_, node_ + 1).operations, std::move(bind)});
@@ -187,7 +187,7 @@ absl::Status Lowering::LowerAll() {
     if (const absl::Status status = LowerNode(*this, node_); !status.ok()) {
       return execution::AtNode(graph_.nodes[node_], status);
     }
-    if (num_kernels_ > options_.max_kernels) {
+    if (plan_.num_kernels > options_.max_kernels) {
       return execution::AtNode(graph_.nodes[node_],
                                absl::UnimplementedError("a run would launch more than " +
                                                         std::to_string(options_.max_kernels) + " kernels"));
@@ -220,6 +220,11 @@ absl::StatusOr<OpenPlan> Lowering::Finish() {
     }
   }
   plan_.arena_bytes = memory.size_bytes;
+  if (plan_.MemoryBytes(1) > options_.max_memory_bytes) {
+    return absl::ResourceExhaustedError("constants and one run, with its " + std::to_string(plan_.num_kernels) +
+                                        " kernels, need " + std::to_string(plan_.MemoryBytes(1)) +
+                                        " bytes, more than the allowed " + std::to_string(options_.max_memory_bytes));
+  }
   return std::move(plan_);
 }
 

@@ -85,7 +85,6 @@ class Lowering {
   std::vector<bool> done_;                              // of each node
   std::unordered_map<const Tensor*, Place> constants_;  // where they stand
   size_t node_ = 0;
-  size_t num_kernels_ = 0;
 };
 
 // Lowers one node and those that can be done with it; UNIMPLEMENTED where no kernel does. The first two are parts of

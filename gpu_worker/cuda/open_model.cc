@@ -55,8 +55,11 @@ struct Lane {
 // Thread-safe.
 class CudaOpenModel final : public Model {
  public:
-  static absl::StatusOr<std::unique_ptr<CudaOpenModel>> Create(Device& device, OpenPlan plan) {
-    std::unique_ptr<CudaOpenModel> out(new CudaOpenModel(device, std::move(plan)));
+  // `max_memory` is that of one model, for which `plan` was made.
+  static absl::StatusOr<std::unique_ptr<CudaOpenModel>> Create(Device& device, OpenPlan plan, size_t max_memory) {
+    const size_t max_idle = std::min(kMostIdleBytes, max_memory - std::min(max_memory, plan.constant_bytes));
+    const size_t max_workspaces = plan.NumWorkspaces(kMostWorkspaces, max_idle);
+    std::unique_ptr<CudaOpenModel> out(new CudaOpenModel(device, std::move(plan), max_workspaces));
     RETURN_IF_ERROR(out->Prepare());
     return out;
   }
@@ -93,17 +96,14 @@ class CudaOpenModel final : public Model {
     return outputs;
   }
 
-  uint64_t memory_bytes() const override { return plan_.constant_bytes + max_workspaces_ * plan_.arena_bytes; }
+  uint64_t memory_bytes() const override { return plan_.MemoryBytes(max_workspaces_); }
 
  private:
   static constexpr const char* kLaunching = "launching an open segment";
   static constexpr const char* kCapturing = "recording an open segment";
 
-  CudaOpenModel(Device& device, OpenPlan plan)
-      : device_(device),
-        plan_(std::move(plan)),
-        max_workspaces_(
-            std::clamp<size_t>(kMostIdleBytes / std::max<size_t>(1, plan_.arena_bytes), 1, kMostWorkspaces)) {}
+  CudaOpenModel(Device& device, OpenPlan plan, size_t max_workspaces)
+      : device_(device), plan_(std::move(plan)), max_workspaces_(max_workspaces) {}
 
   absl::Status Prepare() {
     ASSIGN_OR_RETURN(const Device::LentStream stream, device_.Lend());
@@ -126,6 +126,7 @@ class CudaOpenModel final : public Model {
     // It may have been another tenant's. Every kernel writes all that is read after it; should one not, zeros show.
     RETURN_IF_ERROR(device_.Check(cudaMemsetAsync(out->arena.data(), 0, plan_.arena_bytes, stream.get()), kLaunching));
     const Addresses at(plan_.buffers, out->arena.data(), constants_.data());
+    out->kernels.reserve(plan_.num_kernels);  // growing would keep up to twice what is counted
     uint64_t operations = 0;
     for (const open_segment::OpenStep& step : plan_.steps) {
       step.bind(at, out->kernels);
@@ -279,9 +280,10 @@ absl::StatusOr<std::unique_ptr<Model>> CreateCudaOpenModel(Device& device, const
   open_segment::OpenPlanOptions plan_options;
   plan_options.max_arena_bytes = memory;
   plan_options.max_constant_bytes = memory;
+  plan_options.max_memory_bytes = memory;
   plan_options.num_multiprocessors = num_multiprocessors > 0 ? num_multiprocessors : device.num_multiprocessors();
   ASSIGN_OR_RETURN(OpenPlan plan, open_segment::PlanOpenModel(graph, plan_options));
-  return CudaOpenModel::Create(device, std::move(plan));
+  return CudaOpenModel::Create(device, std::move(plan), memory);
 }
 
 }  // namespace shoji::accelerator

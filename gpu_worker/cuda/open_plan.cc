@@ -3,6 +3,7 @@
 
 #include "gpu_worker/cuda/open_plan.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "gpu_worker/cuda/open_lowering.h"
@@ -28,10 +29,15 @@ float* Addresses::Out(const Place& place) const {
 std::vector<Kernel> OpenPlan::Bind(uint8_t* arena, const uint8_t* constant_memory) const {
   const Addresses at(buffers, arena, constant_memory);
   std::vector<Kernel> out;
+  out.reserve(num_kernels);
   for (const OpenStep& step : steps) {
     step.bind(at, out);
   }
   return out;
+}
+
+size_t OpenPlan::NumWorkspaces(size_t most, size_t max_bytes) const {
+  return std::clamp<size_t>(max_bytes / std::max<size_t>(1, WorkspaceBytes()), 1, most);
 }
 
 absl::StatusOr<OpenPlan> PlanOpenModel(graph::Graph graph, const OpenPlanOptions& options) {

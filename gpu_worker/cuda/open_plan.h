@@ -56,6 +56,9 @@ struct OpenStep {
   std::function<void(const Addresses& at, std::vector<Kernel>& out)> bind;
 };
 
+// What a driver keeps of one kernel of a recorded run. An estimate: CUDA does not say.
+inline constexpr size_t kGraphNodeBytes = 1024;
+
 // Immutable once made. Thread-safe.
 struct OpenPlan {
   // Bytes that stand at `offset` of the constants.
@@ -68,6 +71,7 @@ struct OpenPlan {
   std::vector<Constant> constants;
   size_t constant_bytes = 0;
   size_t arena_bytes = 0;
+  size_t num_kernels = 0;  // of a run
   std::vector<execution::TensorType> inputs;
   std::vector<execution::TensorType> outputs;
   std::vector<Place> input_places;
@@ -75,11 +79,19 @@ struct OpenPlan {
 
   // All kernels of a run, in order.
   std::vector<Kernel> Bind(uint8_t* arena, const uint8_t* constants) const;
+
+  // What is kept for one run: its arena, and its kernels as they are bound to it and as they are recorded.
+  size_t WorkspaceBytes() const { return arena_bytes + num_kernels * (sizeof(Kernel) + kGraphNodeBytes); }
+  // For how many runs, at least one and at most `most`, that fits in `max_bytes`.
+  size_t NumWorkspaces(size_t most, size_t max_bytes) const;
+  // All that a model holds on to which keeps as much for so many runs.
+  size_t MemoryBytes(size_t num_workspaces) const { return constant_bytes + num_workspaces * WorkspaceBytes(); }
 };
 
 struct OpenPlanOptions {
   size_t max_arena_bytes = size_t{2} << 30;     // of one run
   size_t max_constant_bytes = size_t{2} << 30;  // of weights
+  size_t max_memory_bytes = size_t{4} << 30;    // of weights and one run, kernels included
   size_t max_kernels = 50000;                   // in one run
   int num_multiprocessors = 132;                // of the device: how work is cut depends on it, and so do roundings
 };

@@ -109,6 +109,41 @@ TEST(OpenPlanTest, RefusesWhatTakesMoreMemoryThanAllowed) {
   EXPECT_TRUE(PlanOpenModel(OneConv(), {.max_constant_bytes = plan->constant_bytes}).ok());
   const absl::Status constants = PlanOpenModel(OneConv(), {.max_constant_bytes = plan->constant_bytes - 1}).status();
   EXPECT_TRUE(absl::IsResourceExhausted(constants)) << constants;
+  EXPECT_TRUE(PlanOpenModel(OneConv(), {.max_memory_bytes = plan->MemoryBytes(1)}).ok());
+  const absl::Status all = PlanOpenModel(OneConv(), {.max_memory_bytes = plan->MemoryBytes(1) - 1}).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(all)) << all;
+}
+
+// Of a few values only, and thousands of kernels: a part of a concatenation is a kernel.
+TEST(OpenPlanTest, CountsTheKernelsOfEveryRunAsMemory) {
+  GraphBuilder b;
+  const ValueId x = b.Input(Shape({1, 1}));
+  for (int node = 0; node < 4; ++node) {
+    b.Output(b.Node(Op::kConcat, std::vector<ValueId>(1024, x), Shape({1, 1024}), graph::AxisAttributes{1}));
+  }
+  const auto plan = PlanOpenModel(b.graph(), {});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->num_kernels, 4096U);
+  EXPECT_LT(plan->arena_bytes, 100'000U);
+  const size_t one = plan->WorkspaceBytes();
+  EXPECT_EQ(one, plan->arena_bytes + 4096 * (sizeof(Kernel) + kGraphNodeBytes));
+  EXPECT_EQ(plan->MemoryBytes(3), plan->constant_bytes + 3 * one);
+  EXPECT_EQ(plan->NumWorkspaces(4, 3 * one), 3U);
+  EXPECT_EQ(plan->NumWorkspaces(4, 9 * one), 4U);
+  EXPECT_EQ(plan->NumWorkspaces(4, 1), 1U) << "none could run otherwise";
+  const absl::Status over = PlanOpenModel(b.graph(), {.max_memory_bytes = size_t{4} << 20}).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(over)) << over;
+}
+
+TEST(OpenPlanTest, BindsAsManyKernelsAsItCounts) {
+  for (const Segment& segment : AllForms()) {
+    SCOPED_TRACE(segment.name);
+    const auto plan = PlanOpenModel(segment.graph, {});
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    std::vector<uint8_t> arena(plan->arena_bytes);
+    std::vector<uint8_t> constants(plan->constant_bytes);
+    EXPECT_EQ(plan->Bind(arena.data(), constants.data()).size(), plan->num_kernels);
+  }
 }
 
 void ExpectUnimplemented(const graph::Graph& graph, const std::string& op, const OpenPlanOptions& options = {}) {
