@@ -207,7 +207,7 @@ absl::Status Device::Prepare() {
 Device::~Device() {
   {
     const absl::MutexLock lock(&mu_);
-    SHOJI_CHECK(in_use_ == 0);
+    SHOJI_CHECK(in_use_ == never_freed_);
     idle_.clear();
   }
   if (pool_ != nullptr) {
@@ -275,10 +275,10 @@ absl::Status Device::Check(cudaError_t error, const char* doing) {
 absl::StatusOr<DeviceMemory> Device::Allocate(size_t bytes, cudaStream_t stream) {
   {
     const absl::MutexLock lock(&mu_);
+    // A tenant reads this: not how much all others use.
     if (bytes > max_memory_ - std::min(in_use_, max_memory_)) {
       return absl::ResourceExhaustedError("the CUDA device's memory does not suffice: " + std::to_string(bytes) +
-                                          " bytes are asked for, and " + std::to_string(in_use_) + " of " +
-                                          std::to_string(max_memory_) + " are in use");
+                                          " bytes are asked for, more than are free");
     }
     in_use_ += bytes;
   }
@@ -295,9 +295,13 @@ absl::StatusOr<DeviceMemory> Device::Allocate(size_t bytes, cudaStream_t stream)
 
 void Device::Free(void* data, size_t bytes, cudaStream_t stream) {
   static_cast<void>(cudaSetDevice(options_.ordinal));  // on whatever thread the owner ends
-  static_cast<void>(Check(cudaFreeAsync(data, stream), "freeing memory"));
+  const absl::Status freed = Check(cudaFreeAsync(data, stream), "freeing memory");
   const absl::MutexLock lock(&mu_);
-  in_use_ -= bytes;
+  if (freed.ok()) {
+    in_use_ -= bytes;
+  } else {
+    never_freed_ += bytes;
+  }
 }
 
 }  // namespace shoji::accelerator

@@ -154,6 +154,7 @@ class Device {
   cudaMemPool_t pool_ = nullptr;
   mutable absl::Mutex mu_;
   uint64_t in_use_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t never_freed_ ABSL_GUARDED_BY(mu_) = 0;  // of in_use_: its owner is gone, but the device refused to free it
   absl::Status lost_ ABSL_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<Stream>> idle_ ABSL_GUARDED_BY(mu_);
 };
