@@ -4,8 +4,7 @@
 #include "client/load/measurement.h"
 
 #include <algorithm>
-#include <charconv>
-#include <iterator>
+#include <cstdio>
 #include <utility>
 
 #include "lib/base/reason.h"
@@ -50,9 +49,9 @@ bool Measurement::Keeps(const Slo& slo) const {
 }
 
 std::string LevelNumber(double level) {
-  char digits[64];
-  const std::to_chars_result end = std::to_chars(std::begin(digits), std::end(digits), level, std::chars_format::fixed);
-  return {std::begin(digits), end.ptr};
+  char digits[32];
+  std::snprintf(digits, sizeof(digits), "%.12g", level);  // fewer than a double has: 0.1 + 0.2 is 0.3
+  return digits;
 }
 
 std::string ErrorKey(const absl::Status& status) {

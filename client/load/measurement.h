@@ -75,7 +75,7 @@ struct Measurement {
 // "RESOURCE_EXHAUSTED (OVERLOADED)".
 std::string ErrorKey(const absl::Status& status);
 
-// All its digits: "1234567", "0.5".
+// "1234567", "0.5"; to twelve digits.
 std::string LevelNumber(double level);
 
 // Records the samples of one level. Memory does not grow with their number. Thread-safe.

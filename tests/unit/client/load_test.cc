@@ -284,6 +284,14 @@ TEST(ReportTest, WhereNothingWasAnsweredThereIsNoLatency) {
   EXPECT_THAT(HtmlReport(SomeRun(), levels), HasSubstr("<td>-</td>"));
 }
 
+TEST(ReportTest, LevelsAreNamedAsTheyWereAskedFor) {
+  EXPECT_EQ(LevelNumber(10'000'000), "10000000");
+  EXPECT_EQ(LevelNumber(1'234'567.5), "1234567.5");
+  const std::vector<double> levels = *ParseSweep("0.1:0.3:0.1", false);
+  ASSERT_EQ(levels.size(), 3U);
+  EXPECT_EQ(LevelNumber(levels[2]), "0.3");
+}
+
 TEST(ReportTest, JsonSaysHowTheRunCanBeRepeated) {
   RunInfo run = SomeRun();
   run.options.arrival = Arrival::kPoisson;
